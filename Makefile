@@ -1,0 +1,83 @@
+# Everything a checkout needs; all of it lives in .venv. `make` alone prints what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# What was built with one compiler or setting is not reused with another.
+KEY := $(shell printf '%s\n' '$(CC)' '$(CFLAGS)' '$(LDFLAGS)' '$(SERVERSOCKET_BUILD)' '$(SERVERSOCKET_SANITIZE)' \
+	'$(SERVERSOCKET_TRACE)' | cksum | cut -d ' ' -f 1)
+VENV := .venv/of-$(subst /,_,$(PYTHON))
+INSTALLED := .venv/installed-$(KEY)
+NATIVE := src/serversocket/*.so
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install serve test bench lint docs clean
+
+help:
+	@echo 'make serve [HOST=address] [PORT=number]   run an echo server'
+	@echo 'make test [ARGS="-k name"]                run the tests on every engine that is built'
+	@echo 'make bench                                measure'
+	@echo 'make lint                                 style, types and stubs'
+	@echo 'make docs                                 the documentation, into docs/_build/html'
+	@echo 'make clean                                remove all that was made'
+	@echo
+	@echo 'PYTHON=python3.13 takes another Python; CC and SERVERSOCKET_BUILD=auto|native|pure choose the build.'
+
+serve: $(INSTALLED)
+	$(BIN)/python -m serversocket serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+test: $(INSTALLED) .venv/group-test
+	@set -e; ran=pure; \
+	if ls $(NATIVE) >/dev/null 2>&1; then \
+		ran='native and pure'; \
+		echo '== Tests on the native engine'; \
+		SERVERSOCKET_IMPL=native $(BIN)/python -m pytest $(ARGS); \
+	else \
+		echo '== The native engine is not built, so it is not tested (make install SERVERSOCKET_BUILD=native says why)'; \
+	fi; \
+	echo '== Tests on the pure engine'; \
+	SERVERSOCKET_IMPL=pure $(BIN)/python -m pytest $(ARGS); \
+	echo "== Passed on: $$ran"
+
+bench: $(INSTALLED) .venv/group-bench
+	$(BIN)/python bench/run.py $(ARGS)
+
+lint: $(INSTALLED) .venv/group-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	$(BIN)/cython-lint src
+	$(BIN)/python tools/make_stubs.py --check
+
+docs: $(INSTALLED) .venv/group-docs
+	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo 'The documentation is in docs/_build/html/index.html'
+
+clean:
+	rm -rf .venv bench/build build dist docs/_build src/*.egg-info $(NATIVE) src/serversocket/*.c
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage
+	find bench docs src tests tools -name __pycache__ -prune -exec rm -rf {} +
+
+install: $(INSTALLED)
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'serversocket needs Python 3.11 or later; name one: make PYTHON=python3.13 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'This Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+# An editable install: changes in .py files take effect at once, changes in the native sources rebuild.
+$(INSTALLED): $(VENV) pyproject.toml setup.py $(wildcard src/serversocket/*.pyx src/serversocket/*.pxd)
+	@rm -f .venv/installed-* $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@env -u SERVERSOCKET_IMPL $(BIN)/python -c 'import serversocket; print("== Installed serversocket, the", serversocket.implementation, "engine")'
+	@touch $@
+
+.venv/group-%: $(VENV) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group $*
+	@touch $@

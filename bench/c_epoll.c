@@ -1,0 +1,196 @@
+/*
+ * The reference: what a TCP server costs in plain C with level-triggered epoll.
+ *
+ *   c_epoll accept | reply | echo | discard | chargen
+ *
+ * prints "PORT n" and serves until SIGTERM. It makes no system call that could be spared: addresses come from accept4,
+ * TCP_NODELAY is inherited from the listener, a socket that is closed at once never meets epoll, a short read ends a
+ * turn, send is tried at once and EPOLLOUT armed only for what is left.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+#define ACCEPT_BATCH 64
+#define READ_SIZE 65536
+#define EVENTS 256
+#define MAXIMUM_FILES 65536
+#define SOURCE_TURN 16 /* sends in a row before the other connections have their turn */
+
+struct rest {
+    size_t at, size;
+    char bytes[];
+};
+
+static int poller, listener;
+static char buffer[READ_SIZE];
+static struct rest *rests[MAXIMUM_FILES]; /* output that the system would not take yet, by descriptor */
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void watch(int operation, int fd, uint32_t interest)
+{
+    struct epoll_event event = {interest, {.fd = fd}};
+    if (epoll_ctl(poller, operation, fd, &event))
+        die("epoll_ctl");
+}
+
+static void drop(int fd)
+{
+    free(rests[fd]);
+    rests[fd] = NULL;
+    close(fd);
+}
+
+static void keep(int fd, const char *bytes, size_t size)
+{
+    struct rest *rest = malloc(sizeof *rest + size);
+    if (!rest)
+        die("malloc");
+    rest->at = 0;
+    rest->size = size;
+    memcpy(rest->bytes, bytes, size);
+    rests[fd] = rest;
+    watch(EPOLL_CTL_MOD, fd, EPOLLOUT);
+}
+
+static void finish_rest(int fd)
+{
+    struct rest *rest = rests[fd];
+    ssize_t sent = send(fd, rest->bytes + rest->at, rest->size - rest->at, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN)
+            drop(fd);
+    } else if ((rest->at += sent) == rest->size) {
+        free(rest);
+        rests[fd] = NULL;
+        watch(EPOLL_CTL_MOD, fd, EPOLLIN);
+    }
+}
+
+static void echo(int fd)
+{
+    if (rests[fd])
+        return finish_rest(fd);
+    ssize_t size = recv(fd, buffer, sizeof buffer, 0);
+    if (size <= 0) {
+        if (size == 0 || errno != EAGAIN)
+            drop(fd);
+        return;
+    }
+    ssize_t sent = send(fd, buffer, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN)
+        drop(fd);
+    else if (sent < size)
+        keep(fd, buffer + (sent < 0 ? 0 : sent), size - (sent < 0 ? 0 : sent));
+}
+
+/* The reply to a short request fits every send buffer. */
+static void reply(int fd)
+{
+    ssize_t size = recv(fd, buffer, sizeof buffer, 0);
+    if (size < 0 && errno == EAGAIN)
+        return;
+    if (size > 0)
+        send(fd, buffer, size, MSG_NOSIGNAL);
+    drop(fd);
+}
+
+static void discard(int fd)
+{
+    ssize_t size = recv(fd, buffer, sizeof buffer, 0);
+    if (size == 0 || (size < 0 && errno != EAGAIN))
+        drop(fd);
+}
+
+static void chargen(int fd)
+{
+    for (int turn = 0; turn < SOURCE_TURN; turn++) {
+        ssize_t sent = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN)
+            return drop(fd);
+        if (sent < (ssize_t)sizeof buffer)
+            return;
+    }
+}
+
+static const struct role {
+    const char *name;
+    void (*serve)(int fd);
+    uint32_t interest;
+} roles[] = {
+    {"accept", NULL, 0},
+    {"reply", reply, EPOLLIN},
+    {"echo", echo, EPOLLIN},
+    {"discard", discard, EPOLLIN},
+    {"chargen", chargen, EPOLLOUT},
+};
+
+static void accept_batch(const struct role *role)
+{
+    for (int count = 0; count < ACCEPT_BATCH; count++) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EAGAIN)
+                return;
+            if (errno != ECONNABORTED && errno != EINTR)
+                die("accept4");
+        } else if (!role->serve || fd >= MAXIMUM_FILES)
+            close(fd);
+        else
+            watch(EPOLL_CTL_ADD, fd, role->interest);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct role *role = NULL;
+    for (size_t i = 0; argc == 2 && i < sizeof roles / sizeof *roles; i++)
+        if (!strcmp(argv[1], roles[i].name))
+            role = &roles[i];
+    if (!role) {
+        fputs("usage: c_epoll accept | reply | echo | discard | chargen\n", stderr);
+        return 2;
+    }
+    memset(buffer, 'x', sizeof buffer);
+
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int on = 1;
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, BACKLOG) ||
+        getsockname(listener, (struct sockaddr *)&address, &size))
+        die("listen");
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    watch(EPOLL_CTL_ADD, listener, EPOLLIN);
+    printf("PORT %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+
+    for (;;) {
+        static struct epoll_event events[EVENTS];
+        int count = epoll_wait(poller, events, EVENTS, -1);
+        if (count < 0 && errno != EINTR)
+            die("epoll_wait");
+        for (int i = 0; i < count; i++)
+            if (events[i].data.fd == listener)
+                accept_batch(role);
+            else
+                role->serve(events[i].data.fd);
+    }
+}

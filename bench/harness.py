@@ -1,0 +1,198 @@
+"""Starts servers and load, each on its own core, and stops what it started."""
+
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from peers import BUILD, CHECKS, HERE, SCENARIOS, Server
+
+START_TIMEOUT = 20
+STOP_TIMEOUT = 3
+
+
+class Failure(Exception):
+    """A server or a measurement went wrong; the text is for the report."""
+
+
+def build(compiler: str = "gcc") -> None:
+    """Compile the C programs where they are older than their sources."""
+    BUILD.mkdir(exist_ok=True)
+    changed = max(source.stat().st_mtime for source in HERE.glob("*.[ch]"))
+    for name in ("load", "c_epoll"):
+        target = BUILD / name
+        if not target.exists() or target.stat().st_mtime < changed:
+            subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", target, HERE / f"{name}.c"], check=True)
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The core of the server and that of the load."""
+    available = sorted(os.sched_getaffinity(0))
+    return {available[0]}, {available[-1]}
+
+
+def allow_many_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def missing(server: Server) -> str | None:
+    """Why *server* cannot be run here; None where it can."""
+    if not shutil.which(server.command[0]):
+        return f"{Path(server.command[0]).name} is not installed"
+    if not server.modules:
+        return None
+    check = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(server.modules)}"],
+        env=os.environ | server.environment,
+        capture_output=True,
+        text=True,
+        cwd=HERE / "servers",
+    )
+    return last_line(check.stderr) if check.returncode else None
+
+
+def install(server: Server) -> None:
+    """Have pip install the modules of *server*; `missing` tells whether it helped."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *server.modules], check=False, stdout=sys.stderr)
+
+
+def last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else "no message"
+
+
+class Running:
+    """A server process in one role; leaving the block ends it."""
+
+    def __init__(self, server: Server, role: str, wrapper: tuple[str, ...] = ()):
+        self.server = server
+        core, _ = cores()
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
+        self.process = subprocess.Popen(
+            [*wrapper, *server.command, role],
+            env=os.environ | server.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches this program alone, which then ends the server
+            preexec_fn=lambda: os.sched_setaffinity(0, core),
+        )
+        try:
+            self.port = self._read_port()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _read_port(self) -> int:
+        if not select.select([self.process.stdout], [], [], START_TIMEOUT)[0]:
+            raise Failure("told no port in time")
+        line = self.process.stdout.readline()
+        if not line.startswith("PORT "):
+            self.process.wait(STOP_TIMEOUT)
+            raise Failure(f"did not start: {self.message()}")
+        return int(line.split()[1])
+
+    def message(self) -> str:
+        self.errors.seek(0)
+        return last_line(self.errors.read())
+
+    def pids(self) -> list[int]:
+        """The server's processes: the one started and all below it."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, task.read_text().split())
+        return found
+
+    def check(self) -> None:
+        """Raise if the server has ended or complained."""
+        if (status := self.process.poll()) is not None:
+            raise Failure(f"ended with status {status}: {self.message()}")
+        if os.fstat(self.errors.fileno()).st_size:
+            raise Failure(f"complained: {self.message()}")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.send_signal(signal.SIGCONT)  # a load that died in a burst leaves it stopped
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.stop()
+
+
+def load(running: Running, *arguments: str, timeout: float = 60, pids: bool = True) -> dict:
+    """Run the load against a server and return what it reports."""
+    _, core = cores()
+    before = running.pids()
+    tail = ["--server-pid", ",".join(map(str, before))] if pids else []
+    process = subprocess.Popen(
+        [BUILD / "load", "127.0.0.1", str(running.port), *arguments, *tail],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, core),
+    )
+    try:
+        output, complaint = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failure("the load did not end in time") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    running.check()
+    if not output:
+        raise Failure(f"the load failed: {last_line(complaint)}")
+    result = json.loads(output)
+    if result["errors"]:
+        raise Failure(f"{result['errors']} errors, the first: {result['error']}")
+    if running.pids() != before:
+        raise Failure("started or ended processes while it was measured")
+    return result
+
+
+def verify(server: Server, roles: set[str]) -> None:
+    """Check that *server* does its work correctly in every one of *roles*."""
+    for role in sorted(roles):
+        for check in CHECKS[role]:
+            with Running(server, role) as running:
+                try:
+                    load(running, *check.split(), "--verify", "--seconds", "20")
+                except Failure as failure:
+                    raise Failure(f"does not pass `{check}`: {failure}") from None
+
+
+def measure(server: Server, scenario: str, seconds: float, warmup: float) -> dict:
+    """One measurement, on a server of its own."""
+    with Running(server, SCENARIOS[scenario]) as running:
+        # The imports of the start are over; what the start left for later (a first collection, say) may finish.
+        time.sleep(0.05)
+        arguments = ("--seconds", str(seconds), "--warmup", str(warmup))
+        result = load(running, scenario, *arguments, timeout=seconds + warmup + 40)
+    if not result["operations"]:
+        raise Failure("no operation was completed")
+    result["cpu_us"] = result["server_cpu"] * 1e6 / result["operations"]
+    result["busy"] = result["server_cpu"] / result["seconds"]
+    return result

@@ -1,0 +1,123 @@
+"""Measures the CPU time that servers spend on an operation, as a ratio to a server in C.
+
+Every round measures every server in every scenario, one after the other, so that whatever disturbs the machine for a
+while disturbs all of them; a ratio is formed within its round, and the median of the rounds is reported.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+import harness
+import report
+from peers import HERE, REFERENCE, SCENARIOS, SERVERS, Server
+
+
+def names(known):
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)} not among {', '.join(known)}")
+        return [name for name in known if name in chosen]
+
+    return parse
+
+
+def options() -> argparse.Namespace:
+    servers = [server.name for server in SERVERS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--servers", type=names(servers), default=servers, metavar="A,B", help=", ".join(servers))
+    parser.add_argument(
+        "--scenarios", type=names(SCENARIOS), default=list(SCENARIOS), metavar="A,B", help=", ".join(SCENARIOS)
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement")
+    parser.add_argument("--warmup", type=float, default=0.2, help="seconds of load before each measurement")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all runs, not to compare")
+    parser.add_argument("--no-install", action="store_true", help="do not pip-install servers that are missing")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of latest.json and latest.md")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds, chosen.seconds, chosen.warmup = 2, 0.2, 0.1
+    if chosen.rounds < 1 or chosen.seconds <= 0 or chosen.warmup < 0:
+        parser.error("rounds and seconds must be positive")
+    return chosen
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def prepare(chosen: argparse.Namespace) -> tuple[list[Server], dict[str, str]]:
+    """The servers that can be measured, and why the others cannot. The reference is always among them."""
+    ready, failed = [], {}
+    roles = {SCENARIOS[scenario] for scenario in chosen.scenarios}
+    for server in SERVERS:
+        if server.name not in {*chosen.servers, REFERENCE}:
+            continue
+        reason = harness.missing(server)
+        if reason and server.modules and server.installable and not chosen.no_install:
+            say(f"{server.name}: installing {', '.join(server.modules)}")
+            harness.install(server)
+            reason = harness.missing(server)
+        if reason:
+            failed[server.name] = f"skipped: {reason}"
+        else:
+            try:
+                harness.verify(server, roles)
+                ready.append(server)
+            except harness.Failure as failure:
+                failed[server.name] = str(failure)
+        say(f"{server.name}: {failed.get(server.name, 'correct')}")
+    if REFERENCE in failed:
+        sys.exit(f"no measurement without {REFERENCE}")
+    return ready, failed
+
+
+def measure_all(chosen: argparse.Namespace, servers: list[Server]) -> list[dict]:
+    measurements = []
+    total = chosen.rounds * len(chosen.scenarios) * len(servers)
+    for number in range(1, chosen.rounds + 1):
+        for scenario in chosen.scenarios:
+            for server in servers:
+                measurement = {"round": number, "scenario": scenario, "server": server.name}
+                try:
+                    measurement |= harness.measure(server, scenario, chosen.seconds, chosen.warmup)
+                    outcome = f"{measurement['cpu_us']:10.2f} µs"
+                except harness.Failure as failure:
+                    measurement["failed"] = outcome = str(failure)
+                measurements.append(measurement)
+                say(f"{len(measurements):5}/{total}  round {number}  {scenario:8} {server.name:20} {outcome}")
+    return measurements
+
+
+def main() -> int:
+    chosen = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    harness.allow_many_files()
+    harness.build()
+    if len(set.union(*harness.cores())) < 2:
+        say("only one core: server and load share it, and the figures say little")
+    try:
+        servers, failed = prepare(chosen)
+        started = time.time()
+        facts = report.machine(SERVERS) | {"load_average_before": report.load_average()}
+        measurements = measure_all(chosen, servers)
+    except KeyboardInterrupt:
+        say("interrupted: nothing was stored")
+        return 130
+    facts |= {"load_average_after": report.load_average(), "took_seconds": round(time.time() - started)}
+    rows = [server.name for server in SERVERS if server.name in failed or server in servers]
+    result = report.Result(facts, chosen.scenarios, rows, failed, measurements)
+    text = result.markdown()
+    print(text)
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    (chosen.results / "latest.md").write_text(text, encoding="utf-8")
+    (chosen.results / "latest.json").write_text(result.json(), encoding="utf-8")
+    return 1 if any("failed" in measurement for measurement in measurements) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Adobe AIR's `ServerSocket` for Python: a TCP server with callbacks and a native core.
+
+    import serversocket
+
+    def on_connect(event):
+        print("connection from", event.socket.remote_address)
+        event.socket.add_event_listener("socketData", on_data)
+
+    def on_data(event):
+        event.target.write(event.target.read())
+
+    server = serversocket.ServerSocket()
+    server.add_event_listener("connect", on_connect)
+    server.bind(8080, "127.0.0.1")
+    server.listen()
+    serversocket.run()
+
+The package is built in floors, each on those below: the engine (`_core` natively, `_pure` in Python) takes the way from the
+system's readiness to the listener's call; `server`, `stream`, `reactor` and `byte_array` are the public classes above it;
+`cli` is the command line. Every member has its PEP 8 name and works under its ActionScript name too.
+"""
+
+from ._engine import implementation as implementation
+from .byte_array import ByteArray as ByteArray
+from .byte_array import CompressionAlgorithm as CompressionAlgorithm
+from .data import Endian as Endian
+from .data import ObjectEncoding as ObjectEncoding
+from .errors import ArgumentError as ArgumentError
+from .errors import EOFError as EOFError
+from .errors import IOError as IOError
+from .errors import MemoryError as MemoryError
+from .errors import RangeError as RangeError
+from .errors import SecurityError as SecurityError
+from .events import ErrorEvent as ErrorEvent
+from .events import Event as Event
+from .events import EventDispatcher as EventDispatcher
+from .events import EventPhase as EventPhase
+from .events import IOErrorEvent as IOErrorEvent
+from .events import OutputProgressEvent as OutputProgressEvent
+from .events import ProgressEvent as ProgressEvent
+from .events import SecurityErrorEvent as SecurityErrorEvent
+from .events import ServerSocketConnectEvent as ServerSocketConnectEvent
+from .events import TextEvent as TextEvent
+from .events import UncaughtErrorEvent as UncaughtErrorEvent
+from .reactor import Reactor as Reactor
+from .reactor import run as run
+from .reactor import stop as stop
+from .server import ServerSocket as ServerSocket
+from .stream import Socket as Socket
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "ByteArray",
+    "CompressionAlgorithm",
+    "EOFError",
+    "Endian",
+    "ErrorEvent",
+    "Event",
+    "EventDispatcher",
+    "EventPhase",
+    "IOError",
+    "IOErrorEvent",
+    "MemoryError",
+    "ObjectEncoding",
+    "OutputProgressEvent",
+    "ProgressEvent",
+    "RangeError",
+    "Reactor",
+    "SecurityError",
+    "SecurityErrorEvent",
+    "ServerSocket",
+    "ServerSocketConnectEvent",
+    "Socket",
+    "TextEvent",
+    "UncaughtErrorEvent",
+    "__version__",
+    "implementation",
+    "run",
+    "stop",
+]

@@ -1,0 +1,271 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""The native engine: from the kernel's readiness to the listener's call, without interpreted package code.
+
+    Event                            EventDispatcher
+      ProgressEvent                    Reactor       epoll, the table of who is watched, the turn      _reactor
+      OutputProgressEvent              Source        owns one descriptor
+      ServerSocketConnectEvent           Stream      a connection: input, output, life cycle           _stream
+                      _dispatch            Lingerer  output that outlives its stream
+                                         Connector   a connect that is under way
+                                         Acceptor    accepts connections                               here
+
+Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
+into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
+
+`docs/design.md` is the contract that these modules and their twin `_pure` keep.
+"""
+
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_REFCNT
+from libc.stdint cimport uint32_t
+
+from . cimport _system as system
+from ._dispatch cimport NEW_INSTANCE, Event, ServerSocketConnectEvent, new_event
+from ._reactor cimport Reactor, Source, checked, raise_errno
+from ._stream cimport CONNECTED, Address, Stream, fill, host_of, port_of
+
+from . import _dispatch, _reactor, _stream, errors
+from .accepting import Action, action_for
+
+
+cdef enum:
+    ACCEPTS_PER_TURN = 64       # of one acceptor, so that a flood of clients cannot starve the connections
+
+cdef str CONNECT = "connect"
+cdef str CLOSE = "close"
+
+
+@cython.no_gc_clear
+cdef class Acceptor(Source):
+    """A listening socket. The public class is `serversocket.ServerSocket`."""
+
+    cdef Address address
+    cdef type socket_class
+    cdef bint _listening_now
+    cdef bint paused
+
+    @property
+    def _socket_class(self):
+        return self.socket_class
+
+    @_socket_class.setter
+    def _socket_class(self, type cls not None):
+        if not issubclass(cls, Stream):
+            raise TypeError(f"an accepted connection must become a Stream, not {cls!r}")
+        self.socket_class = cls
+
+    @property
+    def bound(self):
+        """Whether the socket is bound to a local address and port (AIR: ``bound``)."""
+        return self.fd >= 0
+
+    @property
+    def listening(self):
+        """Whether the socket listens for connections (AIR: ``listening``)."""
+        return self._listening_now
+
+    @property
+    def local_address(self):
+        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
+        return host_of(&self.address) if self.fd >= 0 else None
+
+    @property
+    def local_port(self):
+        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
+        return port_of(&self.address) if self.fd >= 0 else 0
+
+    def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only):
+        cdef Address address
+        cdef system.socklen_t length = fill(&address, family, host, port, scope_id)
+        cdef int only = v6_only, code
+        cdef int fd = checked(
+            system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0)
+        )
+        if family == system.AF_INET6 and system.setsockopt(
+            fd, system.IPPROTO_IPV6, system.IPV6_V6ONLY, &only, sizeof(only)
+        ) < 0:
+            code = system.errno
+        else:
+            code = _bind_apart(fd, &address, length)
+        if code == 0:
+            length = sizeof(Address)
+            if system.getsockname(fd, &address.head, &length) < 0:
+                code = system.errno
+        if code:
+            system.close(fd)
+            raise_errno(code)
+        self._own(fd)
+        self.address = address
+        self._hold(self.listeners is not None)
+
+    def _listen(self, int backlog):
+        cdef int code
+        _reuse_address(self.fd, 1)
+        if system.listen(self.fd, backlog) < 0:
+            code = system.errno
+            if not self._listening_now:
+                _reuse_address(self.fd, 0)
+            raise_errno(code)
+        if self._reactor.spare < 0:
+            self._reactor.spare = system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
+        self._listening_now = True
+        self._settle()
+
+    def _close(self):
+        if not self._reactor_is_dead():
+            self._check()
+            if self.fd < 0:
+                raise errors.not_open("close")
+        self._discard()
+
+    def _pause(self):
+        self.paused = True
+        self._settle()
+
+    def _resume(self):
+        self.paused = False
+        self._settle()
+
+    cdef int _discard(self) except -1:
+        self._listening_now = self.paused = False
+        self._shut()
+        return 0
+
+    cdef int _listening(self, kind) except -1:
+        return self._settle()
+
+    cdef int _settle(self) except -1:
+        """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
+        if self.fd < 0:
+            return 0
+        self._hold(self.listeners is not None)
+        if self._listening_now:
+            self._reactor._watch(
+                self, system.EPOLLIN if not self.paused and self._listeners_of(CONNECT) is not None else 0
+            )
+        return 0
+
+    cdef int _ready(self, uint32_t events) except -1:
+        cdef Address peer
+        cdef system.socklen_t length
+        cdef int fd, budget
+        cdef tuple entries
+        if events & (system.EPOLLHUP | system.EPOLLERR) and self._gone():
+            return 0
+        for budget in range(ACCEPTS_PER_TURN):
+            entries = self._listeners_of(CONNECT)
+            if not self._listening_now or self.paused or entries is None:
+                return 0
+            length = sizeof(Address)
+            fd = system.accept4(self.fd, &peer.head, &length, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
+            if fd < 0:
+                if system.errno == system.EAGAIN or not self._accept_goes_on(system.errno):
+                    return 0
+                continue
+            self._accepted(fd, &peer, entries)
+        return 0
+
+    cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
+        cdef Stream stream
+        cdef Event event
+        try:
+            stream = NEW_INSTANCE(self.socket_class, ())
+            event = new_event(ServerSocketConnectEvent, CONNECT)
+        except BaseException:
+            system.close(fd)
+            raise
+        stream._reactor = self._reactor
+        stream._own(fd)
+        stream.peer = peer[0]
+        stream.state = CONNECTED
+        stream.serving = True
+        event.subject = stream
+        try:
+            self._deliver(event, entries)
+        finally:
+            event = None
+            stream._served()
+            # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
+            stream.quiet = stream.listeners is None and Py_REFCNT(stream) == 1
+            if not stream.quiet or stream.pending:
+                stream._settle()
+        return 0
+
+    cdef bint _accept_goes_on(self, int code) except -1:
+        """Acts on a failed accept; whether the next one may be tried in this turn."""
+        action = action_for(code)
+        if action is Action.RETRY:
+            return True
+        if action is Action.DONE or (action is Action.GONE and self._gone()):
+            return False
+        if action is Action.SHED:
+            self._shed()
+        self._accept_failed(code)
+        return False
+
+    cdef int _shed(self) except -1:
+        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes."""
+        cdef int fd, budget
+        cdef Reactor reactor = self._reactor
+        for budget in range(ACCEPTS_PER_TURN):
+            if reactor.spare >= 0:
+                system.close(reactor.spare)
+            fd = system.accept4(self.fd, NULL, NULL, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
+            if fd >= 0:
+                system.close(fd)
+            reactor.spare = system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
+            if fd < 0:
+                return 0
+        return 0
+
+    cdef bint _gone(self) except -1:
+        """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
+        cdef int accepting = 0
+        cdef system.socklen_t length = sizeof(accepting)
+        cdef tuple entries
+        if system.getsockopt(
+            self.fd, system.SOL_SOCKET, system.SO_ACCEPTCONN, &accepting, &length
+        ) == 0 and accepting:
+            return False
+        self._discard()
+        entries = self._listeners_of(CLOSE)
+        if entries is not None:
+            self._deliver(new_event(Event, CLOSE), entries)
+        return True
+
+
+cdef int _reuse_address(int fd, int on) noexcept:
+    return system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
+
+
+cdef int _bind_apart(int fd, Address *address, system.socklen_t length) noexcept:
+    """Binds and returns 0 or the error's number.
+
+    SO_REUSEADDR lets a port be bound that is only in TIME_WAIT, but also lets two sockets bind the same port as long as
+    neither listens. So it is on only for the second try, and again while listening, where it is inherited by
+    the connections that a later restart must not stumble over.
+    """
+    cdef int code
+    if system.bind(fd, &address.head, length) == 0:
+        return 0
+    if system.errno != system.EADDRINUSE:
+        return system.errno
+    _reuse_address(fd, 1)
+    code = 0 if system.bind(fd, &address.head, length) == 0 else system.errno
+    _reuse_address(fd, 0)
+    return code
+
+
+# The engine's names are found here, wherever they are defined; a cimported type is not a name of the module by itself.
+globals().update({
+    name: getattr(module, name)
+    for module, names in {
+        _dispatch: "Event ProgressEvent OutputProgressEvent ServerSocketConnectEvent EventDispatcher"
+                   " extend_type set_error_reporter",
+        _reactor: "Reactor Source",
+        _stream: "Stream Connector",
+    }.items()
+    for name in names.split()
+})

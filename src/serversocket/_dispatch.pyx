@@ -1,0 +1,530 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""Events, and the dispatcher that hands them to listeners: what runs between the reactor and the program."""
+
+cimport cython
+from cpython.dict cimport PyDict_GetItem
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+
+import weakref
+from types import BuiltinMethodType, FunctionType, MethodType
+
+from . import errors
+from .formatting import format_event
+
+cdef extern from "Python.h":
+    """
+    /* Dispatches inside each other, on this thread. */
+    static __thread int dispatch_depth = 0;
+    #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
+    """
+    int dispatch_depth
+    PyObject *TYPE_DICT(type cls)
+    Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
+    void PyType_Modified(type)
+
+
+cdef enum:
+    RECURSION_LIMIT = 256
+    TAKES_MORE = 4      # CO_VARARGS: a function with *args
+
+
+cdef object report_error = None
+
+
+def set_error_reporter(reporter):
+    """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
+    global report_error
+    report_error = reporter
+
+
+cdef int report(error, dispatcher) except -1:
+    if report_error is None:
+        raise error
+    report_error(error, dispatcher)
+    return 0
+
+
+def extend_type(type cls, str name, value):
+    """Sets an attribute on a native class, which refuses ``setattr``."""
+    (<dict> TYPE_DICT(cls))[name] = value
+    PyType_Modified(cls)
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+cdef enum:
+    PREVENTED = 1
+    STOPPED = 2
+
+
+@cython.freelist(32)
+cdef class Event:
+    """An event: what happened, and to whom (AIR: ``flash.events.Event``).
+
+    Args:
+        type: What happened, such as ``"connect"``.
+        bubbles: Kept for AIR's programs; sockets have no parents to bubble to.
+        cancelable: Whether `prevent_default` has an effect.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> Event("ready").to_string()
+        '[Event type="ready" bubbles=false cancelable=false eventPhase=2]'
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False):
+        self._describe(type, bubbles, cancelable)
+
+    cdef int _describe(self, kind, bubbles, cancelable) except -1:
+        if kind is None:
+            raise errors.null("type")
+        if not isinstance(kind, str):
+            raise errors.wrong_type("type", kind, "a string")
+        self.type = str(kind)
+        self.bubbles = bubbles
+        self.cancelable = cancelable
+        return 0
+
+    @property
+    def target(self):
+        """The dispatcher that the event happened to; ``None`` until a listener was reached."""
+        return self._target
+
+    @property
+    def current_target(self):
+        """The dispatcher whose listener runs; for sockets always `target`."""
+        return self._current_target
+
+    @property
+    def event_phase(self):
+        """``EventPhase.AT_TARGET`` (2), even before a dispatch."""
+        return 2
+
+    def clone(self):
+        """A new event of the same type (AIR: ``clone``); subclasses override it to keep their fields."""
+        return Event(self.type, self.bubbles, self.cancelable)
+
+    def is_default_prevented(self):
+        """Whether `prevent_default` was called on a cancelable event."""
+        return bool(self.flags & PREVENTED)
+
+    def prevent_default(self):
+        """Cancels what would follow by default; no effect unless `cancelable`."""
+        if self.cancelable:
+            self.flags |= PREVENTED
+
+    def stop_propagation(self):
+        """Keeps the event from other nodes; the listeners of this one still run."""
+
+    def stop_immediate_propagation(self):
+        """Keeps the event from every listener that has not run yet."""
+        self.flags |= STOPPED
+
+    def format_to_string(self, class_name, *names):
+        """``[class_name name=value …]`` as AIR prints events.
+
+        Args:
+            class_name: What stands first.
+            *names: Attributes to print, in AS3 or PEP 8 spelling.
+        """
+        return format_event(self, class_name, names)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
+
+    def __str__(self):
+        return self.to_string()
+
+    def __repr__(self):
+        return f"<{self.to_string().strip("[]")}>"
+
+
+cdef class ProgressEvent(Event):
+    """Bytes have arrived (AIR: ``flash.events.ProgressEvent``).
+
+    Args:
+        type: ``ProgressEvent.SOCKET_DATA`` from a socket.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        bytes_loaded: How many bytes have just arrived.
+        bytes_total: 0 from a socket: the length of a stream is not known.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, bytes_loaded=0, bytes_total=0):
+        self._describe(type, bubbles, cancelable)
+        self.part = bytes_loaded
+        self.total = bytes_total
+
+    @property
+    def bytes_loaded(self):
+        """How many bytes have just arrived."""
+        return self.part
+
+    @bytes_loaded.setter
+    def bytes_loaded(self, value):
+        self.part = value
+
+    @property
+    def bytes_total(self):
+        """How many bytes there will be; 0 from a socket."""
+        return self.total
+
+    @bytes_total.setter
+    def bytes_total(self, value):
+        self.total = value
+
+    def clone(self):
+        """A new `ProgressEvent` with the same fields."""
+        return ProgressEvent(self.type, self.bubbles, self.cancelable, self.part, self.total)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
+        )
+
+
+cdef class OutputProgressEvent(Event):
+    """Output has gone to the system (AIR: ``flash.events.OutputProgressEvent``).
+
+    Args:
+        type: ``OutputProgressEvent.OUTPUT_PROGRESS``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        bytes_pending: How many bytes still wait to be sent.
+        bytes_total: How many bytes were written to the socket since it was connected.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, bytes_pending=0, bytes_total=0):
+        self._describe(type, bubbles, cancelable)
+        self.part = bytes_pending
+        self.total = bytes_total
+
+    @property
+    def bytes_pending(self):
+        """How many bytes still wait to be sent."""
+        return self.part
+
+    @bytes_pending.setter
+    def bytes_pending(self, value):
+        self.part = value
+
+    @property
+    def bytes_total(self):
+        """How many bytes were written to the socket since it was connected."""
+        return self.total
+
+    @bytes_total.setter
+    def bytes_total(self, value):
+        self.total = value
+
+    def clone(self):
+        """A new `OutputProgressEvent` with the same fields."""
+        return OutputProgressEvent(self.type, self.bubbles, self.cancelable, self.part, self.total)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
+        )
+
+
+cdef class ServerSocketConnectEvent(Event):
+    """A client has connected (AIR: ``flash.events.ServerSocketConnectEvent``).
+
+    Args:
+        type: ``ServerSocketConnectEvent.CONNECT``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        socket: The connection.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, socket=None):
+        self._describe(type, bubbles, cancelable)
+        self.subject = socket
+
+    @property
+    def socket(self):
+        """The connected `Socket`; close it to turn the client away."""
+        return self.subject
+
+    @socket.setter
+    def socket(self, value):
+        self.subject = value
+
+    def clone(self):
+        """A new `ServerSocketConnectEvent` with the same socket."""
+        return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
+        )
+
+
+# ------------------------------------------------------------------------------------------------ dispatcher
+
+@cython.final
+cdef class Registration:
+    """One listener, where the listener alone does not say it all; plain ones stand in the tuples as they are."""
+
+    cdef object listener        # or a weak reference to it
+    cdef Py_ssize_t priority
+    cdef bint use_capture
+    cdef bint weak
+    cdef bint bare              # it takes no argument
+
+    cdef object resolve(self):
+        return self.listener() if self.weak else self.listener
+
+
+cdef object _priority(entry):
+    return -(<Registration> entry).priority if type(entry) is Registration else 0
+
+
+cdef bint _is_bare(listener) except -1:
+    """Whether a Python function or method takes no positional argument, as AIR's listeners may."""
+    cdef bint bound = type(listener) is MethodType
+    function = listener.__func__ if bound else listener
+    if type(function) is not FunctionType:
+        return False
+    code = function.__code__
+    return code.co_argcount <= <int> bound and not code.co_flags & TAKES_MORE
+
+
+cdef bint _same(a, b) except -1:
+    if a is b:
+        return True
+    return type(a) is type(b) and type(a) in (MethodType, BuiltinMethodType) and a == b
+
+
+cdef bint _matches(entry, listener, bint use_capture) except -1:
+    if type(entry) is not Registration:
+        return not use_capture and _same(entry, listener)
+    return (<Registration> entry).use_capture == use_capture and _same((<Registration> entry).resolve(), listener)
+
+
+cdef bint _alive(entry) except -1:
+    return type(entry) is not Registration or (<Registration> entry).resolve() is not None
+
+
+cdef class EventDispatcher:
+    """Keeps listeners and hands events to them (AIR: ``flash.events.EventDispatcher``).
+
+    Args:
+        target: What events dispatched here have as `Event.target`; this dispatcher itself by default.
+
+    Example:
+        >>> dispatcher = EventDispatcher()
+        >>> dispatcher.add_event_listener("ready", print)
+        >>> dispatcher.dispatch_event(Event("ready"))
+        [Event type="ready" bubbles=false cancelable=false eventPhase=2]
+        True
+    """
+
+    def __init__(self, target=None):
+        self.aggregate = target
+
+    cdef int _check(self) except -1:
+        """Refuses calls from a thread that does not own this object."""
+        return 0
+
+    cdef int _listening(self, kind) except -1:
+        """Called when the first listener of a type came or the last one went."""
+        return 0
+
+    def add_event_listener(self, type, listener, use_capture=False, priority=0, use_weak_reference=False):
+        """Registers a listener (AIR: ``addEventListener``).
+
+        Args:
+            type: The event's type, such as ``"socketData"``.
+            listener: Called with the event. The same listener is registered once only.
+            use_capture: Registers for the capture phase, which sockets do not have.
+            priority: Higher ones run first; equal ones in the order they were added.
+            use_weak_reference: Does not keep the listener alive.
+
+        Raises:
+            TypeError: `listener` is ``None`` or cannot be called, or `type` or `priority` has a wrong type.
+        """
+        cdef tuple entries
+        cdef list changed
+        cdef Py_ssize_t rank
+        self._check()
+        _require_type(type)
+        if listener is None:
+            raise errors.null("listener")
+        if not callable(listener):
+            raise errors.wrong_type("listener", listener, "callable")
+        if isinstance(priority, bool) or not hasattr(priority, "__index__"):
+            raise errors.wrong_type("priority", priority, "an integer")
+        rank = PyNumber_AsSsize_t(priority, NULL)
+        entries = (self.listeners or {}).get(type, ())
+        for entry in entries:
+            if _matches(entry, listener, use_capture):
+                return
+        entry = _entry(listener, use_capture, rank, use_weak_reference)
+        changed = [known for known in entries if _alive(known)]
+        changed.append(entry)
+        changed.sort(key=_priority)
+        if self.listeners is None:
+            self.listeners = {}
+        self.listeners[type] = tuple(changed)
+        if not entries:
+            self._listening(type)
+
+    def remove_event_listener(self, type, listener, use_capture=False):
+        """Removes a listener (AIR: ``removeEventListener``); nothing happens if it is not registered.
+
+        Args:
+            type: The event's type.
+            listener: What was registered.
+            use_capture: As it was registered.
+        """
+        cdef tuple entries
+        self._check()
+        _require_type(type)
+        if listener is None:
+            raise errors.null("listener")
+        entries = (self.listeners or {}).get(type, ())
+        self._keep(type, entries, tuple([e for e in entries if not _matches(e, listener, use_capture)]))
+
+    cdef int _keep(self, kind, tuple before, tuple after) except -1:
+        if len(after) == len(before):
+            return 0
+        if after:
+            self.listeners[kind] = after
+        else:
+            del self.listeners[kind]
+            if not self.listeners:
+                self.listeners = None
+            self._listening(kind)
+        return 0
+
+    def has_event_listener(self, type):
+        """Whether anybody listens to a type of event (AIR: ``hasEventListener``)."""
+        self._check()
+        _require_type(type)
+        return any([_alive(entry) for entry in (self.listeners or {}).get(type, ())])
+
+    def will_trigger(self, type):
+        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``)."""
+        return self.has_event_listener(type)
+
+    def dispatch_event(self, event):
+        """Hands an event to its listeners (AIR: ``dispatchEvent``).
+
+        A listener's exception stops neither the other listeners nor the caller: it becomes an ``uncaughtError`` event
+        of the reactor. An event that was dispatched before is cloned first.
+
+        Args:
+            event: The event.
+
+        Returns:
+            ``False`` if a listener prevented the default of a cancelable event, else ``True``.
+
+        Raises:
+            TypeError: `event` is ``None`` or no `Event`, or its ``clone()`` gave none.
+            DispatchRecursionError: More than 256 dispatches are inside each other.
+        """
+        cdef tuple entries
+        self._check()
+        _require_event(event)
+        if event.target is not None:
+            event = event.clone()
+            _require_event(event)
+        entries = (self.listeners or {}).get((<Event> event).type, ())
+        if entries:
+            self._deliver(<Event> event, entries)
+        return not event.is_default_prevented()
+
+    def to_string(self):
+        """``[object ClassName]``, as AIR prints it."""
+        return f"[object {type(self).__name__}]"
+
+    def __str__(self):
+        return self.to_string()
+
+    cdef tuple _listeners_of(self, str kind):
+        """The listeners of a type, or None."""
+        cdef PyObject *found
+        if self.listeners is None:
+            return None
+        found = PyDict_GetItem(self.listeners, kind)
+        return None if found == NULL else <tuple> found
+
+    cdef int _deliver(self, Event event, tuple entries) except -1:
+        global dispatch_depth
+        cdef Py_ssize_t index
+        cdef Registration registration
+        cdef bint stale = False
+        cdef object target = self if self.aggregate is None else self.aggregate
+        if dispatch_depth >= RECURSION_LIMIT:
+            raise errors.dispatch_overflow()
+        dispatch_depth += 1
+        try:
+            for index in range(PyTuple_GET_SIZE(entries)):
+                entry = <object> PyTuple_GET_ITEM(entries, index)
+                registration = None
+                if type(entry) is Registration:
+                    registration = <Registration> entry
+                    entry = registration.resolve()
+                    if entry is None:
+                        stale = True
+                        continue
+                    if registration.use_capture:
+                        continue
+                event._target = target
+                event._current_target = target
+                try:
+                    if registration is not None and registration.bare:
+                        entry()
+                    else:
+                        entry(event)
+                except Exception as error:
+                    report(error, self)
+                if event.flags & STOPPED:
+                    break
+        finally:
+            dispatch_depth -= 1
+        if stale:
+            entries = (self.listeners or {}).get(event.type, ())
+            self._keep(event.type, entries, tuple([e for e in entries if _alive(e)]))
+        return 0
+
+
+cdef object _entry(listener, bint use_capture, Py_ssize_t priority, bint weak):
+    cdef Registration registration
+    cdef bint bare = _is_bare(listener)
+    if not (use_capture or priority or weak or bare):
+        return listener
+    registration = Registration.__new__(Registration)
+    registration.listener = listener
+    registration.use_capture = use_capture
+    registration.priority = priority
+    registration.weak = weak
+    registration.bare = bare
+    if weak:
+        registration.listener = (weakref.WeakMethod if type(listener) is MethodType else weakref.ref)(listener)
+    return registration
+
+
+cdef int _require_type(kind) except -1:
+    if kind is None:
+        raise errors.null("type")
+    if not isinstance(kind, str):
+        raise errors.wrong_type("type", kind, "a string")
+    return 0
+
+
+cdef int _require_event(event) except -1:
+    if event is None:
+        raise errors.null("event")
+    if not isinstance(event, Event):
+        raise errors.wrong_type("event", event, "an Event")
+    return 0

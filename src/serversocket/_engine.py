@@ -1,0 +1,39 @@
+"""Picks the engine: native where it is built, else its twin in Python.
+
+``SERVERSOCKET_IMPL=native`` or ``=pure`` in the environment demands one of them. Type checkers always see the twin.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+_demanded = os.environ.get("SERVERSOCKET_IMPL", "")
+if _demanded not in ("", "native", "pure"):
+    raise ImportError(f"SERVERSOCKET_IMPL={_demanded!r}: it must be 'native' or 'pure', or not be set")
+
+implementation = "pure"
+if TYPE_CHECKING or _demanded == "pure":
+    from . import _pure as _chosen
+else:
+    try:
+        _chosen = import_module("._core", __package__)
+
+        implementation = "native"
+    except ImportError as error:
+        if _demanded == "native" or not isinstance(error, ModuleNotFoundError):
+            how = "build it with a C compiler: SERVERSOCKET_BUILD=native pip install --no-binary :all: serversocket-air"
+            raise ImportError(f"the native engine cannot be imported ({error}); {how}") from error
+        from . import _pure as _chosen
+
+Event = _chosen.Event
+EventDispatcher = _chosen.EventDispatcher
+ProgressEvent = _chosen.ProgressEvent
+OutputProgressEvent = _chosen.OutputProgressEvent
+ServerSocketConnectEvent = _chosen.ServerSocketConnectEvent
+Reactor = _chosen.Reactor
+Acceptor = _chosen.Acceptor
+Stream = _chosen.Stream
+Connector = _chosen.Connector
+extend_type, set_error_reporter = _chosen.extend_type, _chosen.set_error_reporter

@@ -1,0 +1,35 @@
+"""The engine in pure Python, on `selectors` and `socket`: the twin of the native `_core`.
+
+`docs/design.md` is the contract that both keep. Names with one underscore at either end (`_slot_`) are this engine's
+own fields and methods: they cannot meet the names of a subclass, just as the native engine's fields cannot.
+"""
+
+from __future__ import annotations
+
+from .events import (
+    Event,
+    EventDispatcher,
+    OutputProgressEvent,
+    ProgressEvent,
+    ServerSocketConnectEvent,
+    extend_type,
+    set_error_reporter,
+)
+from .reactor import Reactor
+from .sockets import Acceptor, Connector, Lingerer, Source, Stream
+
+__all__ = [
+    "Acceptor",
+    "Connector",
+    "Event",
+    "EventDispatcher",
+    "Lingerer",
+    "OutputProgressEvent",
+    "ProgressEvent",
+    "Reactor",
+    "ServerSocketConnectEvent",
+    "Source",
+    "Stream",
+    "extend_type",
+    "set_error_reporter",
+]

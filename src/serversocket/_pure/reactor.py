@@ -1,0 +1,481 @@
+"""The reactor: waits for the system, and runs the turn."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from threading import get_ident
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from .. import errors
+from .events import EventDispatcher, report_error
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from .sockets import Source, Stream
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+READ_SIZE = 65536  # one buffer a reactor; larger ones cost an mmap each time they are allocated
+LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
+
+#: What waits for readiness; a test may put another one here.
+Selector: Callable[[], selectors.BaseSelector] = selectors.DefaultSelector
+
+
+class Slot:
+    """One descriptor's entry, for as long as it has this owner.
+
+    The selector hands the slot out with the readiness. So what was reported for an earlier owner of the number finds a
+    slot that is over (`fd` is -1), however often the number was used since.
+    """
+
+    __slots__ = ("events", "fd", "owner", "reference")
+
+    def __init__(self, source: Source, fd: int) -> None:
+        self.fd = fd
+        self.events = 0  # what the selector watches for; 0: it does not know the descriptor
+        self.owner: Source | None = None  # set: the reactor keeps the source alive
+        self.reference = weakref.ref(source)
+
+    @property
+    def source(self) -> Source | None:
+        return self.reference() if self.owner is None else self.owner
+
+
+class Waker:
+    """A descriptor that any thread can make readable."""
+
+    def __init__(self) -> None:
+        # Reentrant: a signal handler may poke while its own thread is poking.
+        self._lock = threading.RLock()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+        self._fd = -1
+        if hasattr(os, "eventfd"):
+            self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        else:
+            self._ends = socket.socketpair()
+            for end in self._ends:
+                end.setblocking(False)
+            self._fd = self._ends[0].fileno()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def poke(self) -> None:
+        with self._lock:
+            if self._fd < 0:
+                return
+            with suppress(BlockingIOError):  # it is full, hence readable
+                if self._ends is None:
+                    os.eventfd_write(self._fd, 1)
+                else:
+                    self._ends[1].send(b"\0")
+
+    def drain(self) -> None:
+        with suppress(BlockingIOError):
+            if self._ends is None:
+                os.eventfd_read(self._fd)
+            else:
+                self._ends[0].recv(4096)
+
+    def close(self) -> None:
+        with self._lock:
+            fd, self._fd = self._fd, -1
+            if self._ends is not None:
+                self._ends[0].close()
+                self._ends[1].close()
+            elif fd >= 0:
+                os.close(fd)
+
+    def forked(self) -> None:
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self.close()
+
+
+class ThreadAlarm:
+    """Pokes a waker at a deadline, from a thread: for systems without a descriptor that is a timer."""
+
+    def __init__(self, waker: Waker) -> None:
+        self._waker = waker
+        self._changed = threading.Condition()
+        self._deadline: float | None = None
+        self._over = False
+        self._thread: threading.Thread | None = None
+
+    def set(self, deadline: float | None) -> None:
+        with self._changed:
+            self._deadline = deadline
+            self._changed.notify()
+            if self._thread is None and deadline is not None:
+                self._thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._over:
+                left = LONGEST_WAIT if self._deadline is None else self._deadline - monotonic()
+                if left > 0:
+                    self._changed.wait(min(left, LONGEST_WAIT))
+                else:
+                    self._deadline = None
+                    self._waker.poke()
+
+    def close(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+
+class Reactor(EventDispatcher):
+    """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
+
+    if TYPE_CHECKING:
+
+        def _run_timers(self) -> int: ...
+        def _run_calls(self) -> int: ...
+        @property
+        def _has_scheduled(self) -> bool: ...
+
+    _thread_: int
+    _thread_name_: str
+    _slots_: dict[int, Slot]
+    _dirty_: deque[Stream]  # with output that nobody has tried to send yet
+    _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
+    _buffer_: memoryview
+    _waker_: Waker
+    _selector_: selectors.BaseSelector | None = None
+    _alarm_: ThreadAlarm | None = None
+    _spare_ = -1
+    _deadline_: float | None = None
+    _watched_ = 0
+    _retained_ = 0
+    _in_turn_ = False
+    _in_run_ = False
+    _stopping_ = False
+    _woken_ = False
+    _dead_ = False
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._thread_ = get_ident()
+        self._thread_name_ = threading.current_thread().name
+        self._slots_ = {}
+        self._dirty_ = deque()
+        self._postponed_ = deque()
+        self._buffer_ = memoryview(bytearray(READ_SIZE))
+        self._selector_ = Selector()
+        self._waker_ = Waker()
+        self._selector_.register(self._waker_, READ, self._waker_)
+        return self
+
+    def __del__(self) -> None:
+        self._close_descriptors_()
+
+    def _close_descriptors_(self) -> None:
+        selector, self._selector_ = self._selector_, None
+        if selector is None:
+            return
+        if self._alarm_ is not None:
+            self._alarm_.close()
+        self._waker_.close()
+        selector.close()
+        self._close_spare_()
+
+    # ---- whose it is
+
+    def _check_(self) -> None:
+        if get_ident() != self._thread_:
+            self._refuse_()
+
+    def _check_thread(self) -> None:
+        self._check_()
+
+    def _refuse_(self) -> None:
+        if self._dead_:
+            raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
+        raise RuntimeError(
+            f"this object belongs to thread {self._thread_name_!r}, called from {threading.current_thread().name!r}"
+        )
+
+    def _open_selector_(self) -> selectors.BaseSelector:
+        self._check_()
+        if self._selector_ is None:
+            raise RuntimeError("the reactor is closed")
+        return self._selector_
+
+    # ---- slots
+
+    def _enroll_(self, source: Source, fd: int) -> Slot:
+        self._open_selector_()
+        stale = self._slots_.get(fd)
+        if stale is not None:
+            loser = stale.source
+            if loser is not None:
+                loser._lost_()
+        slot = self._slots_[fd] = Slot(source, fd)
+        return slot
+
+    def _watch_(self, slot: Slot, events: int) -> None:
+        """Changes what a descriptor is watched for; `events` is 0 for nothing."""
+        if events == slot.events:
+            return
+        selector = self._open_selector_()
+        if not slot.events:
+            selector.register(slot.fd, events, slot)
+            self._watched_ += 1
+        elif events:
+            selector.modify(slot.fd, events, slot)
+        else:
+            selector.unregister(slot.fd)
+            self._watched_ -= 1
+        slot.events = events
+
+    def _withdraw_(self, slot: Slot) -> None:
+        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in the selector."""
+        fd, slot.fd, slot.owner = slot.fd, -1, None
+        if self._slots_.get(fd) is slot:
+            del self._slots_[fd]
+        if slot.events:
+            slot.events = 0
+            self._watched_ -= 1
+            if self._selector_ is not None and not self._dead_:
+                self._selector_.unregister(fd)
+
+    # ---- running
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reactor was closed."""
+        return self._selector_ is None
+
+    @property
+    def running(self) -> bool:
+        """Whether `run` is under way."""
+        return self._in_run_
+
+    def run(self) -> None:
+        """Delivers events until `stop` is called or nothing is left open.
+
+        Raises:
+            RuntimeError: The reactor is closed, is running already, or belongs to another thread.
+        """
+        self._open_selector_()
+        self._refuse_nesting_()
+        self._in_run_ = True
+        try:
+            while not self._stopping_ and self._anything_left_():
+                self._turn_(None)
+        finally:
+            self._in_run_ = self._stopping_ = False
+
+    def poll(self, timeout: float | None = None) -> int:
+        """Delivers what is ready, once.
+
+        Args:
+            timeout: Seconds to wait for something to be ready; ``None`` waits without end, 0 not at all.
+
+        Returns:
+            How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
+
+        Raises:
+            TypeError: `timeout` is not a number.
+            ValueError: `timeout` is negative or not a number of seconds.
+            RuntimeError: The reactor is closed, is in a turn already, or belongs to another thread.
+        """
+        seconds = _seconds(timeout)
+        self._open_selector_()
+        self._refuse_nesting_()
+        return self._turn_(seconds)
+
+    def _refuse_nesting_(self) -> None:
+        if self._in_turn_ or self._in_run_:
+            raise RuntimeError("the reactor is running already; it cannot be run from inside a listener")
+
+    def _anything_left_(self) -> bool:
+        return bool(
+            self._watched_ or self._retained_ or self._dirty_ or self._postponed_ or self._has_scheduled
+        )
+
+    def stop(self) -> None:
+        """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
+        self._stopping_ = True
+        self._wake()
+
+    def fileno(self) -> int:
+        """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
+
+        Raises:
+            IOError: The system's selector has no descriptor (#2002).
+            RuntimeError: The reactor is closed or belongs to another thread.
+        """
+        selector = self._open_selector_()
+        fileno: Callable[[], int] | None = getattr(selector, "fileno", None)
+        if fileno is None:
+            raise errors.invalid_socket("fileno", f"{type(selector).__name__} has no descriptor of its own", None)
+        if self._alarm_ is None:
+            self._alarm_ = ThreadAlarm(self._waker_)
+            self._alarm_.set(self._deadline_)
+            self._show_work_()
+        return fileno()
+
+    def close(self) -> None:
+        """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
+
+        Raises:
+            RuntimeError: A listener of this reactor is running, or another thread owns it.
+        """
+        if self._selector_ is None:
+            return
+        self._check_()
+        if self._in_turn_ or self._in_run_:
+            raise RuntimeError("the reactor is running; stop() it before close()")
+        self._abandon_()
+        self._close_descriptors_()
+
+    def _forked(self) -> None:
+        """In a forked child: lets go of everything without touching what the parent still uses."""
+        self._dead_ = True
+        self._thread_ = 0  # nobody's
+        self._in_turn_ = self._in_run_ = False
+        self._waker_.forked()
+        self._alarm_ = None  # its thread has stayed in the parent
+        self._abandon_()
+        self._close_descriptors_()
+
+    def _abandon_(self) -> None:
+        for slot in list(self._slots_.values()):
+            source = slot.source
+            if source is not None:
+                source._discard_()
+        self._dirty_.clear()
+        self._postponed_.clear()
+
+    def _wake(self) -> None:
+        self._waker_.poke()
+
+    def _add_wakeup(self, fd: int) -> None:
+        self._open_selector_().register(fd, READ, None)
+
+    def _remove_wakeup(self, fd: int) -> None:
+        if self._selector_ is not None:
+            self._selector_.unregister(fd)
+
+    def _retain(self) -> None:
+        self._retained_ += 1
+
+    def _release(self) -> None:
+        self._retained_ -= 1
+
+    def _set_deadline(self, when: float | None) -> None:
+        self._deadline_ = when
+        if self._alarm_ is not None:
+            self._alarm_.set(when)
+
+    def _postpone_(self, call: Callable[[], object]) -> None:
+        """Has something called in the last step of the turn."""
+        self._postponed_.append(call)
+        self._show_work_()
+
+    def _show_work_(self) -> None:
+        """Makes a hosted reactor's descriptor readable while something waits that the selector does not know of."""
+        if self._alarm_ is None or self._in_turn_:
+            return
+        overdue = self._deadline_ is not None and self._deadline_ <= monotonic()
+        if self._dirty_ or self._postponed_ or overdue:
+            self._waker_.poke()
+
+    # ---- the spare descriptor, given up for a moment to tell waiting clients when descriptors run out
+
+    def _open_spare_(self) -> None:
+        if self._spare_ < 0:
+            with suppress(OSError):  # then there is none, and clients wait instead of being told
+                self._spare_ = os.open(os.devnull, os.O_RDONLY)
+
+    def _close_spare_(self) -> None:
+        spare, self._spare_ = self._spare_, -1
+        if spare >= 0:
+            os.close(spare)
+
+    # ---- the turn
+
+    def _turn_(self, timeout: float | None) -> int:
+        handled = 0
+        self._in_turn_ = True
+        try:
+            if self._dirty_:
+                self._send_dirty_()
+            for key, events in self._wait_(0 if self._postponed_ or self._stopping_ else timeout):
+                slot = key.data
+                if slot.__class__ is not Slot:
+                    self._drain_(key)
+                    continue
+                source = slot.source
+                if slot.fd < 0 or source is None:
+                    continue
+                handled += 1
+                try:
+                    source._ready_(events)
+                except Exception as error:
+                    report_error(error, source)
+                del source
+            if self._deadline_ is not None and self._deadline_ <= monotonic():
+                handled += self._run_timers()
+            if self._woken_:
+                self._woken_ = False
+                handled += self._run_calls()
+            if self._dirty_:
+                self._send_dirty_()
+            # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn.
+            for _ in range(len(self._postponed_)):
+                handled += 1
+                call = self._postponed_.popleft()
+                try:
+                    call()
+                except Exception as error:
+                    report_error(error, self)
+                del call  # it may be what keeps a stream alive
+        finally:
+            self._in_turn_ = False
+            self._show_work_()
+        return handled
+
+    def _wait_(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert self._selector_ is not None
+        if self._deadline_ is not None and timeout != 0:
+            left = max(self._deadline_ - monotonic(), 0)
+            timeout = left if timeout is None else min(left, timeout)
+        return self._selector_.select(timeout if timeout is None else min(timeout, LONGEST_WAIT))
+
+    def _drain_(self, key: selectors.SelectorKey) -> None:
+        self._woken_ = True
+        if key.data is not None:
+            key.data.drain()
+        else:
+            os.read(key.fd, 4096)
+
+    def _send_dirty_(self) -> None:
+        dirty = self._dirty_
+        for _ in range(len(dirty)):
+            dirty.popleft()._send_written_()
+
+
+def _seconds(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
+        raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
+    seconds = float(timeout)
+    if not seconds >= 0:
+        raise ValueError(f"timeout must be a number of seconds that is not negative, not {timeout!r}")
+    return seconds

@@ -1,0 +1,98 @@
+"""The reactor and what it watches, as the other native modules see them."""
+
+from cpython.exc cimport PyErr_SetFromErrno
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t
+
+from . cimport _system as system
+from ._dispatch cimport EventDispatcher
+
+
+cdef enum:
+    READ_SIZE = 65536           # one buffer a reactor; larger ones cost an mmap each time they are allocated
+    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
+
+
+cdef struct Slot:
+    PyObject *source            # borrowed; NULL where the slot is free
+    uint32_t generation         # raised when the slot is freed: readiness reported for an earlier owner is then recognised
+    uint32_t next_free
+
+
+cdef class Reactor(EventDispatcher):
+    cdef int epoll
+    cdef int wakeup             # an eventfd: calls from other threads, work left for a host
+    cdef int alarm              # a timerfd, once a host polls `fileno()`
+    cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
+    cdef unsigned long thread
+    cdef str thread_name
+
+    # Who is watched.
+    cdef Slot *slots
+    cdef uint32_t slot_count
+    cdef uint32_t free_slot
+    cdef list owners            # by slot: the source where it is held strongly, else None
+    cdef Py_ssize_t watched     # sources registered with epoll
+    cdef Py_ssize_t retained    # what is open without a descriptor
+
+    # What a turn works with.
+    cdef char *buffer
+    cdef system.epoll_event *ready
+    cdef list dirty             # sources with output that nobody has tried to send yet
+    cdef list postponed         # sources to attend to and callables to call in the last step of the turn
+    cdef double deadline
+    cdef bint in_turn
+    cdef bint in_run
+    cdef bint stopping
+    cdef bint woken
+    cdef bint dead              # in a forked child
+
+    cdef void _close_descriptors(self) noexcept
+    cdef int _check_owner(self) except -1
+    cdef int _refuse(self) except -1
+    cdef int _check_open(self) except -1
+    cdef int _enroll(self, Source source) except -1
+    cdef int _grow(self) except -1
+    cdef int _watch(self, Source source, uint32_t interest) except -1
+    cdef void _withdraw(self, Source source) noexcept
+    cdef int _refuse_nesting(self) except -1
+    cdef bint _anything_left(self) except -1
+    cdef int _show_work(self) except -1
+    cdef int _postpone_source(self, Source source) except -1
+    cdef Py_ssize_t _turn(self, double timeout) except -1
+    cdef int _wait(self, double timeout) except -1
+    cdef int _drain(self, int fd) except -1
+    cdef int _send_dirty(self) except -1
+    cdef Py_ssize_t _run_postponed(self) except -1
+
+
+cdef class Source(EventDispatcher):
+    cdef Reactor _reactor
+    cdef int fd
+    cdef uint32_t slot
+    cdef uint32_t interest
+    cdef bint watched
+    cdef bint dirty             # in the reactor's list of those with output to send
+    cdef bint quiet             # collected by design: no ResourceWarning
+
+    cdef bint _reactor_is_dead(self) noexcept
+    cdef int _own(self, int fd) except -1
+    cdef void _shut(self) noexcept
+    cdef void _hold(self, bint strongly) noexcept
+    cdef int _ready(self, uint32_t events) except -1
+    cdef int _attend(self) except -1
+    cdef int _send_output(self) except -1
+    cdef int _discard(self) except -1
+
+
+cdef inline int raise_errno(int code) except -1:
+    system.errno = code
+    PyErr_SetFromErrno(OSError)
+    return -1
+
+
+cdef inline int checked(int result) except -1:
+    """The result of a system call, or its OSError."""
+    if result < 0:
+        PyErr_SetFromErrno(OSError)
+    return result

@@ -1,0 +1,520 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""The reactor: epoll, the table of who is watched, and the turn; and `Source`, the owner of one descriptor."""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals, PyErr_WriteUnraisable
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from . cimport _system as system
+from ._dispatch cimport EventDispatcher, report
+
+import math
+import threading
+
+from . import errors
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() nogil
+    int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
+
+
+cdef enum:
+    READY_PER_TURN = 256        # descriptors reported by one epoll_wait
+
+
+cdef double NEVER = math.inf
+
+
+cdef inline double now() noexcept nogil:
+    cdef system.timespec clock
+    system.clock_gettime(system.CLOCK_MONOTONIC, &clock)
+    return clock.tv_sec + clock.tv_nsec * 1e-9
+
+
+cdef void _close(int *fd) noexcept:
+    if fd[0] >= 0:
+        system.close(fd[0])
+        fd[0] = -1
+
+
+cdef double _seconds(timeout) except? -1:
+    cdef double seconds
+    if timeout is None:
+        return NEVER
+    if isinstance(timeout, bool) or not (isinstance(timeout, (int, float)) or hasattr(timeout, "__float__")):
+        raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
+    seconds = timeout
+    if not seconds >= 0:
+        raise ValueError(f"timeout must be a number of seconds that is not negative, not {timeout!r}")
+    return seconds
+
+
+@cython.no_gc_clear     # see below, at the sources
+cdef class Reactor(EventDispatcher):
+    """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
+
+    def __cinit__(self):
+        self.epoll = self.wakeup = self.alarm = self.spare = -1
+        self.thread = PyThread_get_thread_ident()
+        self.thread_name = threading.current_thread().name
+        self.free_slot = NO_SLOT
+        self.deadline = NEVER
+        self.owners = []
+        self.dirty = []
+        self.postponed = []
+        self.buffer = <char *> PyMem_Malloc(READ_SIZE)
+        self.ready = <system.epoll_event *> PyMem_Malloc(READY_PER_TURN * sizeof(system.epoll_event))
+        if self.buffer == NULL or self.ready == NULL:
+            raise errors.out_of_memory("Reactor")
+        self.epoll = checked(system.epoll_create1(system.EPOLL_CLOEXEC))
+        self.wakeup = checked(system.eventfd(0, system.EFD_CLOEXEC | system.EFD_NONBLOCK))
+        self._add_wakeup(self.wakeup)
+
+    def __dealloc__(self):
+        self._close_descriptors()
+        PyMem_Free(self.slots)
+        PyMem_Free(self.buffer)
+        PyMem_Free(self.ready)
+
+    cdef void _close_descriptors(self) noexcept:
+        _close(&self.epoll)
+        _close(&self.wakeup)
+        _close(&self.alarm)
+        _close(&self.spare)
+
+    cdef int _check(self) except -1:
+        return self._check_owner()
+
+    cdef inline int _check_owner(self) except -1:
+        if PyThread_get_thread_ident() != self.thread or self.dead:
+            self._refuse()
+        return 0
+
+    cdef int _refuse(self) except -1:
+        if self.dead:
+            raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
+        raise RuntimeError(
+            f"this object belongs to thread {self.thread_name!r}, "
+            f"it cannot be used from thread {threading.current_thread().name!r}"
+        )
+
+    cdef int _check_open(self) except -1:
+        self._check_owner()
+        if self.epoll < 0:
+            raise RuntimeError("the reactor is closed")
+        return 0
+
+    def _check_thread(self):
+        self._check_owner()
+
+    # ---- slots
+
+    cdef int _enroll(self, Source source) except -1:
+        """Gives a source with a descriptor its slot."""
+        cdef uint32_t index
+        self._check_open()
+        if self.free_slot == NO_SLOT:
+            self._grow()
+        index = self.free_slot
+        self.free_slot = self.slots[index].next_free
+        self.slots[index].source = <PyObject *> source
+        source.slot = index
+        return 0
+
+    cdef int _grow(self) except -1:
+        cdef uint32_t index, before = self.slot_count
+        cdef uint32_t after = before * 2 if before else 64
+        cdef Slot *slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
+        if slots == NULL:
+            raise errors.out_of_memory("Reactor")
+        self.slots = slots
+        self.owners.extend([None] * (after - before))
+        for index in range(before, after):
+            slots[index].source = NULL
+            slots[index].generation = 0
+            slots[index].next_free = index + 1 if index + 1 < after else NO_SLOT
+        self.slot_count = after
+        self.free_slot = before
+        return 0
+
+    cdef int _watch(self, Source source, uint32_t interest) except -1:
+        """Registers what a source waits for, or changes it."""
+        cdef system.epoll_event event
+        if source.watched and source.interest == interest:
+            return 0
+        event.events = interest
+        event.data.u64 = (<uint64_t> self.slots[source.slot].generation) << 32 | source.slot
+        checked(system.epoll_ctl(
+            self.epoll, system.EPOLL_CTL_MOD if source.watched else system.EPOLL_CTL_ADD, source.fd, &event
+        ))
+        source.interest = interest
+        if not source.watched:
+            source.watched = True
+            self.watched += 1
+        return 0
+
+    cdef void _withdraw(self, Source source) noexcept:
+        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll."""
+        cdef Slot *slot = &self.slots[source.slot]
+        if source.watched:
+            source.watched = False
+            self.watched -= 1
+            if not self.dead:
+                system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL)
+        slot.source = NULL
+        slot.generation += 1
+        slot.next_free = self.free_slot
+        self.free_slot = source.slot
+        source.slot = NO_SLOT
+
+    # ---- running
+
+    @property
+    def closed(self):
+        """Whether the reactor was closed."""
+        return self.epoll < 0
+
+    @property
+    def running(self):
+        """Whether `run` is under way."""
+        return self.in_run
+
+    def run(self):
+        """Delivers events until `stop` is called or nothing is left open.
+
+        Raises:
+            RuntimeError: The reactor is closed, is running already, or belongs to another thread.
+        """
+        self._check_open()
+        self._refuse_nesting()
+        self.in_run = True
+        try:
+            while not self.stopping and self._anything_left():
+                self._turn(NEVER)
+        finally:
+            self.in_run = False
+            self.stopping = False
+
+    def poll(self, timeout=None):
+        """Delivers what is ready, once.
+
+        Args:
+            timeout: Seconds to wait for something to be ready; ``None`` waits without end, 0 not at all.
+
+        Returns:
+            How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
+
+        Raises:
+            ValueError: `timeout` is negative or not a number.
+            RuntimeError: The reactor is closed, is in a turn already, or belongs to another thread.
+        """
+        cdef double seconds = _seconds(timeout)
+        self._check_open()
+        self._refuse_nesting()
+        return self._turn(seconds)
+
+    cdef int _refuse_nesting(self) except -1:
+        if self.in_turn or self.in_run:
+            raise RuntimeError("the reactor is running already; it cannot be run from inside a listener")
+        return 0
+
+    cdef bint _anything_left(self) except -1:
+        return self.watched or self.retained or self.dirty or self.postponed or self._has_scheduled
+
+    def stop(self):
+        """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
+        self.stopping = True
+        self._wake()
+
+    def fileno(self):
+        """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
+
+        Raises:
+            RuntimeError: The reactor is closed or belongs to another thread.
+        """
+        self._check_open()
+        if self.alarm < 0:
+            self.alarm = checked(
+                system.timerfd_create(system.CLOCK_MONOTONIC, system.TFD_CLOEXEC | system.TFD_NONBLOCK)
+            )
+            self._add_wakeup(self.alarm)
+            self._set_deadline(None if self.deadline == NEVER else self.deadline)
+            self._show_work()
+        return self.epoll
+
+    def close(self):
+        """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
+
+        Raises:
+            RuntimeError: A listener of this reactor is running, or another thread owns it.
+        """
+        cdef uint32_t index
+        cdef Source source
+        if self.epoll < 0:
+            return
+        self._check_owner()
+        if self.in_turn or self.in_run:
+            raise RuntimeError("the reactor is running; stop() it before close()")
+        for index in range(self.slot_count):
+            if self.slots[index].source != NULL:
+                source = <Source> self.slots[index].source
+                source._discard()
+        self.dirty.clear()
+        self.postponed.clear()
+        self._close_descriptors()
+
+    def _forked(self):
+        """In a forked child: lets go of everything without touching what the parent still uses."""
+        cdef uint32_t index
+        self.dead = True
+        self.in_turn = self.in_run = False
+        for index in range(self.slot_count):
+            if self.slots[index].source != NULL:
+                (<Source> self.slots[index].source)._discard()
+        self.dirty.clear()
+        self.postponed.clear()
+        self._close_descriptors()
+
+    def _wake(self):
+        cdef uint64_t one = 1
+        if self.wakeup >= 0:
+            system.write(self.wakeup, &one, 8)
+
+    def _add_wakeup(self, int fd):
+        cdef system.epoll_event event
+        event.events = system.EPOLLIN
+        event.data.u64 = (<uint64_t> fd) << 32 | <uint64_t> NO_SLOT
+        checked(system.epoll_ctl(self.epoll, system.EPOLL_CTL_ADD, fd, &event))
+
+    def _remove_wakeup(self, int fd):
+        if self.epoll >= 0:
+            system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, fd, NULL)
+
+    def _retain(self):
+        self.retained += 1
+
+    def _release(self):
+        self.retained -= 1
+
+    def _set_deadline(self, when):
+        cdef system.itimerspec setting
+        self.deadline = NEVER if when is None else <double> when
+        if self.alarm < 0:
+            return
+        system.memset(&setting, 0, sizeof(setting))
+        if self.deadline != NEVER:
+            setting.it_value.tv_sec = <system.time_t> self.deadline
+            setting.it_value.tv_nsec = <long> ((self.deadline - <double> setting.it_value.tv_sec) * 1e9)
+            if setting.it_value.tv_sec == 0 and setting.it_value.tv_nsec == 0:
+                setting.it_value.tv_nsec = 1    # all zero would disarm it
+        system.timerfd_settime(self.alarm, system.TFD_TIMER_ABSTIME, &setting, NULL)
+
+    cdef int _show_work(self) except -1:
+        """Makes a hosted reactor's descriptor readable while something waits that epoll does not know of."""
+        if self.alarm >= 0 and not self.in_turn and (self.dirty or self.postponed):
+            self._wake()
+        return 0
+
+    cdef int _postpone_source(self, Source source) except -1:
+        self.postponed.append(source)
+        self._show_work()
+        return 0
+
+    # ---- the turn
+
+    cdef Py_ssize_t _turn(self, double timeout) except -1:
+        cdef int count, index
+        cdef uint32_t slot
+        cdef uint64_t tag
+        cdef Source source
+        cdef Py_ssize_t handled = 0
+        self.in_turn = True
+        try:
+            if self.dirty:
+                self._send_dirty()
+            count = self._wait(0 if self.postponed or self.stopping else timeout)
+            for index in range(count):
+                tag = self.ready[index].data.u64
+                slot = <uint32_t> tag
+                if slot == NO_SLOT:
+                    self._drain(<int> (tag >> 32))
+                    continue
+                if self.slots[slot].source == NULL or self.slots[slot].generation != <uint32_t> (tag >> 32):
+                    continue
+                source = <Source> self.slots[slot].source
+                handled += 1
+                try:
+                    source._ready(self.ready[index].events)
+                except Exception as error:
+                    # No single connection's trouble, such as memory running out, may end the service of the others.
+                    report(error, source)
+            source = None
+            if self.deadline != NEVER and self.deadline <= now():
+                handled += self._run_timers()
+            if self.woken:
+                self.woken = False
+                handled += self._run_calls()
+            if self.dirty:
+                self._send_dirty()
+            if self.postponed:
+                handled += self._run_postponed()
+        finally:
+            self.in_turn = False
+            self._show_work()
+        return handled
+
+    cdef int _wait(self, double timeout) except -1:
+        cdef int count
+        cdef double remaining, limit
+        cdef int milliseconds
+        if timeout == 0:
+            # Nothing blocks here, so there is nothing to release the GIL for.
+            count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, 0)
+            PyErr_CheckSignals()
+            return count if count > 0 else 0
+        limit = NEVER if timeout == NEVER else now() + timeout
+        while True:
+            milliseconds = -1
+            if limit != NEVER or self.deadline != NEVER:
+                remaining = min(limit, self.deadline) - now()
+                # Rounded up: waking before a deadline would only mean waiting again.
+                milliseconds = 0 if remaining <= 0 else <int> min(remaining * 1e3 + 0.999, 2147483000.0)
+            with nogil:
+                count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, milliseconds)
+            if count > 0:
+                PyErr_CheckSignals()
+                return count
+            if count < 0 and system.errno != system.EINTR:
+                raise_errno(system.errno)
+            PyErr_CheckSignals()
+            if self.stopping or limit <= now() or self.deadline <= now():
+                return 0
+
+    cdef int _drain(self, int fd) except -1:
+        cdef char waste[64]
+        while system.read(fd, waste, sizeof(waste)) == sizeof(waste):
+            pass
+        self.woken = True
+        return 0
+
+    cdef int _send_dirty(self) except -1:
+        cdef Source source
+        cdef list sources = self.dirty
+        self.dirty = []
+        for source in sources:
+            source.dirty = False
+            source._send_output()
+        return 0
+
+    cdef Py_ssize_t _run_postponed(self) except -1:
+        cdef list items = self.postponed
+        cdef Py_ssize_t done = 0
+        self.postponed = []
+        try:
+            for item in items:
+                done += 1
+                if isinstance(item, Source):
+                    (<Source> item)._attend()
+                else:
+                    item()
+        finally:
+            self.postponed[:0] = items[done:]   # what a KeyboardInterrupt left undone
+        return done
+
+
+# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and that needs
+# the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
+
+@cython.no_gc_clear
+cdef class Source(EventDispatcher):
+    """Owns one descriptor of a reactor."""
+
+    def __cinit__(self):
+        self.fd = -1
+        self.slot = NO_SLOT
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            if not self.quiet and PyErr_ResourceWarning(
+                NULL, 1, "a socket was collected while it was open: descriptor %d", self.fd
+            ) < 0:
+                PyErr_WriteUnraisable(None)
+            self._shut()
+
+    @property
+    def reactor(self):
+        """The `Reactor` that this object belongs to."""
+        return self._reactor
+
+    def _attach(self, Reactor reactor not None):
+        reactor._check_open()
+        self._reactor = reactor
+
+    cdef int _check(self) except -1:
+        if self._reactor is None:
+            raise RuntimeError(f"{type(self).__name__}.__init__() was not called")
+        return self._reactor._check_owner()
+
+    cdef bint _reactor_is_dead(self) noexcept:
+        """Whether this is a forked child's copy: closing it is no error, nothing else is possible."""
+        return self._reactor is not None and self._reactor.dead
+
+    cdef int _own(self, int fd) except -1:
+        """Takes a descriptor over; if that fails it is closed."""
+        try:
+            self._reactor._check_open()
+            self._reactor._enroll(self)
+        except BaseException:
+            system.close(fd)
+            raise
+        self.fd = fd
+        return 0
+
+    cdef void _shut(self) noexcept:
+        """Closes the descriptor, out of epoll first."""
+        cdef int fd = self.fd
+        if fd < 0:
+            return
+        if self.slot != NO_SLOT:
+            self._hold(False)
+            self._reactor._withdraw(self)
+        self.fd = -1
+        self.interest = 0
+        system.close(fd)
+
+    cdef void _hold(self, bint strongly) noexcept:
+        """Decides whether the reactor keeps this source alive. The caller holds a reference."""
+        cdef list owners = self._reactor.owners
+        if self.slot < <uint32_t> len(owners):
+            owners[self.slot] = self if strongly else None
+
+    cdef int _ready(self, uint32_t events) except -1:
+        """The descriptor is ready."""
+        return 0
+
+    cdef int _attend(self) except -1:
+        """What was postponed is due."""
+        return 0
+
+    cdef int _send_output(self) except -1:
+        """Output was written outside of the source's own listeners."""
+        return 0
+
+    cdef int _discard(self) except -1:
+        """Closes without events: the reactor is closed."""
+        self._shut()
+        return 0
+
+    def fileno(self):
+        """The descriptor.
+
+        Raises:
+            IOError: There is none: the socket is not open (#2002).
+        """
+        self._check()
+        if self.fd < 0:
+            raise errors.not_open("fileno")
+        return self.fd

@@ -1,0 +1,265 @@
+"""What a port, a backlog, an address and a host name may be. Nothing here ever asks a name server."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import operator
+import re
+import socket
+from typing import NamedTuple
+
+from . import errors
+
+__all__ = [
+    "Address",
+    "format_endpoint",
+    "parse_address",
+    "parse_backlog",
+    "parse_client_port",
+    "parse_host",
+    "parse_port",
+    "refused",
+    "require_local",
+]
+
+_PORTS = range(65536)
+_MAX_BACKLOG = 2**31 - 1
+_MAX_HOST_LENGTH = 255
+_SCOPE = re.compile(r"[!-.0-~]+")
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+
+
+class Address(NamedTuple):
+    """An IP address as the system calls take it."""
+
+    family: socket.AddressFamily
+    host: str
+    """The canonical literal, without a scope."""
+
+    scope_id: int = 0
+    """The index of the interface that a link-local IPv6 address belongs to, else 0."""
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an IPv6 address."""
+        return self.family == socket.AF_INET6
+
+    @property
+    def text(self) -> str:
+        """The literal, with its scope where it has one."""
+        if not self.scope_id:
+            return self.host
+        try:
+            return f"{self.host}%{socket.if_indextoname(self.scope_id)}"
+        except OSError:  # the interface has gone meanwhile
+            return f"{self.host}%{self.scope_id}"
+
+
+# ------------------------------------------------------------------------------------------------- numbers
+
+
+def parse_port(value: object) -> int:
+    """The port for a server.
+
+    Args:
+        value: An int, or anything with ``__index__``.
+
+    Raises:
+        TypeError: Any other type, `bool` included.
+        RangeError: Outside 0 to 65535 (#2003).
+    """
+    port = _integer("local_port", value)
+    if port not in _PORTS:
+        raise errors.bad_port(port)
+    return port
+
+
+def parse_client_port(value: object) -> int:
+    """The port for a client.
+
+    Args:
+        value: An int, or anything with ``__index__``.
+
+    Raises:
+        TypeError: Any other type, `bool` included.
+        SecurityError: Outside 0 to 65535 (#2003).
+    """
+    port = _integer("port", value)
+    if port not in _PORTS:
+        raise errors.security_port(port)
+    return port
+
+
+def parse_backlog(value: object) -> int:
+    """The backlog as ``listen(2)`` takes it, which cuts it to the system's maximum.
+
+    Args:
+        value: The wanted number of waiting connections, an int or anything with ``__index__``; 0 for the maximum.
+
+    Raises:
+        TypeError: Any other type, `bool` included.
+        RangeError: Negative (#2006).
+    """
+    backlog = _integer("backlog", value)
+    if backlog < 0:
+        raise errors.out_of_bounds("listen", f"backlog {errors.shown(backlog)} is negative")
+    return min(backlog, _MAX_BACKLOG) or _MAX_BACKLOG
+
+
+def _integer(parameter: str, value: object) -> int:
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise errors.wrong_type(parameter, value, "an int")
+    return operator.index(value)  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------------------------- addresses
+
+
+def parse_address(value: object) -> Address:
+    """The address for a server: exactly one IP literal.
+
+    Args:
+        value: A dotted quad, an IPv6 literal, the latter with ``%scope`` if it is link-local (the name or the index of
+            an interface), or an address of the `ipaddress` module. ``""`` means ``"0.0.0.0"``.
+
+    Raises:
+        TypeError: `None` (#2007) or any other type.
+        ArgumentError: Anything else that a string may hold: host names, ports, blanks, short or octal forms (#2004).
+        IOError: There is no such interface (#2002, ``ENODEV``).
+
+    Example:
+        >>> parse_address("::1").text
+        '::1'
+    """
+    if value is None:
+        raise errors.null("local_address")
+    literal = _text("local_address", value)
+    address = _parse_literal(literal or "0.0.0.0", "bind")
+    if address is None:
+        raise errors.bad_address(literal, "is not an IPv4 or IPv6 address")
+    return address
+
+
+def require_local(address: Address, port: int) -> None:
+    """Refuses what can be no address of this machine although some systems bind it.
+
+    Raises:
+        IOError: A multicast address or the broadcast address (#2002, ``EADDRNOTAVAIL``).
+    """
+    if ipaddress.ip_address(address.host).is_multicast or address.host == "255.255.255.255":
+        raise refused("bind", address, port, errno.EADDRNOTAVAIL)
+
+
+def refused(call: str, address: Address, port: int, cause: OSError | int) -> errors.IOError:
+    """The error for a system call that failed on an address (#2002).
+
+    Args:
+        call: The call, such as ``bind``.
+        address: The address that was refused.
+        port: Its port.
+        cause: The system's error or its number.
+    """
+    error = errors.invalid_socket(call, format_endpoint(address.text, port), cause)
+    scopeless = address.is_ipv6 and not address.scope_id
+    if error.errno == errno.EINVAL and scopeless and ipaddress.ip_address(address.host).is_link_local:
+        hint = f"{error.message} (a link-local address needs its interface, as in {address.host}%eth0)"
+        return errors.IOError(hint, error.error_id, errno=error.errno, strerror=error.strerror)
+    return error
+
+
+def parse_host(value: object) -> Address | str:
+    """What a client connects to: an address, or the ASCII form of a host name that is still to be looked up.
+
+    Args:
+        value: An IP literal as for `parse_address`, a host name, or an address of the `ipaddress` module.
+
+    Raises:
+        TypeError: `None` (#1009) or any other type.
+        ArgumentError: Neither an address nor a possible host name: empty, longer than 255 characters, with a NUL, a
+            blank or a slash in it, a URI, or a number that only looks like an address (#2004).
+        IOError: There is no such interface (#2002, ``ENODEV``).
+
+    Example:
+        >>> parse_host("bücher.example")
+        'xn--bcher-kva.example'
+    """
+    if value is None:
+        raise errors.null_reference("connect: host is None")
+    text = _text("host", value)
+    address = _parse_literal(text, "connect")
+    return _parse_name(text) if address is None else address
+
+
+def format_endpoint(host: str, port: int) -> str:
+    """An address or host name and a port, as messages show them.
+
+    Example:
+        >>> format_endpoint("127.0.0.1", 80), format_endpoint("::1", 80)
+        ('127.0.0.1:80', '[::1]:80')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _text(parameter: str, value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        scope = getattr(value, "scope_id", None)
+        literal = str(ipaddress.ip_address(value.packed))
+        return literal if scope is None else f"{literal}%{scope}"
+    raise errors.wrong_type(parameter, value, "a string or an address of the ipaddress module")
+
+
+def _parse_literal(text: str, call: str) -> Address | None:
+    host, percent, scope = text.partition("%")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if ip.version == 4:
+        return None if percent else Address(socket.AF_INET, host)
+    canonical = socket.inet_ntop(socket.AF_INET6, ip.packed)
+    if not percent:
+        return Address(socket.AF_INET6, canonical)
+    if not ip.is_link_local:
+        raise errors.bad_address(text, "has a scope, which only a link-local address can have", call)
+    if not _SCOPE.fullmatch(scope) or "%" in scope:
+        raise errors.bad_address(text, "has a malformed scope", call)
+    scope_id = _interface_index(scope)
+    if not scope_id:
+        raise errors.invalid_socket(call, errors.shown(text), errno.ENODEV)
+    return Address(socket.AF_INET6, canonical, scope_id)
+
+
+def _interface_index(scope: str) -> int:
+    """The index of an interface given by name or by index; 0 where there is none."""
+    try:
+        return socket.if_nametoindex(scope)
+    except OSError:
+        pass
+    if not scope.isdecimal() or scope.startswith("0") or len(scope) > 9:
+        return 0
+    try:
+        socket.if_indextoname(int(scope))
+    except OSError:
+        return 0
+    return int(scope)
+
+
+def _parse_name(text: str) -> str:
+    if not text:
+        raise errors.bad_address(text, "names no host", "connect")
+    if len(text) > _MAX_HOST_LENGTH:
+        raise errors.bad_address(text, "is longer than a host name can be", "connect")
+    try:
+        name = text.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise errors.bad_address(text, "is not a host name", "connect") from None
+    if len(name) > _MAX_HOST_LENGTH or not _HOST_NAME.fullmatch(name):
+        raise errors.bad_address(text, "is not a host name", "connect")
+    # The system's resolver would take these for addresses in the forms of the 1980s.
+    if _NUMERIC_LABEL.fullmatch(name.rstrip(".").rpartition(".")[2]):
+        raise errors.bad_address(text, "is neither an address nor a host name", "connect")
+    return name

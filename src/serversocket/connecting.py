@@ -1,0 +1,135 @@
+"""One client connect: which addresses, in which order, how far apart, and for how long.
+
+Addresses of both families are tried in turns, the next one as soon as one failed or 250 ms after it began, as RFC 8305
+proposes; the first that connects wins, the others are cancelled.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from itertools import chain, zip_longest
+
+from ._engine import Connector
+from .addresses import Address
+from .reactor import Reactor
+from .resolver import Endpoint, Lookup
+from .scheduling import TimerHandle
+
+STAGGER = 0.25
+
+
+class Attempt:
+    """A connect that is under way.
+
+    Args:
+        reactor: Where everything runs.
+        host: A host name, or an `Address` that needs no look-up.
+        port: 0 to 65535.
+        timeout: Seconds for all of it: look-up and every address.
+        connected: Called with the `Connector` that owns the connection.
+        failed: Called with the last error's number, ``None`` where the system gave none, and the reason.
+
+    Both are called from the reactor, never from inside the constructor, and only one of them, once.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        host: str | Address,
+        port: int,
+        timeout: float,
+        connected: Callable[[Connector], None],
+        failed: Callable[[int | None, str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._outcome: tuple[Callable[[Connector], None], Callable[[int | None, str], None]] | None
+        self._outcome = (connected, failed)
+        self._waiting: list[Endpoint] = []
+        self._connectors: list[Connector] = []
+        self._lookup: Lookup | None = None
+        self._next: TimerHandle | None = None
+        self._error: tuple[int | None, str] = (errno.EHOSTUNREACH, "the name has no address")
+        self._limit = reactor.call_later(timeout, self._timed_out, timeout)
+        if isinstance(host, Address):
+            self._waiting = [_endpoint(host, port)]
+            self._try_next()
+        else:
+            self._lookup = Lookup(reactor, host, port, self._looked_up)
+
+    def cancel(self) -> None:
+        """Gives it up; nobody is told."""
+        self._outcome = None
+        self._limit.cancel()
+        if self._next is not None:
+            self._next.cancel()
+        if self._lookup is not None:
+            self._lookup.cancel()
+        for connector in self._connectors:
+            connector.cancel()
+        self._connectors.clear()
+        self._waiting.clear()
+
+    def _looked_up(self, result: list[Endpoint] | OSError) -> None:
+        if isinstance(result, OSError):
+            # The numbers of getaddrinfo are not the system's error numbers.
+            self._end((None, result.strerror or str(result)))
+        else:
+            self._waiting = _interleave(result)
+            self._try_next()
+
+    def _try_next(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if not self._waiting:
+            if not self._connectors:
+                self._end(self._error)
+            return
+        endpoint = self._waiting.pop(0)
+        connector = Connector(self._reactor, endpoint.family, endpoint.address, self._answered)
+        self._connectors.append(connector)
+        connector.start()
+        if self._waiting:
+            self._next = self._reactor.call_later(STAGGER, self._try_next)
+
+    def _answered(self, connector: Connector) -> None:
+        self._connectors.remove(connector)
+        if connector.errno:
+            self._error = (connector.errno, os.strerror(connector.errno))
+            self._try_next()
+            return
+        outcome = self._outcome
+        self.cancel()
+        if outcome is None:
+            connector.cancel()
+        else:
+            connected, _ = outcome
+            connected(connector)
+
+    def _timed_out(self, timeout: float) -> None:
+        self._end((errno.ETIMEDOUT, f"no answer within {timeout:g} s"))
+
+    def _end(self, error: tuple[int | None, str]) -> None:
+        outcome = self._outcome
+        self.cancel()
+        if outcome is not None:
+            _, failed = outcome
+            failed(*error)
+
+
+def _endpoint(address: Address, port: int) -> Endpoint:
+    if address.family == socket.AF_INET6:
+        return Endpoint(address.family, (address.host, port, 0, address.scope_id))
+    return Endpoint(address.family, (address.host, port))
+
+
+def _interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """The families in turns, beginning with the one that the system put first."""
+    if not endpoints:
+        return []
+    first = [e for e in endpoints if e.family == endpoints[0].family]
+    second = [e for e in endpoints if e.family != endpoints[0].family]
+    return [e for e in chain.from_iterable(zip_longest(first, second)) if e is not None]

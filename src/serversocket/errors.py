@@ -1,0 +1,281 @@
+"""AIR's errors: each with AIR's number and text, each also the builtin that a Python program catches.
+
+Every message is made here. It begins with AIR's own text and goes on with what AIR never said: the call, the value that
+was refused or the address and port, and the system's reason.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import reprlib
+
+from .naming import with_as3_names
+
+__all__ = [
+    "ArgumentError",
+    "DispatchRecursionError",
+    "EOFError",
+    "IOError",
+    "MemoryError",
+    "RangeError",
+    "SecurityError",
+]
+
+MESSAGES: dict[int, str] = {
+    1000: "The system is out of memory.",
+    1009: "Cannot access a property or method of a null object reference.",
+    2002: "Operation attempted on invalid socket.",
+    2003: "Invalid socket port number specified.",
+    2004: "One of the parameters is invalid.",
+    2006: "The supplied index is out of bounds.",
+    2007: "Parameter {} must be non-null.",
+    2008: "Parameter {} must be one of the accepted values.",
+    2010: "Local-with-filesystem SWF files are not permitted to use sockets.",
+    2011: "Socket connection failed to {}:{}.",
+    2030: "End of file was encountered.",
+    2031: "Socket Error.",
+    2032: "Stream Error.",
+    2044: "Unhandled {}:.",
+    2048: "Security sandbox violation: {} cannot load data from {}.",
+    2058: "There was an error decompressing the data.",
+    2094: "Event dispatch recursion overflow.",
+}
+
+
+def text(error_id: int, *parameters: object, detail: str = "") -> str:
+    """AIR's text of an error, and what there is to add.
+
+    Args:
+        error_id: AIR's number; one of `MESSAGES`.
+        parameters: What AIR's text names, in its order.
+        detail: What AIR does not say.
+
+    Example:
+        >>> text(2007, "listener")
+        'Error #2007: Parameter listener must be non-null.'
+    """
+    return f"Error #{error_id}: {MESSAGES[error_id].format(*parameters)} {detail}".rstrip()
+
+
+# ---------------------------------------------------------------------------------------------------- classes
+
+
+@with_as3_names
+class _AIRError(BaseException):
+    """What all of AIR's errors have; `flash.errors` and the error classes of the top level.
+
+    Args:
+        message: The text, as AIR's programs read it.
+        error_id: AIR's number of the error, 0 for a program's own.
+    """
+
+    name: str = "Error"
+    """AIR's name of the class, which stands before the message in `to_string()`: ``Error.name``."""
+
+    message: str
+    """The text: ``Error.message``."""
+
+    def __init__(self, message: str = "", error_id: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self._error_id = error_id
+
+    @property
+    def error_id(self) -> int:
+        """AIR's number of the error: ``Error.errorID``."""
+        return self._error_id
+
+    def to_string(self) -> str:
+        """The name and the message: ``Error.toString()``.
+
+        Example:
+            >>> not_open("flush").to_string()
+            'Error: Error #2002: Operation attempted on invalid socket. flush: the socket is not open'
+        """
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self._error_id), self.__dict__
+
+
+class _SystemError(_AIRError, OSError):
+    """An error with the system's number and reason, `None` where the system gave none."""
+
+    def __init__(
+        self, message: str = "", error_id: int = 0, *, errno: int | None = None, strerror: str | None = None
+    ) -> None:
+        super().__init__(message, error_id)
+        self.errno = errno
+        self.strerror = strerror
+
+    def __reduce__(self) -> tuple[object, ...]:
+        state = {**self.__dict__, "errno": self.errno, "strerror": self.strerror}
+        return type(self), (self.message, self._error_id), state
+
+
+class IOError(_SystemError):
+    """The system refused, or the object is in the wrong state; an `OSError`. AIR: ``flash.errors.IOError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+        errno: The system's number of the error, if it gave one.
+        strerror: The system's reason, if it gave one.
+    """
+
+
+class EOFError(IOError, builtins.EOFError):
+    """Fewer bytes than asked for; nothing was consumed. AIR: ``flash.errors.EOFError``."""
+
+
+class SecurityError(_SystemError, PermissionError):
+    """A client's port outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``."""
+
+    name = "SecurityError"
+
+
+class RangeError(_AIRError, ValueError):
+    """A number outside its range; a `ValueError`. AIR: ``RangeError``."""
+
+    name = "RangeError"
+
+
+class ArgumentError(_AIRError, ValueError):
+    """A value that is not one of those accepted; a `ValueError`. AIR: ``ArgumentError``."""
+
+    name = "ArgumentError"
+
+
+class MemoryError(_AIRError, builtins.MemoryError):
+    """No memory for this; a builtin `MemoryError`. AIR: ``flash.errors.MemoryError``."""
+
+
+class DispatchRecursionError(_AIRError, RecursionError):
+    """Too many dispatches inside each other; a `RecursionError`. AIR: ``Error`` #2094."""
+
+
+# ----------------------------------------------------------------------------------------- what is refused
+
+
+class _Shortener(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: its `repr`, shortened; never raises."""
+    try:
+        return _Shortener().repr(value)
+    except Exception:  # such as an int of more digits than Python converts
+        return f"<{type(value).__name__}>"
+
+
+def invalid_socket(call: str, detail: str = "", cause: OSError | int | None = None) -> IOError:
+    """#2002: the system refused a call, or the object is in the wrong state for it.
+
+    Args:
+        call: The call that failed, such as ``bind``.
+        detail: With a cause, the address and port, or whatever the call was about; without, the reason in words.
+        cause: The system's error or its number.
+
+    Example:
+        >>> import errno
+        >>> print(invalid_socket("bind", "127.0.0.1:80", errno.EACCES))
+        Error #2002: Operation attempted on invalid socket. bind 127.0.0.1:80: Permission denied
+        >>> print(invalid_socket("listen", "not bound"))
+        Error #2002: Operation attempted on invalid socket. listen: not bound
+    """
+    if cause is None:
+        return IOError(text(2002, detail=f"{call}: {detail}" if detail else call), 2002)
+    if isinstance(cause, OSError):
+        number, reason = cause.errno, cause.strerror or str(cause) or type(cause).__name__
+    else:
+        number, reason = cause, os.strerror(cause)
+    about = f"{call} {detail}" if detail else call
+    return IOError(text(2002, detail=f"{about}: {reason}"), 2002, errno=number, strerror=reason)
+
+
+def not_open(call: str) -> IOError:
+    """#2002: a call on a socket that is not open."""
+    return invalid_socket(call, "the socket is not open")
+
+
+def end_of_file(call: str, wanted: int, available: int) -> EOFError:
+    """#2030: a read of more bytes than there are."""
+    return EOFError(text(2030, detail=f"{call}: {wanted} bytes wanted, {available} available"), 2030)
+
+
+def bad_port(value: int) -> RangeError:
+    """#2003: a server's port outside 0 to 65535."""
+    return RangeError(text(2003, detail=f"bind: port {shown(value)} is outside 0 to 65535"), 2003)
+
+
+def security_port(value: int) -> SecurityError:
+    """#2003: a client's port outside 0 to 65535."""
+    return SecurityError(text(2003, detail=f"connect: port {shown(value)} is outside 0 to 65535"), 2003)
+
+
+def bad_address(value: object, why: str, call: str = "bind") -> ArgumentError:
+    """#2004: an address or a host name that is not well formed."""
+    return ArgumentError(text(2004, detail=f"{call}: {shown(value)} {why}"), 2004)
+
+
+def out_of_bounds(call: str, detail: str) -> RangeError:
+    """#2006: a number or an offset outside its range."""
+    return RangeError(text(2006, detail=f"{call}: {detail}"), 2006)
+
+
+def not_accepted(parameter: str, value: object) -> ArgumentError:
+    """#2008: a value that is not one of the accepted ones."""
+    return ArgumentError(text(2008, parameter, detail=f"{shown(value)} is not"), 2008)
+
+
+def bad_argument(call: str, detail: str) -> ArgumentError:
+    """#2004: a parameter that is malformed."""
+    return ArgumentError(text(2004, detail=f"{call}: {detail}"), 2004)
+
+
+def out_of_memory(call: str) -> MemoryError:
+    """#1000: no memory for what was asked."""
+    return MemoryError(text(1000, detail=call), 1000)
+
+
+def decompression_failed(call: str, reason: object) -> IOError:
+    """#2058: data that cannot be decompressed, or an algorithm that does not exist."""
+    return IOError(text(2058, detail=f"{call}: {reason}"), 2058)
+
+
+def dispatch_overflow() -> DispatchRecursionError:
+    """#2094: too many dispatches inside each other."""
+    return DispatchRecursionError(text(2094), 2094)
+
+
+def null(parameter: str) -> builtins.TypeError:
+    """#2007: `None` where something is needed; the builtin `TypeError` with AIR's ``error_id``."""
+    return _numbered(text(2007, parameter), 2007)
+
+
+def null_reference(detail: str = "") -> builtins.TypeError:
+    """#1009: `None` where an object is needed; the builtin `TypeError` with AIR's ``error_id``."""
+    return _numbered(text(1009, detail=detail), 1009)
+
+
+def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeError:
+    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise.
+
+    Example:
+        >>> print(wrong_type("local_port", "80", "an int"))
+        local_port must be an int, not '80' (str)
+    """
+    return TypeError(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})")
+
+
+def _numbered(message: str, error_id: int) -> builtins.TypeError:
+    error = TypeError(message)
+    vars(error).update(error_id=error_id, errorID=error_id, message=message)
+    return error

@@ -1,0 +1,285 @@
+"""The event classes that are not hot, the constants of all event classes, and AIR's names for the engine's classes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+from ._engine import (
+    Event,
+    EventDispatcher,
+    OutputProgressEvent,
+    ProgressEvent,
+    ServerSocketConnectEvent,
+    extend_type,
+)
+from .naming import as3_name, with_as3_names
+
+__all__ = [
+    "ErrorEvent",
+    "Event",
+    "EventDispatcher",
+    "EventPhase",
+    "IOErrorEvent",
+    "OutputProgressEvent",
+    "ProgressEvent",
+    "SecurityErrorEvent",
+    "ServerSocketConnectEvent",
+    "TextEvent",
+    "UncaughtErrorEvent",
+]
+
+
+class EventPhase(IntEnum):
+    """Where an event is on its way (AIR: ``flash.events.EventPhase``); events of sockets are always at their target."""
+
+    CAPTURING_PHASE = 1
+    AT_TARGET = 2
+    BUBBLING_PHASE = 3
+
+
+class TextEvent(Event):
+    """An event that carries a text (AIR: ``flash.events.TextEvent``).
+
+    Args:
+        type: What happened, such as ``TextEvent.LINK``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        text: The text.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> print(TextEvent("link", text="more"))
+        [TextEvent type="link" bubbles=false cancelable=false eventPhase=2 text="more"]
+    """
+
+    LINK: ClassVar[str]
+    TEXT_INPUT: ClassVar[str]
+
+    text: str
+    """The text (AIR: ``text``)."""
+
+    def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False, text: str = "") -> None:
+        super().__init__(type, bubbles, cancelable)
+        self.text = text
+
+    def clone(self) -> TextEvent:
+        """A new `TextEvent` with the same fields (AIR: ``clone``)."""
+        return TextEvent(self.type, self.bubbles, self.cancelable, self.text)
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self.format_to_string("TextEvent", "type", "bubbles", "cancelable", "eventPhase", "text")
+
+
+class ErrorEvent(TextEvent):
+    """Something failed (AIR: ``flash.events.ErrorEvent``).
+
+    Args:
+        type: What happened, such as ``ErrorEvent.ERROR``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        text: What failed and why; it begins with AIR's own text.
+        id: AIR's number of the error.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> print(ErrorEvent("error", text="Socket Error.", id=2031))
+        [ErrorEvent type="error" bubbles=false cancelable=false eventPhase=2 text="Socket Error." errorID=2031]
+    """
+
+    ERROR: ClassVar[str]
+
+    def __init__(
+        self, type: str, bubbles: bool = False, cancelable: bool = False, text: str = "", id: int = 0
+    ) -> None:
+        super().__init__(type, bubbles, cancelable, text)
+        self._error_id = id
+
+    @property
+    def error_id(self) -> int:
+        """AIR's number of the error (AIR: ``errorID``)."""
+        return self._error_id
+
+    def clone(self) -> ErrorEvent:
+        """A new `ErrorEvent` with the same fields (AIR: ``clone``)."""
+        return ErrorEvent(self.type, self.bubbles, self.cancelable, self.text, self.error_id)
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self._error_to_string("ErrorEvent")
+
+    def _error_to_string(self, class_name: str) -> str:
+        return self.format_to_string(class_name, "type", "bubbles", "cancelable", "eventPhase", "text", "errorID")
+
+
+class IOErrorEvent(ErrorEvent):
+    """Input or output failed (AIR: ``flash.events.IOErrorEvent``).
+
+    Args:
+        type: ``IOErrorEvent.IO_ERROR``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        text: What failed and why; it begins with AIR's own text.
+        id: AIR's number of the error; 2031 from a socket.
+        errno: The system's number of the error, ``None`` where it gave none.
+        strerror: The system's reason, ``None`` where it gave none.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> import errno
+        >>> event = IOErrorEvent(IOErrorEvent.IO_ERROR, id=2031, errno=errno.ECONNRESET)
+        >>> event.error_id, event.errno == errno.ECONNRESET
+        (2031, True)
+    """
+
+    IO_ERROR: ClassVar[str]
+    NETWORK_ERROR: ClassVar[str]
+    DISK_ERROR: ClassVar[str]
+    VERIFY_ERROR: ClassVar[str]
+    STANDARD_ERROR_IO_ERROR: ClassVar[str]
+    STANDARD_INPUT_IO_ERROR: ClassVar[str]
+    STANDARD_OUTPUT_IO_ERROR: ClassVar[str]
+
+    errno: int | None
+    """The system's number of the error, ``None`` where it gave none."""
+
+    strerror: str | None
+    """The system's reason, ``None`` where it gave none."""
+
+    def __init__(
+        self,
+        type: str,
+        bubbles: bool = False,
+        cancelable: bool = False,
+        text: str = "",
+        id: int = 0,
+        *,
+        errno: int | None = None,
+        strerror: str | None = None,
+    ) -> None:
+        super().__init__(type, bubbles, cancelable, text, id)
+        self.errno = errno
+        self.strerror = strerror
+
+    def clone(self) -> IOErrorEvent:
+        """A new `IOErrorEvent` with the same fields (AIR: ``clone``)."""
+        return IOErrorEvent(
+            self.type,
+            self.bubbles,
+            self.cancelable,
+            self.text,
+            self.error_id,
+            errno=self.errno,
+            strerror=self.strerror,
+        )
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self._error_to_string("IOErrorEvent")
+
+
+class SecurityErrorEvent(ErrorEvent):
+    """Something is not allowed (AIR: ``flash.events.SecurityErrorEvent``).
+
+    Args:
+        type: ``SecurityErrorEvent.SECURITY_ERROR``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        text: What is not allowed and why; it begins with AIR's own text.
+        id: AIR's number of the error.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> SecurityErrorEvent(SecurityErrorEvent.SECURITY_ERROR, id=2048).error_id
+        2048
+    """
+
+    SECURITY_ERROR: ClassVar[str]
+    CERTIFICATE_ERROR: ClassVar[str]
+
+    def clone(self) -> SecurityErrorEvent:
+        """A new `SecurityErrorEvent` with the same fields (AIR: ``clone``)."""
+        return SecurityErrorEvent(self.type, self.bubbles, self.cancelable, self.text, self.error_id)
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self._error_to_string("SecurityErrorEvent")
+
+
+class UncaughtErrorEvent(ErrorEvent):
+    """A listener raised an exception (AIR: ``flash.events.UncaughtErrorEvent``).
+
+    Args:
+        type: ``UncaughtErrorEvent.UNCAUGHT_ERROR``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        error_in: The exception.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> UncaughtErrorEvent(error_in=ValueError("no")).error
+        ValueError('no')
+    """
+
+    UNCAUGHT_ERROR: ClassVar[str]
+
+    def __init__(
+        self,
+        type: str = "uncaughtError",
+        bubbles: bool = True,
+        cancelable: bool = True,
+        error_in: BaseException | None = None,
+    ) -> None:
+        super().__init__(type, bubbles, cancelable)
+        self._error = error_in
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception (AIR: ``error``)."""
+        return self._error
+
+    def clone(self) -> UncaughtErrorEvent:
+        """A new `UncaughtErrorEvent` with the same exception (AIR: ``clone``)."""
+        return UncaughtErrorEvent(self.type, self.bubbles, self.cancelable, self.error)
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self.format_to_string("UncaughtErrorEvent", "type", "bubbles", "cancelable", "eventPhase")
+
+
+# Every constant is the type of event that its name says: SOCKET_DATA is "socketData".
+_CONSTANTS: dict[type[Event], str] = {
+    Event: (
+        "ACTIVATE ADDED CANCEL CHANGE CLEAR CLOSE CLOSING COMPLETE CONNECT DEACTIVATE ENTER_FRAME EXITING EXIT_FRAME"
+        " INIT NETWORK_CHANGE OPEN RENDER RESIZE SCROLL SELECT SOUND_COMPLETE STANDARD_ERROR_CLOSE STANDARD_INPUT_CLOSE"
+        " STANDARD_OUTPUT_CLOSE SUSPEND TEXTURE_READY UNLOAD USER_IDLE USER_PRESENT WORKER_STATE"
+    ),
+    ProgressEvent: "PROGRESS SOCKET_DATA STANDARD_ERROR_DATA STANDARD_INPUT_PROGRESS STANDARD_OUTPUT_DATA",
+    OutputProgressEvent: "OUTPUT_PROGRESS",
+    ServerSocketConnectEvent: "CONNECT",
+    TextEvent: "LINK TEXT_INPUT",
+    ErrorEvent: "ERROR",
+    IOErrorEvent: (
+        "IO_ERROR NETWORK_ERROR DISK_ERROR VERIFY_ERROR STANDARD_ERROR_IO_ERROR STANDARD_INPUT_IO_ERROR"
+        " STANDARD_OUTPUT_IO_ERROR"
+    ),
+    SecurityErrorEvent: "SECURITY_ERROR CERTIFICATE_ERROR",
+    UncaughtErrorEvent: "UNCAUGHT_ERROR",
+}
+
+for _class, _names in _CONSTANTS.items():
+    for _name in _names.split():
+        extend_type(_class, _name, as3_name(_name.lower()))
+    with_as3_names(_class, extend_type)
+with_as3_names(EventDispatcher, extend_type)

@@ -1,0 +1,152 @@
+"""The public `Reactor`, the reactor of the calling thread, and what happens to errors that listeners raise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from . import _engine, hosting
+from .events import UncaughtErrorEvent
+from .naming import with_as3_names
+from .scheduling import Scheduler
+
+logger = logging.getLogger("serversocket")
+
+
+@with_as3_names
+class Reactor(Scheduler, _engine.Reactor):
+    """Waits for the system and delivers events: what AIR's runtime does unseen.
+
+    Each thread has one of its own (`serversocket.run` runs it); programs that want more make them. A reactor and
+    everything that belongs to it is used from the thread that made it; `stop` and `call_soon_threadsafe` alone may be
+    called from any thread.
+
+    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raised. Where nobody
+    listens to that, the exception is logged with its traceback by the logger ``serversocket``.
+
+    Example:
+        >>> reactor = Reactor()
+        >>> handle = reactor.call_later(0.001, print, "a millisecond later")
+        >>> reactor.run()
+        a millisecond later
+        >>> reactor.close()
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        _reactors.add(self)
+
+    def run(self) -> None:
+        """Delivers events until `stop` is called or nothing is left open.
+
+        ``KeyboardInterrupt`` and ``SystemExit`` leave it, whether a signal or a listener raised them; it may be run again then.
+
+        Raises:
+            RuntimeError: The reactor is closed, runs already, belongs to another thread, or is hosted by a loop
+                that runs in this thread.
+        """
+        hosting.refuse_run(self)
+        with _woken_by_signals(self):
+            super().run()
+
+    def _report(self, error: BaseException, source: object) -> None:
+        report_error(error, self)
+
+
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+_threads = threading.local()
+
+
+def current_reactor() -> Reactor:
+    """The reactor of this thread; inside a running asyncio loop the one that this loop hosts."""
+    hosted = hosting.hosted_reactor(Reactor)
+    if hosted is not None:
+        return hosted
+    reactor: Reactor | None = getattr(_threads, "reactor", None)
+    if reactor is None or reactor.closed:
+        reactor = _threads.reactor = Reactor()
+    return reactor
+
+
+def run() -> None:
+    """Delivers events to the objects of this thread until `stop` is called or nothing is left open.
+
+    Raises:
+        RuntimeError: It runs already, or a running asyncio loop of this thread does it.
+
+    Example:
+        >>> import serversocket
+        >>> serversocket.run()      # nothing is open: it returns at once
+    """
+    current_reactor().run()
+
+
+def stop() -> None:
+    """Makes `run` return in this thread, after what is being delivered; called before `run`, it ends the next one."""
+    current_reactor().stop()
+
+
+def report_error(error: BaseException, dispatcher: object) -> None:
+    """Turns a listener's exception into an ``uncaughtError`` event of the reactor, or else into a log record."""
+    reactor = dispatcher if isinstance(dispatcher, Reactor) else getattr(dispatcher, "reactor", None)
+    if reactor is None:
+        reactor = getattr(_threads, "reactor", None)
+    # A listener of uncaughtError that raises would only be told of its own exception.
+    if reactor is not None and not getattr(_threads, "reporting", False) and reactor.has_event_listener("uncaughtError"):
+        _threads.reporting = True
+        try:
+            reactor.dispatch_event(UncaughtErrorEvent(error_in=error))
+        finally:
+            _threads.reporting = False
+    else:
+        logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
+
+
+_engine.set_error_reporter(report_error)
+
+
+@contextmanager
+def _woken_by_signals(reactor: Reactor) -> Iterator[None]:
+    """Lets a signal that arrives just before the wait end the wait.
+
+    The system interrupts a wait only if the signal arrives while it lasts; Python's handler runs after it. Python
+    can write to a descriptor from its own low-level handler, which closes the gap; a program that uses
+    that descriptor itself keeps it.
+    """
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
+        yield
+        return
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        if previous != -1:
+            signal.set_wakeup_fd(previous)
+            yield
+            return
+        reactor._add_wakeup(ours.fileno())
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+            reactor._remove_wakeup(ours.fileno())
+
+
+def _after_fork_in_child() -> None:
+    for reactor in list(_reactors):
+        reactor._forked()
+    _reactors.clear()
+    _threads.__dict__.clear()
+    hosting.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

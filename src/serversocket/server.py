@@ -1,0 +1,142 @@
+"""`ServerSocket`: listens for TCP connections."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from . import errors
+from ._engine import Acceptor, extend_type
+from .addresses import format_endpoint, parse_address, parse_backlog, parse_port, refused, require_local
+from .events import IOErrorEvent
+from .naming import with_as3_names
+from .reactor import Reactor, current_reactor
+from .stream import Socket
+
+# After a failed accept: how soon to try again, and how often to say so. Seconds.
+ACCEPT_BACK_OFF = 0.05
+ERROR_INTERVAL = 1.0
+
+
+@with_as3_names
+class ServerSocket(Acceptor):
+    """Listens for TCP connections (AIR: ``flash.net.ServerSocket``).
+
+    Args:
+        reactor: What delivers its events; the calling thread's by default.
+
+    Events: ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes the listening
+    socket, never for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a second, when connections cannot be
+    accepted, for instance because no descriptor is left. Clients are accepted as soon as somebody listens to ``connect``.
+
+    Example:
+        >>> import serversocket
+        >>> server = serversocket.ServerSocket()
+        >>> server.bind(0, "127.0.0.1")
+        >>> server.listen()
+        >>> server.bound, server.listening, server.local_address, server.local_port > 0
+        (True, True, '127.0.0.1', True)
+        >>> server.close()
+    """
+
+    is_supported: ClassVar[bool] = True
+
+    _next_report: float = 0.0
+
+    def __init__(self, *, reactor: Reactor | None = None) -> None:
+        super().__init__()
+        self._attach(current_reactor() if reactor is None else reactor)
+        self._socket_class = Socket
+
+    def bind(self, local_port: Any = 0, local_address: Any = "0.0.0.0", *, dual_stack: bool = False) -> None:
+        """Binds to a local address and port, at once (AIR: ``bind``).
+
+        Args:
+            local_port: 0 to 65535; 0 takes a free port, which `local_port` then tells.
+            local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"`` and ``""`` are
+                all IPv4 addresses, ``"::"`` all IPv6 addresses.
+            dual_stack: An IPv6 address takes IPv4 connections too; their addresses read ``::ffff:192.0.2.1``.
+
+        Raises:
+            RangeError: `local_port` is outside 0 to 65535 (#2003).
+            ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
+            IOError: The socket is bound already, or the system refuses: the port is taken, needs privileges, or the
+                address is not one of this machine (#2002, with `errno`).
+            TypeError: An argument has the wrong type.
+        """
+        self.reactor._check_thread()
+        port = parse_port(local_port)
+        address = parse_address(local_address)
+        if dual_stack and address.family != socket.AF_INET6:
+            raise errors.bad_address(local_address, "is IPv4; dual_stack needs an IPv6 address such as '::'")
+        if self.bound:
+            raise errors.invalid_socket("bind", f"already bound to {self._endpoint()}; close() it first")
+        require_local(address, port)
+        try:
+            self._bind(address.family, address.host, port, address.scope_id, not dual_stack)
+        except OSError as error:
+            raise refused("bind", address, port, error) from None
+
+    def listen(self, backlog: Any = 0) -> None:
+        """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
+
+        Args:
+            backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the system's maximum.
+
+        Raises:
+            IOError: The socket is not bound, or the system refuses (#2002).
+            RangeError: `backlog` is negative (#2006).
+            TypeError: `backlog` is not an integer.
+        """
+        self.reactor._check_thread()
+        if not self.bound:
+            raise errors.not_open("listen")
+        length = parse_backlog(backlog)
+        try:
+            self._listen(length)
+        except OSError as error:
+            raise errors.invalid_socket("listen", self._endpoint(), error) from None
+
+    def close(self) -> None:
+        """Stops listening and gives the port back (AIR: ``close``); there is no event. It may be bound again.
+
+        Connections that were accepted live on; clients that wait to be accepted are reset by the system.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+        """
+        self._close()
+
+    def _accept_failed(self, code: int) -> None:
+        self._pause()
+        self.reactor.call_later(ACCEPT_BACK_OFF, self._resume)
+        now = time.monotonic()
+        if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
+            self._next_report = now + ERROR_INTERVAL
+            reason = os.strerror(code)
+            text = f"Error #2002: Operation attempted on invalid socket. accept {self._endpoint()}: {reason}"
+            self.dispatch_event(IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2002, errno=code, strerror=reason))
+
+    def _endpoint(self) -> str:
+        return format_endpoint(self.local_address or "", self.local_port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.bound:
+            self.close()
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+        if not self.bound:
+            return f"<{name} not bound>"
+        return f"<{name} {'listening on' if self.listening else 'bound to'} {self._endpoint()}>"
+
+
+with_as3_names(Acceptor, extend_type)

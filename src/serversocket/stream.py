@@ -1,0 +1,133 @@
+"""`Socket`: a TCP connection, accepted by a `ServerSocket` or made by its own `connect`."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from . import errors
+from ._engine import Stream, extend_type
+from .addresses import Address, format_endpoint, parse_client_port, parse_host
+from .byte_array import ByteArray
+from .connecting import Attempt
+from .data import DataInput, DataOutput
+from .events import IOErrorEvent
+from .naming import with_as3_names
+from .reactor import Reactor, current_reactor
+
+LEAST_TIMEOUT = 250
+DEFAULT_TIMEOUT = 20_000
+
+
+@with_as3_names
+class Socket(Stream, DataInput, DataOutput):
+    """A TCP connection (AIR: ``flash.net.Socket``).
+
+    Args:
+        host: Connect at once, as `connect` does; ``None`` (the default) makes an unconnected socket.
+        port: The port to connect to.
+        reactor: What delivers its events; the calling thread's by default.
+
+    Events: ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`), ``ioError``
+    (`IOErrorEvent`), ``close`` (`Event`). The peer's last bytes come before its ``close`` and stay readable in and after it.
+    A socket that has a listener lives as long as it is open, even if the program keeps no reference to it.
+
+    Example:
+        >>> import serversocket
+        >>> socket = serversocket.Socket()
+        >>> socket.connected, socket.remote_address, socket.remote_port
+        (False, None, 0)
+    """
+
+    # Class attributes until they are set, so that a connection which does not use them does not pay for them.
+    _timeout: int = DEFAULT_TIMEOUT
+    _host: str = ""
+
+    def __init__(self, host: Any = None, port: Any = 0, *, reactor: Reactor | None = None) -> None:
+        super().__init__()
+        self._attach(current_reactor() if reactor is None else reactor)
+        if host is not None:
+            self.connect(host, port)
+
+    @property
+    def timeout(self) -> int:
+        """Milliseconds that a `connect` may take, 20,000 by default (AIR: ``timeout``); less than 250 becomes 250.
+
+        Raises:
+            TypeError: The value is not an integer.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, value: int) -> None:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise errors.wrong_type("timeout", value, "an integer, in milliseconds")
+        self._timeout = max(value.__index__(), LEAST_TIMEOUT)
+
+    def connect(self, host: Any, port: Any) -> None:
+        """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
+
+        A host name is looked up in the background, and the addresses of both families are tried. An existing connection is
+        closed first, as `close` does it.
+
+        Args:
+            host: A host name, an IP address as a string or an object of the `ipaddress` module.
+            port: 1 to 65535.
+
+        Raises:
+            SecurityError: `port` is outside 0 to 65535 (#2003).
+            TypeError: `host` is ``None`` (#1009) or no string, or `port` is not an integer.
+            ArgumentError: `host` cannot be a host name (#2004): it is empty, a URI, too long, or has blanks or NULs in it.
+        """
+        self.reactor._check_thread()
+        number = parse_client_port(port)
+        target = parse_host(host)
+        if self._opened:
+            self.close()
+        self._host = target.text if isinstance(target, Address) else target
+        self._begin_connecting(
+            Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused)
+        )
+
+    def _refused(self, code: int | None, reason: str) -> None:
+        self._connecting_failed()
+        self._dispatch_error(f"Error #2031: Socket Error. URL: {self._host} connect: {reason}", code, reason)
+
+    def _broken(self, code: int, call: str) -> None:
+        reason = os.strerror(code)
+        peer = self._peer()
+        self._dispatch_error(f"Error #2031: Socket Error. {call} {peer}: {reason}", code, reason)
+
+    def _dispatch_error(self, text: str, code: int | None, reason: str) -> None:
+        if self.has_event_listener(IOErrorEvent.IO_ERROR):
+            self.dispatch_event(IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2031, errno=code, strerror=reason))
+
+    def _peer(self) -> str:
+        return format_endpoint(self.remote_address or "", self.remote_port)
+
+    def _coerce(self, data: object) -> bytes:
+        if isinstance(data, ByteArray):
+            return bytes(data)
+        raise errors.wrong_type("data", data, "bytes-like")
+
+    def _put(self, data: bytes) -> None:
+        self.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._opened:
+            self.close()
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+        if self.connected:
+            return f"<{name} {self._peer()}>"
+        return f"<{name} {'connecting' if self._opened else 'not connected'}>"
+
+
+with_as3_names(Stream, extend_type)

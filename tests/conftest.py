@@ -1,0 +1,94 @@
+"""What holds for every test: it leaves nothing behind, and the report says which engine ran."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+import serversocket
+from serversocket.reactor import current_reactor
+
+settings.register_profile("dev", max_examples=50, deadline=1000)
+settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_DESCRIPTORS = "/proc/self/fd"
+_SECONDS_FOR_THREADS_TO_END = 2.0
+
+
+def pytest_report_header() -> str:
+    return f"serversocket {serversocket.__version__}, the {serversocket.implementation} engine"
+
+
+def pytest_collection_finish() -> None:
+    # What exists now stays: a collection after each test then looks only at what the tests made, and costs little.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def uncaught() -> Iterator[list[logging.LogRecord]]:
+    """The records of errors that no listener handled. A test that provokes some takes them out of the list."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger("serversocket")
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind(request: pytest.FixtureRequest, uncaught: list[logging.LogRecord]) -> Iterator[None]:
+    """Fails the test that leaves a descriptor, a thread or an uncaught error.
+
+    Each test has a reactor of its own for its thread. What nobody refers to is collected here, so that its
+    `ResourceWarning`, and whatever `__del__` raises, is an error of the test that made it.
+    """
+    current_reactor()
+    descriptors = _descriptors()
+    threads = set(threading.enumerate())
+    yield
+    gc.collect()
+    left = [f"descriptor {number}: {what}" for number, what in _descriptors().items() - descriptors.items()]
+    left += [f"thread {thread.name}" for thread in _alive(threads)]
+    if "caplog" not in request.fixturenames:
+        left += [f"uncaught error: {record.getMessage()}: {record.exc_info}" for record in uncaught]
+    current_reactor().close()
+    assert not left, f"left behind: {left}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Fails the test that lets anything reach stderr; one that means to captures it."""
+    report: pytest.TestReport = yield
+    noise = "".join(text for title, text in report.sections if title == f"Captured stderr {report.when}")
+    if report.passed and noise:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} wrote to stderr:\n{noise}"
+    return report
+
+
+def _descriptors() -> dict[int, str]:
+    """What is open; nothing where the system does not tell."""
+    found = {}
+    for name in os.listdir(_DESCRIPTORS) if os.path.isdir(_DESCRIPTORS) else ():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found[int(name)] = os.readlink(f"{_DESCRIPTORS}/{name}")
+    return found
+
+
+def _alive(before: set[threading.Thread]) -> set[threading.Thread]:
+    """The new threads that do not end by themselves in a moment."""
+    end = time.monotonic() + _SECONDS_FOR_THREADS_TO_END
+    while (new := set(threading.enumerate()) - before) and time.monotonic() < end:
+        time.sleep(0.005)
+    return new
