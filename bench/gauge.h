@@ -72,6 +72,18 @@ static double load_time(void)
     return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* How long the load was kept from its core by others: any at all means that the machine is not the benchmark's alone. */
+static double load_waited(void)
+{
+    unsigned long long ran, waited = 0;
+    FILE *file = fopen("/proc/self/schedstat", "r");
+    if (file && fscanf(file, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    if (file)
+        fclose(file);
+    return waited / 1e9;
+}
+
 /* The server's processes: their CPU time, and how a burst holds them. */
 
 /* Their CPU time so far, in nanoseconds; -1 if one of them has gone. */

@@ -16,6 +16,8 @@ from peers import BUILD, CHECKS, HERE, SCENARIOS, Server
 
 START_TIMEOUT = 20
 STOP_TIMEOUT = 3
+DISTURBED = 0.05  # part of a measurement that the load may spend waiting for its core
+ATTEMPTS = 4
 
 
 class Failure(Exception):
@@ -185,14 +187,23 @@ def verify(server: Server, roles: set[str]) -> None:
 
 
 def measure(server: Server, scenario: str, seconds: float, warmup: float) -> dict:
+    """One measurement, repeated a few times where others kept the load from its core."""
+    for _ in range(ATTEMPTS):
+        result = attempt(server, scenario, seconds, warmup)
+        if result["disturbed"] < DISTURBED:
+            break
+    return result
+
+
+def attempt(server: Server, scenario: str, seconds: float, warmup: float) -> dict:
     """One measurement, on a server of its own."""
     with Running(server, SCENARIOS[scenario]) as running:
-        # The imports of the start are over; what the start left for later (a first collection, say) may finish.
-        time.sleep(0.05)
+        time.sleep(0.05)  # what a runtime does in the background when it starts may finish
         arguments = ("--seconds", str(seconds), "--warmup", str(warmup))
         result = load(running, scenario, *arguments, timeout=seconds + warmup + 40)
     if not result["operations"]:
         raise Failure("no operation was completed")
     result["cpu_us"] = result["server_cpu"] * 1e6 / result["operations"]
     result["busy"] = result["server_cpu"] / result["seconds"]
+    result["disturbed"] = result["load_waited"] / result["seconds"]
     return result

@@ -433,12 +433,13 @@ int main(int argc, char **argv)
     if (warmup > 0 && !errors)
         run_phase(UINT64_MAX / MEBIBYTE, warmup);
 
-    double own = load_time();
+    double own = load_time(), waited = load_waited();
     int64_t before = server_time();
     if (!errors)
         run_phase(operations, seconds);
     int64_t elapsed = now() - phase.start, after = server_time();
     own = load_time() - own;
+    waited = load_waited() - waited;
     if (before < 0 || after < 0)
         error("the server has gone", 0);
 
@@ -448,7 +449,7 @@ int main(int argc, char **argv)
         printf(", \"error\": \"%s\"", first_error);
     if (server_count)
         printf(", \"server_cpu\": %.9f", (after - before) / 1e9);
-    printf(", \"load_cpu\": %.6f", own);
+    printf(", \"load_cpu\": %.6f, \"load_waited\": %.6f", own, waited);
     if (scenario.rate)
         printf(", \"rate_asked\": %.1f, \"rate\": %.1f", scenario.rate, phase.bytes / (elapsed / 1e9) / MEBIBYTE);
     if (latencies)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
+from harness import DISTURBED
 from peers import REFERENCE, Server
 
 COST = f"""\
@@ -95,6 +96,10 @@ class Result:
             elif "rate" in m and m["rate"] < BEHIND * m["rate_asked"]:
                 rates = f"{m['rate']:.0f} of {m['rate_asked']:.0f} MiB/s"
                 lines.append(f"{m['server']}, {m['scenario']}, round {m['round']}: fell behind: {rates}")
+        if disturbed := sum(m["disturbed"] >= DISTURBED for m in self.found.values()):
+            lines.append(
+                f"{disturbed} of {len(self.found)} measurements were disturbed: other programs used the load's core"
+            )
         return lines
 
     def _cell(self, server: str, scenario: str, value: Callable[[str, str], str]) -> str:

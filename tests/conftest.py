@@ -58,11 +58,13 @@ def _leaves_nothing_behind(request: pytest.FixtureRequest, uncaught: list[loggin
     threads = set(threading.enumerate())
     yield
     gc.collect()
-    left = [f"descriptor {number}: {what}" for number, what in _descriptors().items() - descriptors.items()]
+    # Closing the reactor closes what it still holds, and the sockets among that were forgotten.
+    forgotten = {each for each in _descriptors() - descriptors if each[1].startswith("socket:")}
+    current_reactor().close()
+    left = [f"descriptor {number}: {what}" for number, what in forgotten | (_descriptors() - descriptors)]
     left += [f"thread {thread.name}" for thread in _alive(threads)]
     if "caplog" not in request.fixturenames:
         left += [f"uncaught error: {record.getMessage()}: {record.exc_info}" for record in uncaught]
-    current_reactor().close()
     assert not left, f"left behind: {left}"
 
 
@@ -77,12 +79,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-def _descriptors() -> dict[int, str]:
+def _descriptors() -> set[tuple[int, str]]:
     """What is open; nothing where the system does not tell."""
-    found = {}
+    found = set()
     for name in os.listdir(_DESCRIPTORS) if os.path.isdir(_DESCRIPTORS) else ():
         with contextlib.suppress(FileNotFoundError):  # the listing's own
-            found[int(name)] = os.readlink(f"{_DESCRIPTORS}/{name}")
+            found.add((int(name), os.readlink(f"{_DESCRIPTORS}/{name}")))
     return found
 
 

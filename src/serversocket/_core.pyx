@@ -46,6 +46,9 @@ cdef class Acceptor(Source):
     cdef bint _listening_now
     cdef bint paused
 
+    def __cinit__(self):
+        self.socket_class = Stream
+
     @property
     def _socket_class(self):
         return self.socket_class
@@ -78,11 +81,11 @@ cdef class Acceptor(Source):
 
     def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only):
         cdef Address address
-        cdef system.socklen_t length = fill(&address, family, host, port, scope_id)
-        cdef int only = v6_only, code
-        cdef int fd = checked(
-            system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0)
-        )
+        cdef system.socklen_t length
+        cdef int fd, code, only = v6_only
+        self._check()
+        length = fill(&address, family, host, port, scope_id)
+        fd = checked(system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0))
         if family == system.AF_INET6 and system.setsockopt(
             fd, system.IPPROTO_IPV6, system.IPV6_V6ONLY, &only, sizeof(only)
         ) < 0:
@@ -102,6 +105,7 @@ cdef class Acceptor(Source):
 
     def _listen(self, int backlog):
         cdef int code
+        self._check()
         _reuse_address(self.fd, 1)
         if system.listen(self.fd, backlog) < 0:
             code = system.errno

@@ -47,7 +47,9 @@ cdef int report(error, dispatcher) except -1:
 
 
 def extend_type(type cls, str name, value):
-    """Sets an attribute on a native class, which refuses ``setattr``."""
+    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
+    if not issubclass(cls, (Event, EventDispatcher)):
+        raise TypeError(f"{cls.__name__} is no class of the engine")
     (<dict> TYPE_DICT(cls))[name] = value
     PyType_Modified(cls)
 

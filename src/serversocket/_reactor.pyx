@@ -158,7 +158,10 @@ cdef class Reactor(EventDispatcher):
 
     cdef void _withdraw(self, Source source) noexcept:
         """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll."""
-        cdef Slot *slot = &self.slots[source.slot]
+        cdef Slot *slot
+        if source.slot == NO_SLOT:
+            return
+        slot = &self.slots[source.slot]
         if source.watched:
             source.watched = False
             self.watched -= 1
@@ -335,7 +338,7 @@ cdef class Reactor(EventDispatcher):
         try:
             if self.dirty:
                 self._send_dirty()
-            count = self._wait(0 if self.postponed or self.stopping else timeout)
+            count = self._wait(0 if self.postponed else timeout)
             for index in range(count):
                 tag = self.ready[index].data.u64
                 slot = <uint32_t> tag
@@ -390,7 +393,7 @@ cdef class Reactor(EventDispatcher):
             if count < 0 and system.errno != system.EINTR:
                 raise_errno(system.errno)
             PyErr_CheckSignals()
-            if self.stopping or limit <= now() or self.deadline <= now():
+            if limit <= now() or self.deadline <= now():
                 return 0
 
     cdef int _drain(self, int fd) except -1:
@@ -451,6 +454,8 @@ cdef class Source(EventDispatcher):
 
     def _attach(self, Reactor reactor not None):
         reactor._check_open()
+        if self._reactor is not None:
+            raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
         self._reactor = reactor
 
     cdef int _check(self) except -1:
@@ -465,6 +470,8 @@ cdef class Source(EventDispatcher):
     cdef int _own(self, int fd) except -1:
         """Takes a descriptor over; if that fails it is closed."""
         try:
+            if self.fd >= 0:
+                raise RuntimeError("there is a descriptor already")
             self._reactor._check_open()
             self._reactor._enroll(self)
         except BaseException:
@@ -478,9 +485,8 @@ cdef class Source(EventDispatcher):
         cdef int fd = self.fd
         if fd < 0:
             return
-        if self.slot != NO_SLOT:
-            self._hold(False)
-            self._reactor._withdraw(self)
+        self._hold(False)
+        self._reactor._withdraw(self)
         self.fd = -1
         self.interest = 0
         system.close(fd)

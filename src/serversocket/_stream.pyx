@@ -3,9 +3,9 @@
 """Connections: `Stream`, what outlives one (`Lingerer`), and what becomes one (`Connector`)."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
@@ -247,9 +247,10 @@ cdef class Stream(Source):
         except BufferError:
             raise errors.wrong_type("buffer", buffer, "a writable buffer") from None
         count = min(view.len, self.size)
-        system.memcpy(view.buf, self.data, count)
+        if count:
+            system.memcpy(view.buf, self.data, count)
+            self._advance(count)
         PyBuffer_Release(&view)
-        self._advance(count)
         return count
 
     def _consume(self, Py_ssize_t size):
@@ -272,7 +273,8 @@ cdef class Stream(Source):
 
     cdef bytes _take(self, Py_ssize_t size):
         cdef bytes taken = PyBytes_FromStringAndSize(self.data, size)
-        self._advance(size)
+        if size:
+            self._advance(size)
         return taken
 
     cdef void _advance(self, Py_ssize_t count) noexcept:
@@ -294,6 +296,7 @@ cdef class Stream(Source):
         if used and used + self.size + size > capacity:
             system.memmove(self.store, self.data, self.size)
             self.data = self.store
+            used = 0
         if self.size + size > capacity or self.store == NULL:
             capacity = max(capacity, 256)
             while capacity < self.size + size:
@@ -301,7 +304,7 @@ cdef class Stream(Source):
             store = <char *> PyMem_Realloc(self.store, capacity)
             if store == NULL:
                 raise errors.out_of_memory("recv")
-            self.data = store + (self.data - self.store) if self.store != NULL else store
+            self.data = store + used
             self.store = store
             self.capacity = capacity
         system.memcpy(self.data + self.size, data, size)
@@ -357,18 +360,8 @@ cdef class Stream(Source):
         return count
 
     cdef bytes _as_bytes(self, data):
-        cdef Py_buffer view
-        cdef bytes copied
-        if not PyObject_CheckBuffer(data):
-            copied = self._coerce(data)
-        else:
-            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-            try:
-                copied = PyBytes_FromStringAndSize(<char *> view.buf, view.len)
-            finally:
-                PyBuffer_Release(&view)
-        # Python code may have run meanwhile.
-        self._require(CONNECTED, "write")
+        cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
+        self._require(CONNECTED, "write")   # Python code may have run meanwhile
         return copied
 
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
@@ -637,6 +630,7 @@ cdef class Stream(Source):
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
         cdef int fd = self.fd
         lingerer._reactor = self._reactor
+        lingerer.quiet = True
         lingerer.head = self.head
         lingerer.more = self.more
         lingerer.offset = self.offset
@@ -653,6 +647,7 @@ cdef class Stream(Source):
     # ---- connecting
 
     def _begin_connecting(self, attempt):
+        self._drop_input()
         self.attempt = attempt
         self.state = CONNECTING
 
@@ -665,6 +660,9 @@ cdef class Stream(Source):
 
     def _adopt(self, Connector connector not None):
         cdef int fd = connector.fd
+        self._check()
+        if fd < 0 or connector._reactor is not self._reactor or self.state == CONNECTED:
+            raise RuntimeError("there is no connection to take over")
         self._drop_input()
         self._drop_output()
         self.attempt = None
@@ -687,6 +685,7 @@ cdef class Stream(Source):
             self._settle()
 
     def _postpone(self, callback):
+        self._check()
         self._reactor.postponed.append(callback)
         self._reactor._show_work()
 
@@ -755,6 +754,7 @@ cdef class Connector(Source):
             self.code = system.errno
             self._reactor._postpone_source(self)
             return
+        self.quiet = True
         self._own(fd)
         self._hold(True)
         if system.connect(fd, &self.address.head, self.address_length) == 0:

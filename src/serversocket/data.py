@@ -117,7 +117,7 @@ def _accepted_endian(value: object) -> str:
         raise errors.null("type")
     if not isinstance(value, str) or value not in _LAYOUTS:
         raise errors.not_accepted("type", value)
-    return str(value)
+    return str.__str__(value)
 
 
 def resize(buffer: bytearray, length: int) -> None:
@@ -404,7 +404,7 @@ class DataOutput(_DataFormat):
         """
         offset, length = unsigned("offset", offset), unsigned("length", length)
         data = source_bytes("bytes", bytes)
-        if length > len(data) - offset or offset > len(data):
+        if length > len(data) - offset:
             raise errors.out_of_bounds("write_bytes", f"offset and length go beyond the {len(data)} bytes")
         self._put(data[offset : offset + (length or len(data))])
 

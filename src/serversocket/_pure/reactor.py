@@ -177,6 +177,7 @@ class Reactor(EventDispatcher):
         self._selector_ = Selector()
         self._waker_ = Waker()
         self._selector_.register(self._waker_, READ, self._waker_)
+        self._open_spare_()
         return self
 
     def __del__(self) -> None:

@@ -1,0 +1,103 @@
+"""The rule that gives members their ActionScript names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serversocket.byte_array import ByteArray
+from serversocket.naming import as3_name, with_as3_names
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("local_port", "localPort"),
+        ("read_utf_bytes", "readUTFBytes"),
+        ("read_utf", "readUTF"),
+        ("write_utf", "writeUTF"),
+        ("error_id", "errorID"),
+        ("is_supported", "isSupported"),
+        ("will_trigger", "willTrigger"),
+        ("tcp_no_delay", "tcpNoDelay"),
+        ("id", "id"),
+        ("utf_thing", "utfThing"),
+        ("create_from_base64", "createFromBase64"),
+        ("atomic_compare_and_swap_int_at", "atomicCompareAndSwapIntAt"),
+        ("close", "close"),
+        ("localPort", "localPort"),
+        ("SOCKET_DATA", "SOCKET_DATA"),
+        ("AMF3", "AMF3"),
+        ("_private_name", "_private_name"),
+        ("__init__", "__init__"),
+    ],
+)
+def test_names(name: str, expected: str) -> None:
+    assert as3_name(name) == expected
+
+
+@with_as3_names
+class _Sample:
+    DEFAULT_SIZE = 1
+    default_size = 2
+
+    def read_utf(self) -> str:
+        return "read"
+
+    @property
+    def local_port(self) -> int:
+        return 80
+
+    @classmethod
+    def class_name(cls) -> str:
+        return cls.__name__
+
+    @staticmethod
+    def is_static() -> bool:
+        return True
+
+    def _private_one(self) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["read_utf", "local_port", "class_name", "is_static", "default_size"])
+def test_both_names_are_the_very_same_object(name: str) -> None:
+    assert vars(_Sample)[as3_name(name)] is vars(_Sample)[name]
+
+
+def test_both_names_work_and_are_listed() -> None:
+    sample: Any = _Sample()
+    assert (sample.readUTF(), sample.localPort, sample.className(), sample.isStatic()) == ("read", 80, "_Sample", True)
+    assert {"readUTF", "read_utf", "localPort", "local_port"} <= set(dir(sample))
+
+
+def test_private_members_and_constants_keep_their_one_name() -> None:
+    assert not {"privateOne", "_privateOne", "defaultsize"} & set(dir(_Sample))
+    assert [name for name in vars(_Sample) if name.lower() == "default_size"] == ["DEFAULT_SIZE", "default_size"]
+
+
+def test_inherited_members_are_left_to_their_class() -> None:
+    class Child(_Sample):
+        def send_all(self) -> None: ...
+
+    with_as3_names(Child)
+    assert "sendAll" in vars(Child)
+    assert "readUTF" not in vars(Child)
+
+
+def test_a_class_that_refuses_setattr_is_extended_in_its_own_way() -> None:
+    added = []
+    cls = with_as3_names(_Sample, lambda cls, name, value: added.append((cls, name, value)))
+    assert cls is _Sample
+    assert (_Sample, "readUTF", _Sample.read_utf) in added
+
+
+def test_naming_twice_changes_nothing() -> None:
+    before = dict(vars(_Sample))
+    assert dict(vars(with_as3_names(_Sample))) == before
+
+
+def test_every_member_of_a_byte_array_has_both_names() -> None:
+    public = {name for name in dir(ByteArray) if not name.startswith("_")}
+    assert {as3_name(name) for name in public} <= public
+    assert {"readUTFBytes", "bytesAvailable", "objectEncoding", "atomicCompareAndSwapLength"} <= public
