@@ -15,7 +15,7 @@ NATIVE := src/serversocket/*.so
 .PHONY: help install serve test bench lint docs clean
 
 help:
-	@echo 'make serve [HOST=address] [PORT=number]   run an echo server'
+	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
 	@echo 'make test [ARGS="-k name"]                run the tests on every engine that is built'
 	@echo 'make bench                                measure'
 	@echo 'make lint                                 style, types and stubs'
@@ -28,17 +28,18 @@ serve: $(INSTALLED)
 	$(BIN)/python -m serversocket serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
 test: $(INSTALLED) .venv/group-test
-	@set -e; ran=pure; \
+	@engines=pure; failed=; \
 	if ls $(NATIVE) >/dev/null 2>&1; then \
-		ran='native and pure'; \
-		echo '== Tests on the native engine'; \
-		SERVERSOCKET_IMPL=native $(BIN)/python -m pytest $(ARGS); \
+		engines='native pure'; \
 	else \
 		echo '== The native engine is not built, so it is not tested (make install SERVERSOCKET_BUILD=native says why)'; \
 	fi; \
-	echo '== Tests on the pure engine'; \
-	SERVERSOCKET_IMPL=pure $(BIN)/python -m pytest $(ARGS); \
-	echo "== Passed on: $$ran"
+	for engine in $$engines; do \
+		echo "== Tests on the $$engine engine"; \
+		SERVERSOCKET_IMPL=$$engine $(BIN)/python -m pytest $(ARGS) || failed="$$failed $$engine"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "== Failed on:$$failed"; exit 1; fi; \
+	echo "== Passed on: $$engines"
 
 bench: $(INSTALLED) .venv/group-bench
 	$(BIN)/python bench/run.py $(ARGS)
@@ -48,7 +49,7 @@ lint: $(INSTALLED) .venv/group-lint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/basedpyright
-	$(BIN)/cython-lint src
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tools/make_stubs.py --check
 
 docs: $(INSTALLED) .venv/group-docs

@@ -23,7 +23,7 @@ from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._dispatch cimport NEW_INSTANCE, Event, ServerSocketConnectEvent, new_event
-from ._reactor cimport Reactor, Source, checked, raise_errno
+from ._reactor cimport Reactor, Source, checked, open_spare, raise_errno
 from ._stream cimport CONNECTED, Address, Stream, fill, host_of, port_of
 
 from . import _dispatch, _reactor, _stream, errors
@@ -112,8 +112,6 @@ cdef class Acceptor(Source):
             if not self._listening_now:
                 _reuse_address(self.fd, 0)
             raise_errno(code)
-        if self._reactor.spare < 0:
-            self._reactor.spare = system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
         self._listening_now = True
         self._settle()
 
@@ -219,7 +217,7 @@ cdef class Acceptor(Source):
             fd = system.accept4(self.fd, NULL, NULL, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
             if fd >= 0:
                 system.close(fd)
-            reactor.spare = system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
+            reactor.spare = open_spare()
             if fd < 0:
                 return 0
         return 0

@@ -1,7 +1,7 @@
 """Events and the dispatcher, as the other native modules see them."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 
 
 cdef extern from *:
@@ -22,8 +22,8 @@ cdef class Event:
     cdef object _target
     cdef object _current_target
     cdef object subject
-    cdef int64_t part
-    cdef int64_t total
+    cdef double part        # AIR's Number
+    cdef double total
 
     cdef int _describe(self, kind, bubbles, cancelable) except -1
 

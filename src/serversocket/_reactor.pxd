@@ -96,3 +96,8 @@ cdef inline int checked(int result) except -1:
     if result < 0:
         PyErr_SetFromErrno(OSError)
     return result
+
+
+cdef inline int open_spare() noexcept:
+    """A descriptor of no use but to be given up."""
+    return system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)

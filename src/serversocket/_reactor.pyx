@@ -71,6 +71,7 @@ cdef class Reactor(EventDispatcher):
             raise errors.out_of_memory("Reactor")
         self.epoll = checked(system.epoll_create1(system.EPOLL_CLOEXEC))
         self.wakeup = checked(system.eventfd(0, system.EFD_CLOEXEC | system.EFD_NONBLOCK))
+        self.spare = open_spare()
         self._add_wakeup(self.wakeup)
 
     def __dealloc__(self):
@@ -97,8 +98,7 @@ cdef class Reactor(EventDispatcher):
         if self.dead:
             raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
         raise RuntimeError(
-            f"this object belongs to thread {self.thread_name!r}, "
-            f"it cannot be used from thread {threading.current_thread().name!r}"
+            f"this object belongs to thread {self.thread_name!r}, called from {threading.current_thread().name!r}"
         )
 
     cdef int _check_open(self) except -1:
@@ -288,6 +288,7 @@ cdef class Reactor(EventDispatcher):
 
     def _add_wakeup(self, int fd):
         cdef system.epoll_event event
+        self._check_open()
         event.events = system.EPOLLIN
         event.data.u64 = (<uint64_t> fd) << 32 | <uint64_t> NO_SLOT
         checked(system.epoll_ctl(self.epoll, system.EPOLL_CTL_ADD, fd, &event))
@@ -316,8 +317,11 @@ cdef class Reactor(EventDispatcher):
         system.timerfd_settime(self.alarm, system.TFD_TIMER_ABSTIME, &setting, NULL)
 
     cdef int _show_work(self) except -1:
-        """Makes a hosted reactor's descriptor readable while something waits that epoll does not know of."""
-        if self.alarm >= 0 and not self.in_turn and (self.dirty or self.postponed):
+        """Makes a hosted reactor's descriptor readable while something waits that epoll does not know of.
+
+        An overdue timer is among that: the alarm was read in this turn, and nobody may have set it again.
+        """
+        if self.alarm >= 0 and not self.in_turn and (self.dirty or self.postponed or self.deadline <= now()):
             self._wake()
         return 0
 
@@ -406,10 +410,15 @@ cdef class Reactor(EventDispatcher):
     cdef int _send_dirty(self) except -1:
         cdef Source source
         cdef list sources = self.dirty
+        cdef Py_ssize_t done = 0
         self.dirty = []
-        for source in sources:
-            source.dirty = False
-            source._send_output()
+        try:
+            for source in sources:
+                done += 1
+                source.dirty = False
+                source._send_output()
+        finally:
+            self.dirty[:0] = sources[done:]     # what running out of memory left undone
         return 0
 
     cdef Py_ssize_t _run_postponed(self) except -1:

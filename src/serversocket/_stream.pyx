@@ -475,7 +475,8 @@ cdef class Stream(Source):
         """Registers the wait for EPOLLOUT and asks for the due event."""
         if self.progressed:
             self._reactor._postpone_source(self)
-        if self.watched:
+        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive.
+        if self.watched and (self.blocked or self.interest & system.EPOLLOUT or self.listeners is None):
             self._settle()
         return 0
 

@@ -489,6 +489,8 @@ def _lzma_uncompress(data: bytes, limit: int) -> bytes:
         raise errors.decompression_failed("uncompress", "the header is incomplete")
     size = int.from_bytes(data[5:_LZMA_HEADER], "little")
     size_known = size != _LZMA_UNKNOWN_SIZE
+    if size_known and size > MAX_LENGTH:
+        raise errors.decompression_failed("uncompress", f"the header claims {size} bytes")
     if size_known and size > limit:
         raise errors.out_of_memory(f"uncompress: more than {limit} bytes")
     # Decoded without its container: not every version of the library takes a known size together with an end mark. A

@@ -56,6 +56,19 @@ class Reactor(Scheduler, _engine.Reactor):
         with _woken_by_signals(self):
             super().run()
 
+    def close(self) -> None:
+        """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
+
+        Raises:
+            RuntimeError: A listener of this reactor is running, or another thread owns it.
+        """
+        super().close()
+        self._drop_scheduled()
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._drop_scheduled()
+
     def _report(self, error: BaseException, source: object) -> None:
         report_error(error, self)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -70,7 +69,7 @@ class ServerSocket(Acceptor):
         self.reactor._check_thread()
         port = parse_port(local_port)
         address = parse_address(local_address)
-        if dual_stack and address.family != socket.AF_INET6:
+        if dual_stack and not address.is_ipv6:
             raise errors.bad_address(local_address, "is IPv4; dual_stack needs an IPv6 address such as '::'")
         if self.bound:
             raise errors.invalid_socket("bind", f"already bound to {self._endpoint()}; close() it first")

@@ -16,7 +16,8 @@ from .events import (
     set_error_reporter,
 )
 from .reactor import Reactor
-from .sockets import Acceptor, Connector, Lingerer, Source, Stream
+from .sockets import Acceptor, Source
+from .streams import Connector, Lingerer, Stream
 
 __all__ = [
     "Acceptor",

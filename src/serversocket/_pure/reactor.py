@@ -20,7 +20,8 @@ from .events import EventDispatcher, report_error
 if TYPE_CHECKING:
     from typing import Self
 
-    from .sockets import Source, Stream
+    from .sockets import Source
+    from .streams import Stream
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE

@@ -1,0 +1,80 @@
+"""The command line: ``serversocket COMMAND``, or ``python -m serversocket COMMAND``; one module for each command.
+
+It ends with 0, with 1 where something failed, with 2 where it was called wrongly, and with 128 and the signal's number
+where a signal ended it before its work was done.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from signal import SIGINT
+from typing import NoReturn
+
+from .. import __version__, implementation
+from . import chargen, connect, console, discard, echo, info, serve
+
+COMMANDS = (serve, echo, discard, chargen, connect, info)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; what it parses has the command's ``run``."""
+    parser = _Parser(
+        prog="serversocket",
+        description="TCP servers and a client on the engine of serversocket.",
+        epilog="example:\n  serversocket serve --port 8000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} ({implementation})")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        subparser = subparsers.add_parser(
+            name,
+            help=command.SUMMARY,
+            description=command.DESCRIPTION,
+            epilog=command.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Those of the command line; the process's own by default.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        with console.prepared():
+            return _run(arguments)
+    except console.Terminated:
+        return console.TERMINATED
+    except KeyboardInterrupt:
+        return 128 + SIGINT
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        with console.standard_output():
+            parsed = make_parser().parse_args(arguments)
+    except (OSError, ValueError) as error:
+        console.fail(str(error))
+    code: int = parsed.run(parsed)
+    return code

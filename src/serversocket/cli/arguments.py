@@ -1,0 +1,60 @@
+"""What the arguments may be: the library's own rules, in the library's own words."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from .. import SecurityError
+from ..addresses import parse_address, parse_client_port, parse_host, parse_port
+
+_Value = TypeVar("_Value")
+_Result = TypeVar("_Result")
+
+
+def server_port(text: str) -> int:
+    """A port to bind to."""
+    return _accepted(parse_port, _number(text))
+
+
+def client_port(text: str) -> int:
+    """A port to connect to."""
+    return _accepted(parse_client_port, _number(text))
+
+
+def address(text: str) -> str:
+    """An address to bind to."""
+    return _accepted(parse_address, text).text
+
+
+def host(text: str) -> str:
+    """A host name or an address to connect to."""
+    _accepted(parse_host, text)
+    return text
+
+
+def seconds(text: str) -> float:
+    """A time, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return int(text)
+
+
+def _accepted(parse: Callable[[_Value], _Result], value: _Value) -> _Result:
+    try:
+        return parse(value)
+    except (ValueError, SecurityError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,57 @@
+"""``serversocket chargen``: the character generator of RFC 864."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import Socket
+from . import serving
+from .console import logger
+from .discard import welcome as discard
+
+SUMMARY = "a server that sends characters without end (RFC 864)"
+DESCRIPTION = """\
+Sends lines of 72 characters, each beginning one character further on, for as long as the client is there, and no
+faster than it reads; throws away what it receives (RFC 864)."""
+EPILOG = f"""\
+{serving.ENDING}
+
+example:
+  serversocket chargen --host 127.0.0.1 --port 1900"""
+
+WIDTH = 72
+CHARACTERS = bytes(range(ord(" "), ord("~") + 1))
+PATTERN = b"".join((CHARACTERS * 2)[start : start + WIDTH] + b"\r\n" for start in range(len(CHARACTERS)))
+"""Every line once: it is always sent as a whole, so that no client needs a place of its own in it."""
+
+# What waits for one client: enough to keep the system busy, and no more for one that does not read.
+PIECE = PATTERN * 18
+MOST_PENDING = 2 * len(PIECE)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    serving.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    return serving.run(options, welcome)
+
+
+def welcome(socket: Socket) -> None:
+    """Serves a client."""
+    discard(socket)
+    socket.add_event_listener("outputProgress", _progressed)
+    _fill(socket)
+
+
+def _progressed(event: Any) -> None:
+    logger.debug("%d bytes to %s", event.bytes_total - event.bytes_pending, serving.endpoint(event.target))
+    _fill(event.target)
+
+
+def _fill(socket: Socket) -> None:
+    while socket.bytes_pending < MOST_PENDING:
+        socket.write(PIECE)

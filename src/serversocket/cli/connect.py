@@ -1,0 +1,145 @@
+"""``serversocket connect``: a client that sends standard input and writes what it receives to standard output."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket as system
+from contextlib import closing, suppress
+from typing import Any
+
+from .. import Reactor, Socket, UncaughtErrorEvent
+from ..addresses import format_endpoint
+from . import arguments, console, serving
+from .console import logger
+from .standard_input import StandardInput
+
+SUMMARY = "a client: sends standard input, writes what it receives to standard output"
+DESCRIPTION = """\
+Connects, sends standard input and writes what it receives to standard output, byte by byte the same. It ends when the
+peer closes the connection."""
+EPILOG = """\
+When standard input ends, the peer is told so (as by nc -N), and what it still sends is received until it closes.
+It ends with 0, or with 1 where the connection fails, breaks or is closed before everything was sent.
+
+examples:
+  serversocket connect 127.0.0.1 8000
+  cat file | serversocket connect 127.0.0.1 7000 > copy"""
+
+LEAST_PENDING = 1 << 18
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("host", type=arguments.host, metavar="HOST", help="a host name, an IPv4 or IPv6 address")
+    parser.add_argument("port", type=arguments.client_port, metavar="PORT", help="a port, 1 to 65535")
+    parser.add_argument(
+        "--timeout", type=arguments.seconds, default=20, metavar="SECONDS",
+        help="how long connecting may take (default: 20)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait", type=arguments.seconds, metavar="SECONDS",
+        help="after the end of standard input, end after so long without an answer (default: when the peer closes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-open", action="store_true", help="do not tell the peer that standard input has ended (as nc without -N)"
+    )
+    parser.add_argument(
+        "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG, default=logging.WARNING,
+        help="tell on standard error what happens",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    console.start_logging(options.level, to_output=False)
+    with closing(Reactor()) as reactor:
+        reactor.add_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR, serving.report_uncaught)
+        Client(reactor, options)
+        reactor.run()
+    return 0
+
+
+class Client:
+    """One connection, with standard input before it and standard output behind it.
+
+    Standard output is written from the listener, waiting: so nothing is received faster than it can be written.
+    """
+
+    def __init__(self, reactor: Reactor, options: argparse.Namespace) -> None:
+        self._reactor = reactor
+        self._endpoint = format_endpoint(options.host, options.port)
+        self._wait: float | None = options.wait
+        self._keep_open: bool = options.keep_open
+        self._connected = False
+        self._waiting = False
+        self._ended = False
+        self._pending = 0
+        self._limit: Any = None
+        self._socket = Socket(reactor=reactor)
+        self._socket.timeout = round(options.timeout * 1000)
+        self._socket.add_event_listener("connect", self._on_connect)
+        self._socket.add_event_listener("socketData", self._on_data)
+        self._socket.add_event_listener("outputProgress", self._on_progress)
+        self._socket.add_event_listener("ioError", self._on_error)
+        self._socket.add_event_listener("close", self._on_close)
+        self._socket.connect(options.host, options.port)
+
+    def _on_connect(self) -> None:
+        self._connected = True
+        self._endpoint = serving.endpoint(self._socket)
+        logger.info("Connected to %s", self._endpoint)
+        self._input = StandardInput(self._reactor, self._on_input, self._on_end)
+        self._input.more()
+
+    def _on_error(self, event: Any) -> None:
+        console.fail(f"{'connection with' if self._connected else 'connect'} {self._endpoint}: {event.strerror}")
+
+    def _on_close(self) -> None:
+        if self._pending:
+            console.fail(f"connection with {self._endpoint}: closed by the peer before everything was sent")
+        logger.info("Connection closed by %s", self._endpoint)
+        self._reactor.stop()
+
+    # ---- receiving
+
+    def _on_data(self) -> None:
+        console.write(self._socket.read())
+        if self._limit is not None:
+            self._limit_silence()
+
+    def _limit_silence(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        if self._wait is not None:
+            self._limit = self._reactor.call_later(self._wait, self._reactor.stop)
+
+    # ---- sending
+
+    def _on_input(self, data: bytes) -> None:
+        if self._socket.connected:
+            self._pending += self._socket.write(data)
+            self._waiting = True
+
+    def _on_end(self, error: OSError | None) -> None:
+        if error is not None:
+            console.fail(f"standard input: {error.strerror}")
+        self._ended = True
+        if not self._pending:
+            self._all_sent()
+
+    def _on_progress(self, event: Any) -> None:
+        self._pending = event.bytes_pending
+        if self._waiting and self._pending < LEAST_PENDING:
+            self._waiting = False
+            self._input.more()
+        if self._ended and not self._pending:
+            self._all_sent()
+
+    def _all_sent(self) -> None:
+        logger.info("Everything was sent to %s", self._endpoint)
+        self._limit_silence()
+        if self._socket.connected and not self._keep_open:
+            # AIR's sockets close both directions only; this ends the one that is done.
+            with suppress(OSError), system.fromfd(self._socket.fileno(), system.AF_INET, system.SOCK_STREAM) as other:
+                other.shutdown(system.SHUT_WR)

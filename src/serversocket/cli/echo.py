@@ -1,0 +1,46 @@
+"""``serversocket echo``: the echo service of RFC 862."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import Socket
+from . import serving
+from .console import logger
+
+SUMMARY = "a server that sends back what it receives (RFC 862)"
+DESCRIPTION = "Sends back to each client what it receives from it (RFC 862)."
+EPILOG = f"""\
+A client that sends 64 MiB without reading them is reset, so that it cannot take all memory.
+{serving.ENDING}
+
+example:
+  serversocket echo --host 127.0.0.1 --port 7000"""
+
+# AIR's sockets always read: what a client does not take back has to wait here.
+MOST_PENDING = 64 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    serving.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    return serving.run(options, welcome)
+
+
+def welcome(socket: Socket) -> None:
+    """Serves a client."""
+    socket.add_event_listener("socketData", _reply)
+
+
+def _reply(event: Any) -> None:
+    socket: Socket = event.target
+    count = socket.write(socket.read())
+    logger.debug("%d bytes from %s", count, serving.endpoint(socket))
+    if socket.bytes_pending > MOST_PENDING:
+        logger.warning("Connection with %s reset: it sends and does not read", serving.endpoint(socket))
+        socket.abort()

@@ -1,0 +1,156 @@
+"""Typed writing, over a `ByteArray`."""
+
+from __future__ import annotations
+
+import array as arrays
+import decimal
+import math
+from typing import Any
+
+import pytest
+
+from serversocket import errors
+from serversocket.byte_array import ByteArray
+from serversocket.data import Endian
+
+BIG, LITTLE = Endian.BIG_ENDIAN, Endian.LITTLE_ENDIAN
+
+
+class Index:
+    def __index__(self) -> int:
+        return 258
+
+
+@pytest.mark.parametrize(
+    ("name", "endian", "value", "data"),
+    [
+        ("write_boolean", BIG, True, b"\x01"),
+        ("write_boolean", BIG, 0, b"\0"),
+        ("write_boolean", BIG, 10, b"\x01"),
+        ("write_boolean", BIG, None, b"\0"),
+        ("write_byte", BIG, -257, b"\xff"),
+        ("write_byte", BIG, -259, b"\xfd"),
+        ("write_byte", BIG, 2**70 + 1, b"\x01"),
+        ("write_byte", BIG, True, b"\x01"),
+        ("write_short", BIG, 0x12345, b"\x23\x45"),
+        ("write_short", LITTLE, -2, b"\xfe\xff"),
+        ("write_int", BIG, -2, b"\xff\xff\xff\xfe"),
+        ("write_int", LITTLE, 2**32 + 1, b"\x01\0\0\0"),
+        ("write_int", BIG, Index(), b"\0\0\x01\x02"),
+        ("write_unsigned_int", BIG, 2**32 - 1, b"\xff\xff\xff\xff"),
+        ("write_float", BIG, 1, b"\x3f\x80\0\0"),
+        ("write_float", LITTLE, 1.0, b"\0\0\x80\x3f"),
+        ("write_float", BIG, 1e300, b"\x7f\x80\0\0"),
+        ("write_float", BIG, -(10**400), b"\xff\x80\0\0"),
+        ("write_float", BIG, math.nan, b"\x7f\xc0\0\0"),
+        ("write_double", BIG, 1.0, b"\x3f\xf0\0\0\0\0\0\0"),
+        ("write_double", LITTLE, decimal.Decimal(1), b"\0\0\0\0\0\0\xf0\x3f"),
+        ("write_double", BIG, 10**400, b"\x7f\xf0\0\0\0\0\0\0"),
+        ("write_utf", BIG, "né", b"\0\x03n\xc3\xa9"),
+        ("write_utf", LITTLE, "né", b"\x03\0n\xc3\xa9"),
+        ("write_utf", BIG, "", b"\0\0"),
+        ("write_utf_bytes", LITTLE, "a\0é", b"a\0\xc3\xa9"),
+        ("write_bytes", BIG, b"abc", b"abc"),
+        ("write_bytes", BIG, bytearray(b"abc"), b"abc"),
+        ("write_bytes", BIG, memoryview(b"a-b-c")[::2], b"abc"),
+        ("write_bytes", BIG, arrays.array("B", b"abc"), b"abc"),
+        ("write_bytes", BIG, ByteArray(b"abc"), b"abc"),
+        ("write_bytes", BIG, b"", b""),
+    ],
+)
+def test_values(name: str, endian: str, value: object, data: bytes) -> None:
+    array = ByteArray()
+    array.endian = endian
+    getattr(array, name)(value)
+    assert (bytes(array), array.position) == (data, len(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("write_byte", [1.0, "1", None, b"1", []]),
+        ("write_short", [1.0, None]),
+        ("write_int", [1.5, "1", None]),
+        ("write_unsigned_int", [1.0, None]),
+        ("write_float", ["1", None, b"1", 1j]),
+        ("write_double", ["1", None, []]),
+        ("write_utf", [None, b"a", 1]),
+        ("write_utf_bytes", [None, b"a", 1]),
+        ("write_bytes", [None, "a", 1, [1]]),
+    ],
+)
+def test_values_of_the_wrong_type_write_nothing(name: str, values: list[Any]) -> None:
+    array = ByteArray()
+    for value in values:
+        with pytest.raises(TypeError):
+            getattr(array, name)(value)
+    assert (array.length, array.position) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["write_utf", "write_utf_bytes", "write_bytes"])
+def test_nothing_at_all_has_airs_number(name: str) -> None:
+    with pytest.raises(TypeError, match="#2007") as caught:
+        getattr(ByteArray(), name)(None)
+    assert caught.value.error_id == 2007  # type: ignore[attr-defined]
+
+
+def test_write_utf_takes_65535_bytes_and_no_more() -> None:
+    array = ByteArray()
+    with pytest.raises(errors.RangeError, match="#2006"):
+        array.write_utf("é" * 32768)
+    assert array.length == 0
+    array.write_utf("é" * 32767 + "a")
+    assert array.length == 2 + 65535
+
+
+def test_write_multi_byte() -> None:
+    array = ByteArray()
+    array.write_multi_byte("日本", "shift-jis")
+    array.write_multi_byte("a€", "us-ascii")
+    array.write_multi_byte("ab", "unicode")
+    assert bytes(array) == b"\x93\xfa\x96\x7ba?a\0b\0"
+    for arguments in ((None, "utf-8"), ("a", None)):
+        with pytest.raises(TypeError, match="#2007"):
+            array.write_multi_byte(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "data"), [(0, 0, b"abcd"), (1, 0, b"bcd"), (1, 2, b"bc"), (4, 0, b""), (0, 4, b"abcd")]
+)
+def test_parts_of_an_array(offset: int, length: int, data: bytes) -> None:
+    for source in (b"abcd", bytearray(b"abcd"), ByteArray(b"abcd")):
+        array = ByteArray()
+        array.write_bytes(source, offset, length)
+        assert bytes(array) == data
+
+
+@pytest.mark.parametrize(("offset", "length"), [(5, 0), (0, 5), (4, 1), (2**70, 0), (0, 2**70), (-1, 0), (0, -1)])
+def test_parts_outside_the_array(offset: int, length: int) -> None:
+    array = ByteArray()
+    with pytest.raises(errors.RangeError, match="#2006"):
+        array.write_bytes(b"abcd", offset, length)
+    assert array.length == 0
+
+
+def test_an_array_can_be_written_into_itself() -> None:
+    array = ByteArray(b"abcd")
+    array.position = 2
+    array.write_bytes(array)
+    assert (bytes(array), array.position) == (b"ababcd", 6)
+
+
+def test_writing_overwrites_in_place_and_fills_gaps_with_zeros() -> None:
+    array = ByteArray(b"abcd")
+    array.position = 1
+    array.write_byte(ord("X"))
+    assert (bytes(array), array.position) == (b"aXcd", 2)
+    array.position = 6
+    array.write_byte(ord("Y"))
+    assert bytes(array) == b"aXcd\0\0Y"
+
+
+def test_amf_is_an_extra() -> None:
+    array = ByteArray()
+    with pytest.raises(NotImplementedError, match=r"serversocket-air\[amf\]"):
+        array.write_object({})
+    assert array.length == 0
