@@ -15,9 +15,10 @@
     server.listen()
     serversocket.run()
 
-The package is built in floors, each on those below: the engine (`_core` natively, `_pure` in Python) takes the way from the
-system's readiness to the listener's call; `server`, `stream`, `reactor` and `byte_array` are the public classes above it;
-`cli` is the command line. Every member has its PEP 8 name and works under its ActionScript name too.
+The package is built in floors, each on those below: the engine (`_core` natively, `_pure` in Python) takes the way
+from the system's readiness to the listener's call; `server`, `stream`, `reactor` and `byte_array` are the public
+classes above it; `cli` is the command line. Every member has its PEP 8 name and works under its ActionScript name
+too.
 """
 
 from ._engine import implementation as implementation

@@ -17,7 +17,6 @@ into Python, look again: the listener may have closed, aborted, connected anew o
 """
 
 cimport cython
-from cpython.object cimport PyObject
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport uint32_t
 
@@ -152,11 +151,11 @@ cdef class Acceptor(Source):
     cdef int _ready(self, uint32_t events) except -1:
         cdef Address peer
         cdef system.socklen_t length
-        cdef int fd, budget
+        cdef int fd, _
         cdef tuple entries
         if events & (system.EPOLLHUP | system.EPOLLERR) and self._gone():
             return 0
-        for budget in range(ACCEPTS_PER_TURN):
+        for _ in range(ACCEPTS_PER_TURN):
             entries = self._listeners_of(CONNECT)
             if not self._listening_now or self.paused or entries is None:
                 return 0
@@ -209,9 +208,9 @@ cdef class Acceptor(Source):
 
     cdef int _shed(self) except -1:
         """Tells waiting clients that no descriptor is left: accepts with the spare one and closes."""
-        cdef int fd, budget
+        cdef int fd, _
         cdef Reactor reactor = self._reactor
-        for budget in range(ACCEPTS_PER_TURN):
+        for _ in range(ACCEPTS_PER_TURN):
             if reactor.spare >= 0:
                 system.close(reactor.spare)
             fd = system.accept4(self.fd, NULL, NULL, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)

@@ -15,7 +15,7 @@ cdef enum:
 
 cdef struct Slot:
     PyObject *source            # borrowed; NULL where the slot is free
-    uint32_t generation         # raised when the slot is freed: readiness reported for an earlier owner is then recognised
+    uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
     uint32_t next_free
 
 
@@ -39,7 +39,7 @@ cdef class Reactor(EventDispatcher):
     cdef char *buffer
     cdef system.epoll_event *ready
     cdef list dirty             # sources with output that nobody has tried to send yet
-    cdef list postponed         # sources to attend to and callables to call in the last step of the turn
+    cdef list postponed         # sources to attend to in the last step of the turn
     cdef double deadline
     cdef bint in_turn
     cdef bint in_run
@@ -58,7 +58,7 @@ cdef class Reactor(EventDispatcher):
     cdef int _refuse_nesting(self) except -1
     cdef bint _anything_left(self) except -1
     cdef int _show_work(self) except -1
-    cdef int _postpone_source(self, Source source) except -1
+    cdef int _postpone(self, Source source) except -1
     cdef Py_ssize_t _turn(self, double timeout) except -1
     cdef int _wait(self, double timeout) except -1
     cdef int _drain(self, int fd) except -1

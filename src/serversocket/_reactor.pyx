@@ -325,7 +325,7 @@ cdef class Reactor(EventDispatcher):
             self._wake()
         return 0
 
-    cdef int _postpone_source(self, Source source) except -1:
+    cdef int _postpone(self, Source source) except -1:
         self.postponed.append(source)
         self._show_work()
         return 0
@@ -422,23 +422,24 @@ cdef class Reactor(EventDispatcher):
         return 0
 
     cdef Py_ssize_t _run_postponed(self) except -1:
-        cdef list items = self.postponed
+        cdef Source source
+        cdef list sources = self.postponed
         cdef Py_ssize_t done = 0
         self.postponed = []
         try:
-            for item in items:
+            for source in sources:
                 done += 1
-                if isinstance(item, Source):
-                    (<Source> item)._attend()
-                else:
-                    item()
+                try:
+                    source._attend()
+                except Exception as error:
+                    report(error, source)
         finally:
-            self.postponed[:0] = items[done:]   # what a KeyboardInterrupt left undone
+            self.postponed[:0] = sources[done:]     # what a KeyboardInterrupt left undone
         return done
 
 
-# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and that needs
-# the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
+# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
+# that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
 
 @cython.no_gc_clear
 cdef class Source(EventDispatcher):

@@ -80,14 +80,13 @@ cdef int port_of(const Address *address) noexcept:
 cdef class Stream(Source):
     """A connection. The public class is `serversocket.Socket`.
 
-    Input is a view, `data` and `size`. While a listener of `socketData` runs it lies in the reactor's one buffer; what the
-    listener leaves is moved to memory of its own (`store`) when it returns. So a message that is read at once is copied
-    once, from that buffer to where the program wants it.
+    Input is a view, `data` and `size`. While a listener of `socketData` runs it lies in the reactor's one buffer;
+    what the listener leaves is moved to memory of its own (`store`) when it returns. So a message that is read at
+    once is copied once, from that buffer to where the program wants it.
 
     Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
     gave them, and bytearrays, known only to this class, in which small writes are joined.
     """
-
 
     def __dealloc__(self):
         PyMem_Free(self.store)
@@ -408,7 +407,7 @@ cdef class Stream(Source):
                 else:
                     self.failure = system.errno
                     self._drop_output()
-                    self._reactor._postpone_source(self)
+                    self._reactor._postpone(self)
                 return 0
             self._sent(sent)
             if self._listeners_of(OUTPUT_PROGRESS) is not None:
@@ -474,7 +473,7 @@ cdef class Stream(Source):
     cdef int _after_sending(self) except -1:
         """Registers the wait for EPOLLOUT and asks for the due event."""
         if self.progressed:
-            self._reactor._postpone_source(self)
+            self._reactor._postpone(self)
         # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive.
         if self.watched and (self.blocked or self.interest & system.EPOLLOUT or self.listeners is None):
             self._settle()
@@ -533,15 +532,16 @@ cdef class Stream(Source):
         """Reads and delivers, within the turn's bounds.
 
         Args:
-            ending: Whether the end is known to follow: then a short read is not the last one. A positive number is the errno of
-                a failed send, which the system reports once only: it is what the end of the stream then means.
+            ending: Whether the end is known to follow: then a short read is not the last one. A positive number is
+                the errno of a failed send, which the system reports once only: it is what the end of the stream then
+                means.
         """
         cdef Reactor reactor = self._reactor
         cdef uint32_t slot = self.slot
         cdef uint32_t generation = reactor.slots[slot].generation
         cdef ssize_t count
-        cdef int budget
-        for budget in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
+        cdef int _
+        for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
             count = system.recv(self.fd, reactor.buffer, READ_SIZE, 0)
             if count < 0:
                 if system.errno == system.EINTR:
@@ -583,10 +583,10 @@ cdef class Stream(Source):
         return 0
 
     cdef int _fail(self, int failure) except -1:
-        """Breaks the connection in the last step of the turn: its program must not hear of it from inside its own call."""
+        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
         self.failure = failure
         self._drop_output()
-        self._reactor._postpone_source(self)
+        self._reactor._postpone(self)
         return 0
 
     # ---- the end
@@ -685,11 +685,6 @@ cdef class Stream(Source):
         finally:
             self._settle()
 
-    def _postpone(self, callback):
-        self._check()
-        self._reactor.postponed.append(callback)
-        self._reactor._show_work()
-
 
 cdef inline char *_contents(chunk) noexcept:
     return PyByteArray_AS_STRING(chunk) if type(chunk) is bytearray else PyBytes_AS_STRING(chunk)
@@ -753,18 +748,18 @@ cdef class Connector(Source):
         )
         if fd < 0:
             self.code = system.errno
-            self._reactor._postpone_source(self)
+            self._reactor._postpone(self)
             return
         self.quiet = True
         self._own(fd)
         self._hold(True)
         if system.connect(fd, &self.address.head, self.address_length) == 0:
-            self._reactor._postpone_source(self)
+            self._reactor._postpone(self)
         elif system.errno == system.EINPROGRESS:
             self._reactor._watch(self, system.EPOLLOUT)
         else:
             self.code = system.errno
-            self._reactor._postpone_source(self)
+            self._reactor._postpone(self)
 
     def cancel(self):
         """Ends it; the callback is not called any more."""

@@ -94,9 +94,7 @@ class ErrorEvent(TextEvent):
 
     ERROR: ClassVar[str]
 
-    def __init__(
-        self, type: str, bubbles: bool = False, cancelable: bool = False, text: str = "", id: int = 0
-    ) -> None:
+    def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False, text: str = "", id: int = 0) -> None:
         super().__init__(type, bubbles, cancelable, text)
         self._error_id = id
 

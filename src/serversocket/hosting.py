@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ def _poll(reference: weakref.ref[Reactor]) -> None:
 def _close(reference: weakref.ref[Reactor]) -> None:
     reactor = reference()
     if reactor is not None and not reactor.running:
-        try:
+        # Where the loop was collected in another thread, the reactor's own collection will close it.
+        with suppress(RuntimeError):
             reactor.close()
-        except RuntimeError:
-            pass    # the loop was collected in another thread; the reactor's own collection will close it
 
 
 def refuse_run(reactor: Reactor) -> None:

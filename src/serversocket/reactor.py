@@ -28,8 +28,8 @@ class Reactor(Scheduler, _engine.Reactor):
     everything that belongs to it is used from the thread that made it; `stop` and `call_soon_threadsafe` alone may be
     called from any thread.
 
-    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raised. Where nobody
-    listens to that, the exception is logged with its traceback by the logger ``serversocket``.
+    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raised.
+    Where nobody listens to that, the exception is logged with its traceback by the logger ``serversocket``.
 
     Example:
         >>> reactor = Reactor()
@@ -46,7 +46,8 @@ class Reactor(Scheduler, _engine.Reactor):
     def run(self) -> None:
         """Delivers events until `stop` is called or nothing is left open.
 
-        ``KeyboardInterrupt`` and ``SystemExit`` leave it, whether a signal or a listener raised them; it may be run again then.
+        ``KeyboardInterrupt`` and ``SystemExit`` leave it, whether a signal or a listener raised them; it may be run
+        again then.
 
         Raises:
             RuntimeError: The reactor is closed, runs already, belongs to another thread, or is hosted by a loop
@@ -96,7 +97,7 @@ def run() -> None:
 
     Example:
         >>> import serversocket
-        >>> serversocket.run()      # nothing is open: it returns at once
+        >>> serversocket.run()  # nothing is open: it returns at once
     """
     current_reactor().run()
 
@@ -112,7 +113,8 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     if reactor is None:
         reactor = getattr(_threads, "reactor", None)
     # A listener of uncaughtError that raises would only be told of its own exception.
-    if reactor is not None and not getattr(_threads, "reporting", False) and reactor.has_event_listener("uncaughtError"):
+    reporting = getattr(_threads, "reporting", False)
+    if reactor is not None and not reporting and reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR):
         _threads.reporting = True
         try:
             reactor.dispatch_event(UncaughtErrorEvent(error_in=error))

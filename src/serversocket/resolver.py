@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from .reactor import Reactor
@@ -55,10 +56,8 @@ class Lookup:
             result = error
         except UnicodeError as error:
             result = OSError(socket.EAI_NONAME, f"not a host name: {error}")
-        try:
+        with suppress(RuntimeError):  # the reactor was closed meanwhile
             self._reactor.call_soon_threadsafe(self._deliver, result)
-        except RuntimeError:
-            pass    # the reactor was closed meanwhile
 
     def _deliver(self, result: list[Endpoint] | OSError) -> None:
         done, self._done = self._done, None

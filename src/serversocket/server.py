@@ -27,9 +27,11 @@ class ServerSocket(Acceptor):
     Args:
         reactor: What delivers its events; the calling thread's by default.
 
-    Events: ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes the listening
-    socket, never for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a second, when connections cannot be
-    accepted, for instance because no descriptor is left. Clients are accepted as soon as somebody listens to ``connect``.
+    Events: ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes the
+        listening
+    socket, never for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a second, when connections
+    cannot be accepted, for instance because no descriptor is left. Clients are accepted as soon as somebody listens
+    to ``connect``.
 
     Example:
         >>> import serversocket
@@ -55,8 +57,8 @@ class ServerSocket(Acceptor):
 
         Args:
             local_port: 0 to 65535; 0 takes a free port, which `local_port` then tells.
-            local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"`` and ``""`` are
-                all IPv4 addresses, ``"::"`` all IPv6 addresses.
+            local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"``
+                and ``""`` are all IPv4 addresses, ``"::"`` all IPv6 addresses.
             dual_stack: An IPv6 address takes IPv4 connections too; their addresses read ``::ffff:192.0.2.1``.
 
         Raises:
@@ -83,7 +85,8 @@ class ServerSocket(Acceptor):
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
 
         Args:
-            backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the system's maximum.
+            backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the
+                system's maximum.
 
         Raises:
             IOError: The socket is not bound, or the system refuses (#2002).
@@ -117,7 +120,9 @@ class ServerSocket(Acceptor):
             self._next_report = now + ERROR_INTERVAL
             reason = os.strerror(code)
             text = f"Error #2002: Operation attempted on invalid socket. accept {self._endpoint()}: {reason}"
-            self.dispatch_event(IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2002, errno=code, strerror=reason))
+            self.dispatch_event(
+                IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2002, errno=code, strerror=reason)
+            )
 
     def _endpoint(self) -> str:
         return format_endpoint(self.local_address or "", self.local_port)

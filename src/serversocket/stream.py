@@ -29,9 +29,10 @@ class Socket(Stream, DataInput, DataOutput):
         port: The port to connect to.
         reactor: What delivers its events; the calling thread's by default.
 
-    Events: ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`), ``ioError``
-    (`IOErrorEvent`), ``close`` (`Event`). The peer's last bytes come before its ``close`` and stay readable in and after it.
-    A socket that has a listener lives as long as it is open, even if the program keeps no reference to it.
+    Events: ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`),
+        ``ioError``
+    (`IOErrorEvent`), ``close`` (`Event`). The peer's last bytes come before its ``close`` and stay readable in and
+    after it. A socket that has a listener lives as long as it is open, even if the program keeps no reference to it.
 
     Example:
         >>> import serversocket
@@ -68,8 +69,8 @@ class Socket(Stream, DataInput, DataOutput):
     def connect(self, host: Any, port: Any) -> None:
         """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
 
-        A host name is looked up in the background, and the addresses of both families are tried. An existing connection is
-        closed first, as `close` does it.
+        A host name is looked up in the background, and the addresses of both families are tried. An existing
+        connection is closed first, as `close` does it.
 
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.
@@ -78,7 +79,7 @@ class Socket(Stream, DataInput, DataOutput):
         Raises:
             SecurityError: `port` is outside 0 to 65535 (#2003).
             TypeError: `host` is ``None`` (#1009) or no string, or `port` is not an integer.
-            ArgumentError: `host` cannot be a host name (#2004): it is empty, a URI, too long, or has blanks or NULs in it.
+            ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it.
         """
         self.reactor._check_thread()
         number = parse_client_port(port)
@@ -86,9 +87,7 @@ class Socket(Stream, DataInput, DataOutput):
         if self._opened:
             self.close()
         self._host = target.text if isinstance(target, Address) else target
-        self._begin_connecting(
-            Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused)
-        )
+        self._begin_connecting(Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused))
 
     def _refused(self, code: int | None, reason: str) -> None:
         self._connecting_failed()
@@ -101,7 +100,9 @@ class Socket(Stream, DataInput, DataOutput):
 
     def _dispatch_error(self, text: str, code: int | None, reason: str) -> None:
         if self.has_event_listener(IOErrorEvent.IO_ERROR):
-            self.dispatch_event(IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2031, errno=code, strerror=reason))
+            self.dispatch_event(
+                IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2031, errno=code, strerror=reason)
+            )
 
     def _peer(self) -> str:
         return format_endpoint(self.remote_address or "", self.remote_port)

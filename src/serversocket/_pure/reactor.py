@@ -417,7 +417,7 @@ class Reactor(EventDispatcher):
         try:
             if self._dirty_:
                 self._send_dirty_()
-            for key, events in self._wait_(0 if self._postponed_ or self._stopping_ else timeout):
+            for key, events in self._wait_(0 if self._postponed_ else timeout):
                 slot = key.data
                 if slot.__class__ is not Slot:
                     self._drain_(key)

@@ -11,7 +11,6 @@ import os
 import socket
 import sys
 import warnings
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
@@ -57,10 +56,12 @@ class Source(EventDispatcher):
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if self._socket_ is not None:
-            if not self._quiet_:
-                fd = self._socket_.fileno()
-                warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
-            self._shut_()
+            try:
+                if not self._quiet_:
+                    fd = self._socket_.fileno()
+                    warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
+            finally:
+                self._shut_()
 
     @property
     def reactor(self) -> Any:
@@ -139,6 +140,22 @@ class Source(EventDispatcher):
         if self._socket_ is None:
             raise errors.not_open("fileno")
         return self._socket_.fileno()
+
+
+def _no_references(value: object) -> int:
+    return 0
+
+
+# Where references are not counted, an unwanted socket is closed when it is collected.
+_references: Callable[[object], int] = getattr(sys, "getrefcount", _no_references)
+
+
+def _count_one() -> int:
+    value = object()
+    return _references(value) or -1
+
+
+_ONE_REFERENCE = _count_one()  # from a local variable; how that is counted depends on the version of Python
 
 
 def _close(sock: socket.socket) -> None:
@@ -276,17 +293,11 @@ class Acceptor(Source):
         try:
             self._deliver_(event, self._listeners_[CONNECT])
         finally:
-            # Whether the program keeps the socket shows when this function no longer does.
-            if stream._listeners_ or stream._pending_:
+            # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
+            del event
+            stream._quiet_ = not stream._listeners_ and _references(stream) == _ONE_REFERENCE
+            if not stream._quiet_ or stream._pending_:
                 stream._settle_()
-            else:
-                stream._quiet_ = True
-                reference = weakref.ref(stream)
-                del stream, event
-                kept = reference()
-                if kept is not None:
-                    kept._quiet_ = False
-                    kept._settle_()
 
     def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
         """Acts on a failed accept; whether the next one may be tried in this turn."""

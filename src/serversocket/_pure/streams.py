@@ -424,9 +424,6 @@ class Stream(Source):
         if entries and self._state_ == CONNECTED:
             self._deliver_(OutputProgressEvent(OUTPUT_PROGRESS, False, False, self._pending_, self._written_), entries)
 
-    def _postpone(self, callback: Callable[[], object]) -> None:
-        self._owner_()._postpone_(callback)
-
     # ---- readiness
 
     def _ready_(self, events: int) -> None:
