@@ -25,7 +25,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
-    READS_AT_THE_END = 4096     # of one that broke, which has no other turn
+    READS_AT_THE_END = 1024     # of one that broke, which has no other turn
     CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
     COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow

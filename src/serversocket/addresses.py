@@ -23,6 +23,9 @@ __all__ = [
     "require_local",
 ]
 
+Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
+"""What an address may be given as."""
+
 _PORTS = range(65536)
 _MAX_BACKLOG = 2**31 - 1
 _MAX_HOST_LENGTH = 255

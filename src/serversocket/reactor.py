@@ -113,15 +113,18 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     if reactor is None:
         reactor = getattr(_threads, "reactor", None)
     # A listener of uncaughtError that raises would only be told of its own exception.
-    reporting = getattr(_threads, "reporting", False)
-    if reactor is not None and not reporting and reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR):
-        _threads.reporting = True
-        try:
-            reactor.dispatch_event(UncaughtErrorEvent(error_in=error))
-        finally:
-            _threads.reporting = False
+    if reactor is None or reactor.closed or getattr(_threads, "reporting", False):
+        listening = False
     else:
+        listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
+    if reactor is None or not listening:
         logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
+        return
+    _threads.reporting = True
+    try:
+        reactor.dispatch_event(UncaughtErrorEvent(error_in=error))
+    finally:
+        _threads.reporting = False
 
 
 _engine.set_error_reporter(report_error)

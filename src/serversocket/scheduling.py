@@ -18,6 +18,7 @@ __all__ = ["Scheduler", "TimerHandle"]
 _FEW = 64
 
 
+@with_as3_names
 class TimerHandle:
     """One call that `Scheduler.call_later` has promised."""
 
@@ -67,6 +68,7 @@ class TimerHandle:
         return f"<TimerHandle {state} when={self._when:.3f}>"
 
 
+@with_as3_names
 @with_as3_names
 class Scheduler:
     """What a reactor knows of timers and of calls from other threads. The engine is the other base of a reactor."""

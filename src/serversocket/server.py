@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self, SupportsIndex
 
 from . import errors
 from ._engine import Acceptor, extend_type
-from .addresses import format_endpoint, parse_address, parse_backlog, parse_port, refused, require_local
+from .addresses import Host, format_endpoint, parse_address, parse_backlog, parse_port, refused, require_local
 from .events import IOErrorEvent
 from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
@@ -52,7 +52,7 @@ class ServerSocket(Acceptor):
         self._attach(current_reactor() if reactor is None else reactor)
         self._socket_class = Socket
 
-    def bind(self, local_port: Any = 0, local_address: Any = "0.0.0.0", *, dual_stack: bool = False) -> None:
+    def bind(self, local_port: SupportsIndex = 0, local_address: Host = "0.0.0.0", *, dual_stack: bool = False) -> None:
         """Binds to a local address and port, at once (AIR: ``bind``).
 
         Args:
@@ -81,7 +81,7 @@ class ServerSocket(Acceptor):
         except OSError as error:
             raise refused("bind", address, port, error) from None
 
-    def listen(self, backlog: Any = 0) -> None:
+    def listen(self, backlog: SupportsIndex = 0) -> None:
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
 
         Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, SupportsIndex
 
 from . import errors
 from ._engine import Stream, extend_type
-from .addresses import Address, format_endpoint, parse_client_port, parse_host
+from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
 from .byte_array import ByteArray
 from .connecting import Attempt
 from .data import DataInput, DataOutput
@@ -45,7 +45,7 @@ class Socket(Stream, DataInput, DataOutput):
     _timeout: int = DEFAULT_TIMEOUT
     _host: str = ""
 
-    def __init__(self, host: Any = None, port: Any = 0, *, reactor: Reactor | None = None) -> None:
+    def __init__(self, host: Host | None = None, port: SupportsIndex = 0, *, reactor: Reactor | None = None) -> None:
         super().__init__()
         self._attach(current_reactor() if reactor is None else reactor)
         if host is not None:
@@ -66,7 +66,7 @@ class Socket(Stream, DataInput, DataOutput):
             raise errors.wrong_type("timeout", value, "an integer, in milliseconds")
         self._timeout = max(value.__index__(), LEAST_TIMEOUT)
 
-    def connect(self, host: Any, port: Any) -> None:
+    def connect(self, host: Host, port: SupportsIndex) -> None:
         """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
 
         A host name is looked up in the background, and the addresses of both families are tried. An existing

@@ -226,9 +226,7 @@ class OutputProgressEvent(Event):
 
     def clone(self) -> OutputProgressEvent:
         """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
-        return OutputProgressEvent(
-            self._type_, self._bubbles_, self._cancelable_, self.bytes_pending, self.bytes_total
-        )
+        return OutputProgressEvent(self._type_, self._bubbles_, self._cancelable_, self.bytes_pending, self.bytes_total)
 
     def to_string(self) -> str:
         """The event as AIR prints it (AIR: ``toString``)."""

@@ -305,9 +305,7 @@ class Reactor(EventDispatcher):
             raise RuntimeError("the reactor is running already; it cannot be run from inside a listener")
 
     def _anything_left_(self) -> bool:
-        return bool(
-            self._watched_ or self._retained_ or self._dirty_ or self._postponed_ or self._has_scheduled
-        )
+        return bool(self._watched_ or self._retained_ or self._dirty_ or self._postponed_ or self._has_scheduled)
 
     def stop(self) -> None:
         """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, SupportsBytes
 
 from .. import errors
 from .events import CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, Event, OutputProgressEvent, ProgressEvent
 from .reactor import READ, READ_SIZE, WRITE, Reactor, Slot
 from .sockets import SocketAddress, Source, host_of, port_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
@@ -212,7 +215,7 @@ class Stream(Source):
         self._require_input_("peek")
         return self._front_(self._amount_(size))
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         """Reads what is there into a writable buffer.
 
         Args:
@@ -288,7 +291,7 @@ class Stream(Source):
 
     # ---- output
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer | SupportsBytes) -> int:
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
 
         Args:
@@ -327,9 +330,9 @@ class Stream(Source):
                 reactor._show_work_()
         return count
 
-    def _as_bytes_(self, data: Any) -> bytes:
+    def _as_bytes_(self, data: Buffer | SupportsBytes) -> bytes:
         try:
-            view = memoryview(data)
+            view = memoryview(data)  # type: ignore[arg-type]
         except TypeError:
             copied = self._coerce(data)
         else:
