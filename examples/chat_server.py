@@ -1,5 +1,4 @@
-"""A chat: each line that a client sends goes to all the others. Run it with ``chat_server.py [PORT]``.
-"""
+"""A chat: each line that a client sends goes to all the others. Run it with ``chat_server.py [PORT]``."""
 
 import sys
 from contextlib import suppress

@@ -1,7 +1,8 @@
 """The example of AIR's reference page of ServerSocket, carried over line by line with its ActionScript names.
 
 What the page's user types into text fields stands in plain attributes, and its two buttons are the methods `bind` and
-`send`. Run as a program it binds, and answers whatever arrives with the message: ``reference_example.py [PORT [MESSAGE]]``.
+`send`. Run as a program it binds, and answers whatever arrives with the message:
+``reference_example.py [PORT [MESSAGE]]``.
 """
 
 import sys

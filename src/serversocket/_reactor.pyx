@@ -195,7 +195,11 @@ cdef class Reactor(EventDispatcher):
         self._refuse_nesting()
         self.in_run = True
         try:
-            while not self.stopping and self._anything_left():
+            while not self.stopping:
+                if self.dirty:
+                    self._send_dirty()      # it may be all that is left
+                if not self._anything_left():
+                    break
                 self._turn(NEVER)
         finally:
             self.in_run = False

@@ -28,6 +28,7 @@ cdef enum StreamState:
 cdef class Stream(Source):
     cdef StreamState state
     cdef Address peer
+    cdef Address local      # once FINISHED; until then the descriptor is asked
     cdef object attempt     # what is connecting; has cancel()
     cdef bint no_delay
     cdef int failure        # the errno of a failed send

@@ -125,18 +125,21 @@ cdef class Stream(Source):
 
     @property
     def local_address(self):
-        """The IP address of this end, or ``None`` when not connected (AIR: ``localAddress``)."""
+        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
         cdef Address address
         return host_of(&address) if self._local(&address) else None
 
     @property
     def local_port(self):
-        """The port of this end, or 0 when not connected (AIR: ``localPort``)."""
+        """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
         cdef Address address
         return port_of(&address) if self._local(&address) else 0
 
     cdef bint _local(self, Address *address) noexcept:
         cdef system.socklen_t length = sizeof(Address)
+        if self.state == FINISHED:
+            address[0] = self.local
+            return address.head.sa_family != 0
         return self.state == CONNECTED and system.getsockname(self.fd, &address.head, &length) == 0
 
     @property
@@ -562,6 +565,8 @@ cdef class Stream(Source):
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
         cdef tuple entries
+        if not self._local(&self.local):
+            self.local.head.sa_family = 0
         if failure == 0 and self.pending:
             self._transmit()
         if failure == 0 and self.failure:

@@ -276,7 +276,11 @@ class Reactor(EventDispatcher):
         self._refuse_nesting_()
         self._in_run_ = True
         try:
-            while not self._stopping_ and self._anything_left_():
+            while not self._stopping_:
+                if self._dirty_:
+                    self._send_dirty_()  # it may be all that is left
+                if not self._anything_left_():
+                    break
                 self._turn_(None)
         finally:
             self._in_run_ = self._stopping_ = False

@@ -56,6 +56,7 @@ class Stream(Source):
     _state_ = CLOSED
     _attempt_: Attempt | None = None
     _remote_: SocketAddress | None = None
+    _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
 
     _input_: bytes | bytearray = b""
@@ -105,15 +106,17 @@ class Stream(Source):
 
     @property
     def local_address(self) -> str | None:
-        """The IP address of this end, or ``None`` when not connected (AIR: ``localAddress``)."""
+        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
         return host_of(self._local_address_())
 
     @property
     def local_port(self) -> int:
-        """The port of this end, or 0 when not connected (AIR: ``localPort``)."""
+        """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
         return port_of(self._local_address_())
 
     def _local_address_(self) -> SocketAddress | None:
+        if self._state_ == FINISHED:
+            return self._local_
         if self._state_ == CONNECTED and self._socket_ is not None:
             with suppress(OSError):
                 address: SocketAddress = self._socket_.getsockname()
@@ -482,6 +485,7 @@ class Stream(Source):
         if not failure and self._pending_:
             self._transmit_()
             failure, call = self._failure_, "send"
+        self._local_ = self._local_address_()
         self._state_ = FINISHED
         if self._pending_ and not failure:
             self._linger_()

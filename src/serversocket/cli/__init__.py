@@ -71,10 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        with console.standard_output():
-            parsed = make_parser().parse_args(arguments)
-    except (OSError, ValueError) as error:
-        console.fail(str(error))
+    with console.standard_output():
+        parsed = make_parser().parse_args(arguments)
     code: int = parsed.run(parsed)
     return code

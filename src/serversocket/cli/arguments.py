@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .. import SecurityError
 from ..addresses import parse_address, parse_client_port, parse_host, parse_port
+from . import console
 
 _Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
@@ -58,3 +59,5 @@ def _accepted(parse: Callable[[_Value], _Result], value: _Value) -> _Result:
         return parse(value)
     except (ValueError, SecurityError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    except OSError as error:  # well formed, and not on this machine
+        console.fail(str(error))

@@ -58,10 +58,10 @@ def complain(text: str) -> None:
         print(f"serversocket: {text}", file=sys.stderr, flush=True)
 
 
-def fail(text: str) -> NoReturn:
-    """Ends the command, from a listener too, with one line on standard error and exit code 1."""
+def fail(text: str, code: int = 1) -> NoReturn:
+    """Ends the command, from a listener too, with one line on standard error and an exit code."""
     complain(text)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 @contextmanager

@@ -97,7 +97,9 @@ def _listen(reactor: Reactor, options: argparse.Namespace, welcome: Callable[[So
     try:
         server.bind(options.port, options.host, dual_stack=options.dual_stack)
         server.listen()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        console.fail(str(error), 2)
+    except OSError as error:
         console.fail(str(error))
     return server
 
