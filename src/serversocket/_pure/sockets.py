@@ -290,11 +290,13 @@ class Acceptor(Source):
             accepted.close()
             raise
         stream._accept_(reactor, accepted, peer)
+        stream._serving_ = True
         try:
             self._deliver_(event, self._listeners_[CONNECT])
         finally:
             # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
             del event
+            stream._served_()
             stream._quiet_ = not stream._listeners_ and _references(stream) == _ONE_REFERENCE
             if not stream._quiet_ or stream._pending_:
                 stream._settle_()

@@ -441,14 +441,18 @@ class Stream(Source):
             try:
                 self._receive_(sock, READS_PER_TURN)
             finally:
-                self._serving_ = False
-                if not self._dirty_:
-                    self._send_()
+                self._served_()
         if events & WRITE and self._blocked_ and self._socket_ is sock:
             self._transmit_()
             self._settle_()
             if self._progressed_:
                 self._tell_progress_()
+
+    def _served_(self) -> None:
+        """Sends what its own listeners wrote, while it is still in the processor's cache."""
+        self._serving_ = False
+        if self._pending_ and not self._dirty_:
+            self._send_()
 
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""

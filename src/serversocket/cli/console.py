@@ -53,9 +53,14 @@ def write(data: bytes) -> None:
 
 
 def complain(text: str) -> None:
-    """Prints a line on standard error, where it can."""
-    with suppress(OSError):
-        print(f"serversocket: {text}", file=sys.stderr, flush=True)
+    """Prints a line about a problem on standard error."""
+    _print_error(f"serversocket: {text}")
+
+
+def _print_error(text: str) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -105,8 +110,7 @@ class _Handler(logging.Handler):
         elif self._log_to_output:
             say(text)
         else:
-            with suppress(OSError):
-                print(text, file=sys.stderr, flush=True)
+            _print_error(text)
 
 
 def start_logging(level: int, *, to_output: bool) -> None:
