@@ -31,8 +31,10 @@ def main():
     socket.add_event_listener("ioError", failed)
     socket.connect(host, int(port))
     serversocket.run()  # returns when nothing is open any more
+    if failures:
+        return failures[0]
     print(answer.decode(errors="replace"))
-    return failures[0] if failures else 0
+    return 0
 
 
 if __name__ == "__main__":

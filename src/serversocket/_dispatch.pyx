@@ -24,6 +24,7 @@ cdef extern from "Python.h":
     int dispatch_depth
     PyObject *TYPE_DICT(type cls)
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
+    object PyObject_CallOneArg(object function, object argument)
     void PyType_Modified(type)
 
 
@@ -494,7 +495,7 @@ cdef class EventDispatcher:
                     if registration is not None and registration.bare:
                         entry()
                     else:
-                        entry(event)
+                        PyObject_CallOneArg(entry, event)
                 except Exception as error:
                     report(error, self)
                 if event.flags & STOPPED:

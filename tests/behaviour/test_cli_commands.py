@@ -506,6 +506,8 @@ def test_connect_breaks(start: Start) -> None:
         port = listener.getsockname()[1]
         client = start("connect", "127.0.0.1", str(port))
         connection, _ = listener.accept()
+        type_in(client, b"x")
+        assert receive(connection, 1) == b"x"
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
         assert client.wait() == 1

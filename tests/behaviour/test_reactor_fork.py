@@ -43,6 +43,7 @@ def still_works():
         with contextlib.suppress(OSError):
             it.close()
     server.close()
+    client.close()
 @contextlib.contextmanager
 def child_of(pid):
     try:
@@ -156,6 +157,7 @@ def test_child_that_only_ends_leaves_the_parent_alone():
         + """
 child = os.fork()
 if not child:
+    client.close()
     sys.exit(0)
 check(child)
 still_works()
@@ -173,6 +175,7 @@ child = os.fork()
 if not child:
     with child_of(child):
         os.close(over)
+        client.close()
         os.write(told, b"x")
         os.read(done, 1)
 os.read(ready, 1)
@@ -182,6 +185,7 @@ client.settimeout(10)
 assert client.recv(1) == b""
 os.close(over)
 check(child)
+client.close()
 server.close()
 """
     )

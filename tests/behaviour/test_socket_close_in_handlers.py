@@ -73,9 +73,9 @@ def test_no_event_reaches_the_next_owner_of_a_number(kind):
                 it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 it.peer.close()
         reactor.poll(0)
+        settle(reactor)
         used_again = numbers & {it.fileno() for it, _ in (*fresh, *listeners)}
         assert len(used_again) > 5, "the numbers were not used again, so this shows nothing"
-        settle(reactor)
         told = [it for it in connections if it.log.events]
         assert len(told) == 1
         for it, log in fresh:

@@ -59,9 +59,9 @@ def test_without_a_data_listener_everything_waits():
         assert it.socket.read() == data
 
 
-def test_peers_address_is_known_in_and_after_the_close_and_the_own_no_longer():
+def test_addresses_are_known_in_and_after_the_close():
     with connection() as it:
-        expected = (it.socket.remote_address, it.socket.remote_port, None, 0)
+        known = (it.socket.remote_address, it.socket.remote_port, it.socket.local_address, it.socket.local_port)
         seen = []
 
         def addresses(event):
@@ -72,7 +72,7 @@ def test_peers_address_is_known_in_and_after_the_close_and_the_own_no_longer():
         it.peer.close()
         it.until(lambda: seen)
         addresses(it.log.events[-1])
-        assert seen == [expected, expected]
+        assert seen == [known, known]
 
 
 def test_closing_in_the_data_handler_ends_the_delivery():

@@ -12,14 +12,14 @@ from .console import logger
 SUMMARY = "a server that sends back what it receives (RFC 862)"
 DESCRIPTION = "Sends back to each client what it receives from it (RFC 862)."
 EPILOG = f"""\
-A client that sends 64 MiB without reading them is reset, so that it cannot take all memory.
+A client that sends 256 MiB without reading them is reset, so that it cannot take all memory.
 {serving.ENDING}
 
 example:
   serversocket echo --host 127.0.0.1 --port 7000"""
 
 # AIR's sockets always read: what a client does not take back has to wait here.
-MOST_PENDING = 64 << 20
+MOST_PENDING = 256 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
