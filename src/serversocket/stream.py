@@ -44,6 +44,7 @@ class Socket(Stream, DataInput, DataOutput):
     # Class attributes until they are set, so that a connection which does not use them does not pay for them.
     _timeout: int = DEFAULT_TIMEOUT
     _host: str = ""
+    _port: int = 0
 
     def __init__(self, host: Host | None = None, port: SupportsIndex = 0, *, reactor: Reactor | None = None) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class Socket(Stream, DataInput, DataOutput):
 
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.
-            port: 1 to 65535.
+            port: 0 to 65535; the system refuses 0.
 
         Raises:
             SecurityError: `port` is outside 0 to 65535 (#2003).
@@ -87,11 +88,13 @@ class Socket(Stream, DataInput, DataOutput):
         if self._opened:
             self.close()
         self._host = target.text if isinstance(target, Address) else target
+        self._port = number
         self._begin_connecting(Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused))
 
     def _refused(self, code: int | None, reason: str) -> None:
         self._connecting_failed()
-        self._dispatch_error(f"Error #2031: Socket Error. URL: {self._host} connect: {reason}", code, reason)
+        target = format_endpoint(self._host, self._port)
+        self._dispatch_error(f"Error #2031: Socket Error. URL: {self._host} connect {target}: {reason}", code, reason)
 
     def _broken(self, code: int, call: str) -> None:
         reason = os.strerror(code)

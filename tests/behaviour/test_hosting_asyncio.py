@@ -93,7 +93,7 @@ def test_timers_and_calls_run_in_the_loop():
         reactor.call_later(0.002, seen.append, "timer")
         reactor.call_soon_threadsafe(seen.append, "call")
         await until(lambda: len(seen) == 2)
-        assert seen == ["call", "timer"]
+        assert set(seen) == {"call", "timer"}
         await asyncio.to_thread(reactor.call_soon_threadsafe, seen.append, "thread")
         await until(lambda: len(seen) == 3)
 
@@ -133,8 +133,11 @@ def test_objects_of_the_thread_may_still_be_polled_inside_a_loop():
         asyncio.run(main(it))
 
 
-def test_error_in_a_listener_does_not_end_the_loop(uncaught):
+def test_error_in_a_listener_does_not_end_the_loop():
+    told = []
+
     async def main():
+        current_reactor().add_event_listener("uncaughtError", lambda event: told.append(type(event.error)))
         with ServerSocket() as server:
             server.add_event_listener("connect", lambda event: 1 / 0)
             server.add_event_listener("connect", lambda event: event.socket.close())
@@ -147,8 +150,7 @@ def test_error_in_a_listener_does_not_end_the_loop(uncaught):
                 await writer.wait_closed()
 
     asyncio.run(main())
-    assert [record.exc_info[0] for record in uncaught] == [ZeroDivisionError] * 2
-    uncaught.clear()
+    assert told == [ZeroDivisionError] * 2
 
 
 def test_nothing_is_left_of_loop_and_reactor():

@@ -22,10 +22,11 @@ PUBLIC = ["ServerSocket", "Socket", "Reactor", "EventDispatcher"]
 def test_every_method_of_an_object_without_init_ends_in_an_exception_at_most(name):
     python(
         """
-        import contextlib, io, itertools, signal, sys, warnings
+        import contextlib, io, itertools, logging, sys, warnings
         import serversocket
         from serversocket import _engine
         warnings.simplefilter("ignore")
+        logging.disable()
         kind, _, public = sys.argv[1].rpartition(" ")
         owner = serversocket if kind else _engine._chosen
         cls = getattr(owner, public, None)
@@ -46,7 +47,7 @@ def test_every_method_of_an_object_without_init_ends_in_an_exception_at_most(nam
                 return cls.__new__(cls)
             except Exception:
                 return None
-        names = [name for name in dir(cls) if name not in skipped]
+        names = [name for name in dir(cls) if name not in skipped and (name.endswith("__") or not name.endswith("_"))]
         def tries(name):
             yield ()
             for value in junk:

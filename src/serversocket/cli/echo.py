@@ -12,7 +12,7 @@ from .console import logger
 SUMMARY = "a server that sends back what it receives (RFC 862)"
 DESCRIPTION = "Sends back to each client what it receives from it (RFC 862)."
 EPILOG = f"""\
-A client that sends 256 MiB without reading them is reset, so that it cannot take all memory.
+A client that leaves 256 MiB of what comes back unread is reset, so that it cannot take all memory.
 {serving.ENDING}
 
 example:
