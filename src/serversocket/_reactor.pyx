@@ -44,7 +44,7 @@ cdef double _seconds(timeout) except? -1:
     cdef double seconds
     if timeout is None:
         return NEVER
-    if isinstance(timeout, bool) or not (isinstance(timeout, (int, float)) or hasattr(timeout, "__float__")):
+    if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
         raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
     seconds = timeout
     if not seconds >= 0:

@@ -101,15 +101,16 @@ ENDINGS = {
     "os._exit": "import os; os._exit(0)",
     "sys.exit in a listener": "reactor.call_later(0, sys.exit, 0); serversocket.run()",
     "atexit": "import atexit; atexit.register(lambda: (server.close(), it.close()))",
-    "atexit run": "import atexit; atexit.register(lambda: (server.close(), it.close(), serversocket.run()))",
+    "atexit run": "import atexit; atexit.register(lambda: (held[0].abort(), it.close(), server.close(), timer.cancel(), serversocket.run()))",
     "collection": "import gc; del server, it, held; gc.collect()",
     "cycle": "holder = [server, it]; holder.append(holder)",
     "modules gone": "sys.modules.clear()",
 }
 
 
+@pytest.mark.parametrize("hosted", ["", "hosted"])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_interpreter_ends_well_with_open_sockets(ending):
+def test_interpreter_ends_well_with_open_sockets(ending, hosted):
     python(
         """
 import sys, socket, warnings
@@ -126,12 +127,12 @@ it.add_event_listener("connect", lambda event: it.write(b"x" * 10_000_000))
 it.add_event_listener("close", print)
 while not held or not it.connected:
     reactor.poll(1)
-reactor.call_later(1000, print)
-if sys.argv[1] != "0":
+timer = reactor.call_later(1000, print)
+if sys.argv[1]:
     reactor.fileno()
 """
         + ENDINGS[ending],
-        "0",
+        hosted,
     )
 
 
