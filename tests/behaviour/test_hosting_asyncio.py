@@ -15,7 +15,7 @@ from .helpers import PATIENCE, Log, connection, unused_port
 
 async def until(predicate):
     async with asyncio.timeout(PATIENCE):
-        while not predicate():
+        while not predicate():  # noqa: ASYNC110 - it is the condition that is foreign to asyncio
             await asyncio.sleep(0.001)
 
 

@@ -40,8 +40,9 @@ def test_every_method_of_an_object_without_init_ends_in_an_exception_at_most(nam
         other = serversocket.Reactor()
         junk = [None, 0, -1, 2**70, "", "127.0.0.1", b"x", (), [], object(), print, other, serversocket.Socket(),
                 serversocket.Event("x"), 1.5]
-        skipped = {"__class__", "__init_subclass__", "__subclasshook__", "__new__", "__getattribute__", "__del__", "__delattr__",
-                   "__setattr__", "__dir__", "__getstate__", "__sizeof__", "__setstate__", "__setstate_cython__"}
+        skipped = {"__class__", "__init_subclass__", "__subclasshook__", "__new__", "__getattribute__", "__del__",
+                   "__delattr__", "__setattr__", "__dir__", "__getstate__", "__sizeof__", "__setstate__",
+                   "__setstate_cython__"}
         def make():
             try:
                 return cls.__new__(cls)

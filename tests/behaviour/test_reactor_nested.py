@@ -9,7 +9,9 @@ from serversocket.reactor import current_reactor
 from .helpers import Log, connect_to, connection, listening, run_until
 
 
-@pytest.mark.parametrize("use", [lambda reactor: reactor.run(), lambda reactor: reactor.poll(0), lambda reactor: reactor.poll()])
+@pytest.mark.parametrize(
+    "use", [lambda reactor: reactor.run(), lambda reactor: reactor.poll(0), lambda reactor: reactor.poll()]
+)
 def test_running_it_from_inside_a_listener_is_refused(use):
     with connection() as it:
         errors = []

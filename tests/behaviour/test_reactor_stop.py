@@ -145,11 +145,15 @@ def test_close_ends_everything_without_events():
 @pytest.mark.parametrize(
     "use",
     [
-        lambda reactor: reactor.run(), lambda reactor: reactor.poll(0), lambda reactor: reactor.fileno(),
-        lambda reactor: reactor.call_later(0, print), lambda reactor: reactor.call_soon_threadsafe(print),
-        lambda reactor: serversocket.ServerSocket(reactor=reactor), lambda reactor: serversocket.Socket(reactor=reactor),
+        lambda reactor: reactor.run(),
+        lambda reactor: reactor.poll(0),
+        lambda reactor: reactor.fileno(),
+        lambda reactor: reactor.call_later(0, print),
+        lambda reactor: reactor.call_soon_threadsafe(print),
+        lambda reactor: serversocket.ServerSocket(reactor=reactor),
+        lambda reactor: serversocket.Socket(reactor=reactor),
     ],
-)  # fmt: skip
+)
 def test_closed_reactor_says_so(use):
     reactor = Reactor()
     reactor.close()

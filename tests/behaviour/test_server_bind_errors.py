@@ -238,13 +238,13 @@ def test_port_in_time_wait_can_be_bound(host):
     served = []
     # The side that closes first is the one that waits.
     server.add_event_listener("connect", lambda event: served.append(event.socket.close()))
-    for _ in range(5):
-        server.bind(0 if not served else port, host)
+    port = 0
+    for round in range(1, 6):
+        server.bind(port, host)
         server.listen()
         port = server.local_port
-        before = len(served)
         with connect_to(host, port) as peer:
-            run_until(reactor, lambda: len(served) > before)
+            run_until(reactor, lambda round=round: len(served) == round)
             assert peer.recv(1) == b""
         server.close()
 

@@ -60,10 +60,12 @@ def test_dual_stack_takes_both_families():
     with ServerSocket() as server:
         server.bind(0, "::", dual_stack=True)
         server.listen()
-        server.add_event_listener("connect", lambda event: (remotes.append(event.socket.remote_address), event.socket.close()))
+        server.add_event_listener(
+            "connect", lambda event: (remotes.append(event.socket.remote_address), event.socket.close())
+        )
         for host in ("127.0.0.1", "::1"):
             with connect_to(host, server.local_port):
-                run_until(reactor, lambda known=len(remotes): len(remotes) > known)
+                run_until(reactor, lambda host=host: remotes and remotes[-1].endswith(host))
     assert remotes == ["::ffff:127.0.0.1", "::1"]
 
 
@@ -90,7 +92,9 @@ def test_link_local_address_is_bound_with_its_scope():
         assert server.local_address == address
         with socket.create_connection((address, server.local_port), timeout=10) as client:
             reactor, remotes = current_reactor(), []
-            server.add_event_listener("connect", lambda event: (remotes.append(event.socket.remote_address), event.socket.close()))
+            server.add_event_listener(
+                "connect", lambda event: (remotes.append(event.socket.remote_address), event.socket.close())
+            )
             run_until(reactor, lambda: remotes)
             assert remotes == [address]
             assert client.getpeername()[1] == server.local_port

@@ -4,8 +4,20 @@ import pytest
 
 from serversocket.reactor import current_reactor
 
-from .helpers import FAMILIES, Log, connect_to, listening, open_descriptors, pattern, receive_exactly, reset, run_until, settle
-from .helpers import on_linux, on_posix
+from .helpers import (
+    FAMILIES,
+    Log,
+    connect_to,
+    listening,
+    on_linux,
+    on_posix,
+    open_descriptors,
+    pattern,
+    receive_exactly,
+    reset,
+    run_until,
+    settle,
+)
 
 BUDGET = 64
 

@@ -9,7 +9,18 @@ import pytest
 from serversocket import ServerSocket, Socket
 from serversocket.reactor import current_reactor
 
-from .helpers import FAMILIES, connect_to, ended, listening, on_posix, open_descriptors, receive_all, receive_exactly, run_until, settle
+from .helpers import (
+    FAMILIES,
+    connect_to,
+    ended,
+    listening,
+    on_posix,
+    open_descriptors,
+    receive_all,
+    receive_exactly,
+    run_until,
+    settle,
+)
 
 
 @pytest.fixture
@@ -94,7 +105,7 @@ def test_losing_its_last_listener_ends_an_unheld_socket():
 
     with listening() as server:
         server.add_event_listener("connect", accept)
-        with connect_to("127.0.0.1", server.local_port) as client, pytest.warns(ResourceWarning):
+        with connect_to("127.0.0.1", server.local_port) as client, pytest.warns(ResourceWarning):  # noqa: PT031
             client.sendall(b"x")
             run_until(reactor, lambda: ended(client))
 
@@ -107,10 +118,10 @@ def test_weak_listener_keeps_the_socket_no_longer_than_itself():
         def on_data(self, event):
             event.target.read()
 
-    handler = Handler()
+    handlers = [Handler()]
 
     def accept(event):
-        event.socket.add_event_listener("socketData", handler.on_data, use_weak_reference=True)
+        event.socket.add_event_listener("socketData", handlers[0].on_data, use_weak_reference=True)
         accepted.append(event.socket)
 
     with listening() as server:
@@ -118,7 +129,7 @@ def test_weak_listener_keeps_the_socket_no_longer_than_itself():
         with connect_to("127.0.0.1", server.local_port) as client:
             run_until(reactor, lambda: accepted)
             assert accepted[0].has_event_listener("socketData")
-            del handler
+            handlers.clear()
             gc.collect()
             assert not accepted[0].has_event_listener("socketData")
             client.sendall(b"abc")
@@ -265,7 +276,7 @@ def test_last_reference_may_go_inside_a_handler():
 
     with listening() as server:
         server.add_event_listener("connect", accept)
-        with connect_to("127.0.0.1", server.local_port) as client, pytest.warns(ResourceWarning):
+        with connect_to("127.0.0.1", server.local_port) as client, pytest.warns(ResourceWarning):  # noqa: PT031
             client.sendall(b"x")
             run_until(reactor, lambda: told)
             run_until(reactor, lambda: ended(client))

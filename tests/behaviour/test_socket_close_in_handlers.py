@@ -185,7 +185,9 @@ def test_closing_the_peer_on_the_same_reactor_in_a_handler():
 def test_closing_in_the_last_of_several_listeners_of_one_event():
     with connection() as it:
         order = []
-        it.socket.add_event_listener("socketData", lambda event: (order.append("first"), event.target.close()), priority=1)
+        it.socket.add_event_listener(
+            "socketData", lambda event: (order.append("first"), event.target.close()), priority=1
+        )
         it.socket.add_event_listener("socketData", lambda event: order.append(event.target.connected), priority=-1)
         it.log.reading = False
         it.peer.sendall(b"x")

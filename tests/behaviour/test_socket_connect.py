@@ -31,9 +31,8 @@ def test_connect_is_told_later_and_both_ends_are_known_then(host):
 
 
 def test_constructor_connects():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        with Socket("127.0.0.1", listener.getsockname()[1]) as it:
-            run_until(current_reactor(), lambda: it.connected)
+    with socket.create_server(("127.0.0.1", 0)) as listener, Socket("127.0.0.1", listener.getsockname()[1]) as it:
+        run_until(current_reactor(), lambda: it.connected)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -90,7 +89,7 @@ def test_connect_again_after_the_peer_closed():
             it.socket.connect("127.0.0.1", it.port)
             with it.accept() as peer:
                 peer.sendall(bytes([round]))
-            it.until(lambda: it.log.count("close") == round + 1)
+            it.until(lambda round=round: it.log.count("close") == round + 1)
         assert it.log.types == ["connect", "socketData", "close"] * 3
         assert it.log.data == b"\0\1\2"
 
@@ -105,9 +104,9 @@ def test_connect_again_in_the_close_handler():
         it.socket.add_event_listener("close", closed)
         it.socket.connect("127.0.0.1", it.port)
         for round in range(3):
-            it.until(lambda: it.log.count("connect") == round + 1)
+            it.until(lambda round=round: it.log.count("connect") == round + 1)
             it.accept().close()
-            it.until(lambda: it.log.count("close") == round + 1)
+            it.until(lambda round=round: it.log.count("close") == round + 1)
         settle(it.reactor)
         assert it.log.types == ["connect", "close"] * 3
 
@@ -194,7 +193,8 @@ def test_no_host_is_refused_with_airs_number():
 
 
 @pytest.mark.parametrize(
-    "host", ["", " ", "a b", "http://example.com/", "a\0b", "127.0.0.1\0", "x" * 300, "127.1", "0x7f.1", "\udc80", "a/b"]
+    "host",
+    ["", " ", "a b", "http://example.com/", "a\0b", "127.0.0.1\0", "x" * 300, "127.1", "0x7f.1", "\udc80", "a/b"],
 )
 def test_host_that_cannot_be_one_is_refused(host):
     it = Socket()
@@ -262,11 +262,10 @@ def test_no_delay_reaches_the_system(host):
     with dialling(host) as it:
         it.socket.tcp_no_delay = True
         it.socket.connect(host, it.port)
-        with it.accept():
-            with socket.socket(family_of(host), fileno=os.dup(it.socket.fileno())) as same:
-                assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
-                it.socket.tcp_no_delay = False
-                assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+        with it.accept(), socket.socket(family_of(host), fileno=os.dup(it.socket.fileno())) as same:
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+            it.socket.tcp_no_delay = False
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
 
 
 def test_peer_that_accepts_and_resets_at_once():
@@ -284,7 +283,9 @@ def test_unheld_socket_lives_while_it_connects():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         told = []
         it = Socket("127.0.0.1", listener.getsockname()[1])
-        it.add_event_listener("connect", lambda event: (told.append(event.type), event.target.write(b"alive"), event.target.close()))
+        it.add_event_listener(
+            "connect", lambda event: (told.append(event.type), event.target.write(b"alive"), event.target.close())
+        )
         del it
         gc.collect()
         run_until(reactor, lambda: told)

@@ -57,7 +57,7 @@ def test_no_descriptor_is_left():
     for _ in range(20):
         it = Socket("127.0.0.1", unused_port())
         log = Log(it)
-        run_until(reactor, lambda: log.count("ioError"))
+        run_until(reactor, lambda log=log: log.count("ioError"))
     assert open_descriptors() == before
 
 

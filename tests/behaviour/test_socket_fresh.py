@@ -75,13 +75,22 @@ def test_with_does_not_mind_that_it_is_not_open():
 def test_properties_are_read_only():
     it = Socket()
     for name in (
-        "connected", "bytes_available", "bytes_pending", "local_address", "local_port", "remote_address", "remote_port", "reactor",
-    ):  # fmt: skip
+        "connected",
+        "bytes_available",
+        "bytes_pending",
+        "local_address",
+        "local_port",
+        "remote_address",
+        "remote_port",
+        "reactor",
+    ):
         with pytest.raises(AttributeError):
             setattr(it, name, 1)
 
 
-@pytest.mark.parametrize(("value", "timeout"), [(0, 250), (-5, 250), (249, 250), (250, 250), (251, 251), (10**9, 10**9)])
+@pytest.mark.parametrize(
+    ("value", "timeout"), [(0, 250), (-5, 250), (249, 250), (250, 250), (251, 251), (10**9, 10**9)]
+)
 def test_timeout_is_at_least_250_milliseconds(value, timeout):
     it = Socket()
     it.timeout = value
@@ -115,10 +124,15 @@ def test_repr_and_text():
 def test_actionscript_names_work():
     it = Socket()
     for pep8, as3 in {
-        "bytes_available": "bytesAvailable", "bytes_pending": "bytesPending", "local_address": "localAddress",
-        "local_port": "localPort", "remote_address": "remoteAddress", "remote_port": "remotePort",
-        "object_encoding": "objectEncoding", "tcp_no_delay": "tcpNoDelay",
-    }.items():  # fmt: skip
+        "bytes_available": "bytesAvailable",
+        "bytes_pending": "bytesPending",
+        "local_address": "localAddress",
+        "local_port": "localPort",
+        "remote_address": "remoteAddress",
+        "remote_port": "remotePort",
+        "object_encoding": "objectEncoding",
+        "tcp_no_delay": "tcpNoDelay",
+    }.items():
         assert getattr(it, pep8) == getattr(it, as3)
         assert as3 in dir(it)
     for name in ("readUTFBytes", "readUTF", "writeUTF", "readUnsignedShort", "writeMultiByte", "addEventListener"):

@@ -144,7 +144,9 @@ def test_many_small_writes():
         for number in range(count):
             it.socket.write(b"%c" % (number & 0xFF))
         assert it.socket.bytes_pending == count
-        assert receive_exactly(it.reactor, it.peer, count) == bytes(range(256)) * (count // 256) + bytes(range(count % 256))
+        assert receive_exactly(it.reactor, it.peer, count) == bytes(range(256)) * (count // 256) + bytes(
+            range(count % 256)
+        )
 
 
 def test_many_pieces_in_one_flush():

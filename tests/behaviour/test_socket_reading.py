@@ -119,7 +119,9 @@ def test_several_listeners_see_what_the_earlier_ones_left():
 def test_bytes_that_were_read_never_change():
     with connection(types=()) as it:
         kept = []
-        it.socket.add_event_listener("socketData", lambda event: kept.append((event.target.peek(), event.target.read())))
+        it.socket.add_event_listener(
+            "socketData", lambda event: kept.append((event.target.peek(), event.target.read()))
+        )
         for number in range(50):
             it.peer.sendall(bytes([number]) * 1000)
             it.until(lambda number=number: sum(len(data) for _, data in kept) == 1000 * (number + 1))

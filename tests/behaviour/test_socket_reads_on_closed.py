@@ -8,10 +8,20 @@ from serversocket import ByteArray
 from .helpers import connection
 
 TYPED_READS = {
-    "read_boolean": (), "read_byte": (), "read_bytes": (ByteArray(), 0, 1), "read_double": (), "read_float": (), "read_int": (),
-    "read_multi_byte": (1, "utf-8"), "read_short": (), "read_unsigned_byte": (), "read_unsigned_int": (),
-    "read_unsigned_short": (), "read_utf": (), "read_utf_bytes": (1,),
-}  # fmt: skip
+    "read_boolean": (),
+    "read_byte": (),
+    "read_bytes": (ByteArray(), 0, 1),
+    "read_double": (),
+    "read_float": (),
+    "read_int": (),
+    "read_multi_byte": (1, "utf-8"),
+    "read_short": (),
+    "read_unsigned_byte": (),
+    "read_unsigned_int": (),
+    "read_unsigned_short": (),
+    "read_utf": (),
+    "read_utf_bytes": (1,),
+}
 
 
 @pytest.fixture

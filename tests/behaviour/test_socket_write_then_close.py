@@ -6,7 +6,18 @@ import pytest
 
 import serversocket
 
-from .helpers import FAMILIES, connection, dialling, ended, on_posix, open_descriptors, pattern, receive_all, reset, settle
+from .helpers import (
+    FAMILIES,
+    connection,
+    dialling,
+    ended,
+    on_posix,
+    open_descriptors,
+    pattern,
+    receive_all,
+    reset,
+    settle,
+)
 
 
 @pytest.mark.parametrize("host", FAMILIES)
@@ -83,9 +94,16 @@ def test_every_call_after_the_close_is_refused():
         assert (it.socket.bytes_available, it.socket.remote_address, it.socket.remote_port) == (0, None, 0)
         assert (it.socket.local_address, it.socket.local_port) == (None, 0)
         for call, arguments in (
-            ("read", ()), ("peek", ()), ("readinto", (bytearray(1),)), ("read_byte", ()), ("write", (b"",)), ("flush", ()),
-            ("close", ()), ("abort", ()), ("fileno", ()),
-        ):  # fmt: skip
+            ("read", ()),
+            ("peek", ()),
+            ("readinto", (bytearray(1),)),
+            ("read_byte", ()),
+            ("write", (b"",)),
+            ("flush", ()),
+            ("close", ()),
+            ("abort", ()),
+            ("fileno", ()),
+        ):
             with pytest.raises(serversocket.IOError, match=r"^Error #2002: "):
                 getattr(it.socket, call)(*arguments)
 

@@ -16,7 +16,14 @@ def test_nothing_leaks_after_thousands_of_failed_binds():
     with ServerSocket() as taken:
         taken.bind(0, "127.0.0.1")
         taken.listen()
-        arguments = [(taken.local_port, "127.0.0.1"), (0, "192.0.2.1"), (0, "2001:db8::1"), (0, "fe80::1"), (70_000, "::1"), (0, "x")]
+        arguments = [
+            (taken.local_port, "127.0.0.1"),
+            (0, "192.0.2.1"),
+            (0, "2001:db8::1"),
+            (0, "fe80::1"),
+            (70_000, "::1"),
+            (0, "x"),
+        ]
         reused = ServerSocket()
         before = open_descriptors()
         for number in range(ROUNDS):
@@ -213,8 +220,10 @@ it = serversocket.Socket()
 other = serversocket.ServerSocket()
 def round():
     for call in (
-        it.read, it.flush, it.close, it.read_int, lambda: it.write(b"x"), lambda: it.connect("a b", 80), lambda: it.connect("::1", -1),
-        lambda: other.bind(server.local_port, "127.0.0.1"), lambda: other.bind(-1), lambda: other.bind(0, "x"), other.listen, other.close,
+        it.read, it.flush, it.close, it.read_int, lambda: it.write(b"x"),
+        lambda: it.connect("a b", 80), lambda: it.connect("::1", -1),
+        lambda: other.bind(server.local_port, "127.0.0.1"), lambda: other.bind(-1), lambda: other.bind(0, "x"),
+        other.listen, other.close,
         lambda: server.listen(-1), lambda: server.bind(0), lambda: reactor.poll(-1), lambda: reactor.poll("x"),
     ):
         try:

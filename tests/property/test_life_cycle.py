@@ -153,7 +153,7 @@ FRESH, CONNECTED, GONE, CLOSED = "fresh", "connected", "gone", "closed"
 
 
 class SocketLife(RuleBasedStateMachine):
-    """The peer is a plain socket. `arrived` is what it sent that the socket has not read, `sent` what it has to receive."""
+    """The peer is plain. `arrived`: what it sent and the socket has not read; `sent`: what it has to receive."""
 
     def __init__(self) -> None:
         super().__init__()
