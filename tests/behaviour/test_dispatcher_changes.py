@@ -89,5 +89,3 @@ def test_a_dispatcher_dropped_by_its_listener_finishes() -> None:
     holder[0].add_event_listener("ready", lambda event: calls.append(2))
     holder[0].dispatch_event(Event("ready"))
     assert calls == [1, 2]
-
-
