@@ -27,10 +27,10 @@ class ServerSocket(Acceptor):
     Args:
         reactor: What delivers its events; the calling thread's by default.
 
-    It dispatches ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes the
-    listening socket, never for the program's own `close`; and ``ioError`` (`IOErrorEvent`), at most once a second, when
-    connections cannot be accepted, for instance because no descriptor is left. Clients are accepted as soon as
-    somebody listens to ``connect``.
+    It dispatches ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes
+    the listening socket, never for the program's own `close`; and ``ioError`` (`IOErrorEvent`), at most once a
+    second, when connections cannot be accepted, for instance because no descriptor is left. Clients are accepted as
+    soon as somebody listens to ``connect``.
 
     Example:
         >>> import serversocket
