@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import threading
 import weakref
@@ -29,8 +30,16 @@ class _Nesting(threading.local):
 
     depth = 0
 
+    def __enter__(self) -> None:
+        if self.depth >= RECURSION_LIMIT:
+            raise errors.dispatch_overflow()
+        self.depth += 1
 
-_nesting = _Nesting()
+    def __exit__(self, *exception: object) -> None:
+        self.depth -= 1
+
+
+nesting = _Nesting()
 _report_error: Callable[[Exception, EventDispatcher], object] | None = None
 
 
@@ -67,7 +76,7 @@ class Event:
         '[Event type="ready" bubbles=false cancelable=false eventPhase=2]'
     """
 
-    __slots__ = ("_bubbles_", "_cancelable_", "_current_target_", "_prevented_", "_stopped_", "_target_", "_type_")
+    __slots__ = ("_bubbles_", "_cancelable_", "_prevented_", "_stopped_", "_target_", "_type_")
 
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False) -> None:
         if type.__class__ is not str:
@@ -76,7 +85,6 @@ class Event:
         self._bubbles_ = bool(bubbles)
         self._cancelable_ = bool(cancelable)
         self._target_: Any = None
-        self._current_target_: Any = None
         self._prevented_ = False
         self._stopped_ = False
 
@@ -103,7 +111,7 @@ class Event:
     @property
     def current_target(self) -> Any:
         """The dispatcher whose listener runs; for sockets always `target` (AIR: ``currentTarget``)."""
-        return self._current_target_
+        return self._target_
 
     @property
     def event_phase(self) -> int:
@@ -159,6 +167,12 @@ class Event:
         return f"<{self.to_string()[1:-1]}>"
 
 
+def number(value: float) -> int:
+    """AIR's Number, which is a double; a whole one, as every count of bytes is, is an int here."""
+    exact = math.ldexp(value, 0)
+    return int(exact) if abs(exact) < 2**53 and exact.is_integer() else exact  # type: ignore[return-value]
+
+
 class ProgressEvent(Event):
     """Bytes have arrived (AIR: ``flash.events.ProgressEvent``).
 
@@ -177,14 +191,40 @@ class ProgressEvent(Event):
         5
     """
 
-    __slots__ = ("bytes_loaded", "bytes_total")
+    __slots__ = ("_bytes_loaded_", "_bytes_total_")
+
+    _bytes_loaded_: int
+    _bytes_total_: int
 
     def __init__(
-        self, type: str, bubbles: bool = False, cancelable: bool = False, bytes_loaded: int = 0, bytes_total: int = 0
+        self,
+        type: str,
+        bubbles: bool = False,
+        cancelable: bool = False,
+        bytes_loaded: float = 0,
+        bytes_total: float = 0,
     ) -> None:
         Event.__init__(self, type, bubbles, cancelable)
         self.bytes_loaded = bytes_loaded
         self.bytes_total = bytes_total
+
+    @property
+    def bytes_loaded(self) -> int:
+        """How many bytes have just arrived."""
+        return self._bytes_loaded_
+
+    @bytes_loaded.setter
+    def bytes_loaded(self, value: int) -> None:
+        self._bytes_loaded_ = number(value)
+
+    @property
+    def bytes_total(self) -> int:
+        """How many bytes there will be; 0 from a socket."""
+        return self._bytes_total_
+
+    @bytes_total.setter
+    def bytes_total(self, value: int) -> None:
+        self._bytes_total_ = number(value)
 
     def clone(self) -> ProgressEvent:
         """A new `ProgressEvent` with the same fields (AIR: ``clone``)."""
@@ -195,6 +235,20 @@ class ProgressEvent(Event):
         return self.format_to_string(
             "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
         )
+
+
+_new = object.__new__  # found sooner than as an attribute of a class
+
+
+def socket_data(size: int) -> ProgressEvent:
+    """The event of an arrival: made for every one of them, hence without what `__init__` checks."""
+    event = _new(ProgressEvent)
+    event._type_ = SOCKET_DATA
+    event._bubbles_ = event._cancelable_ = event._prevented_ = event._stopped_ = False
+    event._target_ = None
+    event._bytes_loaded_ = size
+    event._bytes_total_ = 0
+    return event
 
 
 class OutputProgressEvent(Event):
@@ -215,14 +269,40 @@ class OutputProgressEvent(Event):
         9
     """
 
-    __slots__ = ("bytes_pending", "bytes_total")
+    __slots__ = ("_bytes_pending_", "_bytes_total_")
+
+    _bytes_pending_: int
+    _bytes_total_: int
 
     def __init__(
-        self, type: str, bubbles: bool = False, cancelable: bool = False, bytes_pending: int = 0, bytes_total: int = 0
+        self,
+        type: str,
+        bubbles: bool = False,
+        cancelable: bool = False,
+        bytes_pending: float = 0,
+        bytes_total: float = 0,
     ) -> None:
         Event.__init__(self, type, bubbles, cancelable)
         self.bytes_pending = bytes_pending
         self.bytes_total = bytes_total
+
+    @property
+    def bytes_pending(self) -> int:
+        """How many bytes still wait to be sent."""
+        return self._bytes_pending_
+
+    @bytes_pending.setter
+    def bytes_pending(self, value: int) -> None:
+        self._bytes_pending_ = number(value)
+
+    @property
+    def bytes_total(self) -> int:
+        """How many bytes were written to the socket since it was connected."""
+        return self._bytes_total_
+
+    @bytes_total.setter
+    def bytes_total(self, value: int) -> None:
+        self._bytes_total_ = number(value)
 
     def clone(self) -> OutputProgressEvent:
         """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
@@ -472,30 +552,24 @@ class EventDispatcher:
             _require_event(event)
         entries = self._listeners_.get(event._type_)
         if entries:
-            self._deliver_(event, entries)
+            with nesting:
+                self._deliver_(event, entries)
         return not event.is_default_prevented()
 
     def _deliver_(self, event: Event, entries: _Registrations) -> None:
-        nesting = _nesting
-        depth = nesting.depth
-        if depth >= RECURSION_LIMIT:
-            raise errors.dispatch_overflow()
+        """Hands an event that is new to listeners. The caller counts: `dispatch_event` each time, a turn once."""
         target = self if self._aggregate_ is None else self._aggregate_
-        nesting.depth = depth + 1
-        try:
-            for entry in entries:
-                call = entry.call
-                if call is None:
-                    continue
-                event._target_ = event._current_target_ = target
-                try:
-                    call(event)
-                except Exception as error:
-                    report_error(error, self)
-                if event._stopped_:
-                    break
-        finally:
-            nesting.depth = depth
+        for entry in entries:
+            call = entry.call
+            if call is None:
+                continue
+            event._target_ = target
+            try:
+                call(event)
+            except Exception as error:
+                report_error(error, self)
+            if event._stopped_:
+                break
         if event._target_ is None:
             self._keep_(event._type_, lambda entry: True)  # nobody was reached: forget listeners that are gone
 

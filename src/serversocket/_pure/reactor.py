@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import sys
 import threading
 import weakref
 from collections import deque
@@ -12,10 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import errors
-from .events import EventDispatcher, report_error
+from .events import EventDispatcher, nesting, report_error
+
+try:
+    from .epoll import EpollSelector as DefaultSelector
+except ImportError:  # a system without it
+    from selectors import DefaultSelector  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,11 +31,15 @@ if TYPE_CHECKING:
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
-READ_SIZE = 65536  # one buffer a reactor; larger ones cost an mmap each time they are allocated
 LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
 #: What waits for readiness; a test may put another one here.
-Selector: Callable[[], selectors.BaseSelector] = selectors.DefaultSelector
+Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
+
+
+def refuse_copy(owner: object) -> NoReturn:
+    """What owns descriptors has no copies: each would close them."""
+    raise TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
 
 
 class Slot:
@@ -153,7 +163,6 @@ class Reactor(EventDispatcher):
     _slots_: dict[int, Slot]
     _dirty_: deque[Stream]  # with output that nobody has tried to send yet
     _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
-    _buffer_: memoryview
     _waker_: Waker
     _selector_: selectors.BaseSelector | None = None
     _alarm_: ThreadAlarm | None = None
@@ -174,15 +183,19 @@ class Reactor(EventDispatcher):
         self._slots_ = {}
         self._dirty_ = deque()
         self._postponed_ = deque()
-        self._buffer_ = memoryview(bytearray(READ_SIZE))
         self._selector_ = Selector()
         self._waker_ = Waker()
-        self._selector_.register(self._waker_, READ, self._waker_)
+        self._selector_.register(self._waker_.fileno(), READ, self._waker_)
         self._open_spare_()
         return self
 
     def __del__(self) -> None:
-        self._close_descriptors_()
+        # At the end of the interpreter the alarm's thread is frozen, perhaps while it holds a lock.
+        if not sys.is_finalizing():
+            self._close_descriptors_()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        refuse_copy(self)
 
     def _close_descriptors_(self) -> None:
         selector, self._selector_ = self._selector_, None
@@ -419,20 +432,23 @@ class Reactor(EventDispatcher):
         try:
             if self._dirty_:
                 self._send_dirty_()
-            for key, events in self._wait_(0 if self._postponed_ else timeout):
-                slot = key.data
-                if slot.__class__ is not Slot:
-                    self._drain_(key)
-                    continue
-                source = slot.source
-                if slot.fd < 0 or source is None:
-                    continue
-                handled += 1
-                try:
-                    source._ready_(events)
-                except Exception as error:
-                    report_error(error, source)
-                del source
+            with nesting:
+                for key, events in self._wait_(0 if self._postponed_ else timeout):
+                    slot = key.data
+                    if slot.__class__ is not Slot:
+                        self._drain_(key)
+                        continue
+                    source = slot.owner
+                    if source is None:
+                        source = slot.reference()
+                        if slot.fd < 0 or source is None:
+                            continue
+                    handled += 1
+                    try:
+                        source._ready_(events)
+                    except Exception as error:
+                        report_error(error, source)
+                    del source
             if self._deadline_ is not None and self._deadline_ <= monotonic():
                 handled += self._run_timers()
             if self._woken_:
@@ -441,14 +457,15 @@ class Reactor(EventDispatcher):
             if self._dirty_:
                 self._send_dirty_()
             # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn.
-            for _ in range(len(self._postponed_)):
-                handled += 1
-                call = self._postponed_.popleft()
-                try:
-                    call()
-                except Exception as error:
-                    report_error(error, self)
-                del call  # it may be what keeps a stream alive
+            with nesting:
+                for _ in range(len(self._postponed_)):
+                    handled += 1
+                    call = self._postponed_.popleft()
+                    try:
+                        call()
+                    except Exception as error:
+                        report_error(error, self)
+                    del call  # it may be what keeps a stream alive
         finally:
             self._in_turn_ = False
             self._show_work_()

@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import errors
 from ..accepting import Action, action_for
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
-from .reactor import READ, WRITE, Reactor, Slot
+from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
 
 if TYPE_CHECKING:
     from .streams import Stream
@@ -62,6 +62,9 @@ class Source(EventDispatcher):
                     warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
             finally:
                 self._shut_()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        refuse_copy(self)
 
     @property
     def reactor(self) -> Any:

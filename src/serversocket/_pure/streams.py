@@ -15,13 +15,14 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol, SupportsBytes
 
 from .. import errors
-from .events import CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, Event, OutputProgressEvent, ProgressEvent
-from .reactor import READ, READ_SIZE, WRITE, Reactor, Slot
+from .events import CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, Event, OutputProgressEvent, socket_data
+from .reactor import READ, WRITE, Reactor, Slot
 from .sockets import SocketAddress, Source, host_of, port_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+READ_SIZE = 65536  # larger buffers cost an mmap each time they are allocated
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
@@ -141,18 +142,14 @@ class Stream(Source):
 
     def _require_(self, call: str) -> Reactor:
         """Refuses a call on a socket that is not connected."""
-        reactor = self._reactor_
-        if reactor is None or get_ident() != reactor._thread_:
-            reactor = self._owner_()
+        reactor = self._owner_()
         if self._state_ != CONNECTED:
             raise errors.not_open(call)
         return reactor
 
     def _require_input_(self, call: str) -> None:
         """Refuses a call on a socket that is not connected and was not until the peer left."""
-        reactor = self._reactor_
-        if reactor is None or get_ident() != reactor._thread_:
-            self._owner_()
+        self._owner_()
         if self._state_ < CONNECTED:
             raise errors.not_open(call)
 
@@ -203,7 +200,13 @@ class Stream(Source):
             >>> socket = serversocket.Socket()
             >>> socket.add_event_listener("socketData", lambda event: print(socket.read()))
         """
-        self._require_input_("read")
+        reactor = self._reactor_
+        if reactor is None or get_ident() != reactor._thread_ or self._state_ < CONNECTED:
+            self._require_input_("read")
+        data = self._input_
+        if size == -1 and not self._start_ and data.__class__ is bytes and size.__class__ is int:
+            self._input_ = b""
+            return data  # as it has arrived
         return self._take_(self._amount_(size))
 
     def peek(self, size: int | None = -1) -> bytes:
@@ -307,7 +310,9 @@ class Stream(Source):
             IOError: The socket is not connected (#2002).
             TypeError: `data` is not bytes-like.
         """
-        reactor = self._require_("write")
+        reactor = self._reactor_
+        if reactor is None or get_ident() != reactor._thread_ or self._state_ != CONNECTED:
+            reactor = self._require_("write")
         if data.__class__ is not bytes:
             data = self._as_bytes_(data)
         count = len(data)
@@ -326,7 +331,7 @@ class Stream(Source):
                 output.append(bytearray(data))
         self._pending_ += count
         self._written_ += count
-        if not (self._dirty_ or self._serving_ or self._blocked_):
+        if not (self._serving_ or self._dirty_ or self._blocked_):
             self._dirty_ = True
             reactor._dirty_.append(self)
             if reactor._alarm_ is not None:
@@ -359,11 +364,11 @@ class Stream(Source):
 
     def _send_(self) -> None:
         """Sends what the system takes now; what follows from it comes in the last step of the turn."""
-        if not self._pending_ or self._blocked_:
+        if self._blocked_ or not self._pending_:
             return
         if self._transmit_():
             self._settle_()
-        elif self._slot_ is not None:
+        elif not self._listeners_ and self._slot_ is not None:
             self._hold_(self._slot_)
         if self._progressed_:
             self._attend_later_()
@@ -373,19 +378,19 @@ class Stream(Source):
         sock, output = self._socket_, self._output_
         if sock is None or output is None:
             return False
-        self._blocked_ = False
         before = self._pending_
         try:
             while output:
                 if len(output) == 1:
-                    offered = len(output[0])
+                    offered = self._pending_
                     sent = sock.send(output[0], MSG_NOSIGNAL)
+                    if sent == offered:
+                        output.clear()
+                        self._pending_ = 0
+                        break
                 else:
                     sent, offered = _send_several(sock, output)
                 self._pending_ -= sent
-                if sent == offered and len(output) == 1:
-                    output.clear()
-                    break
                 _take_off(output, sent)
                 if sent < offered:  # more would only be refused
                     self._blocked_ = True
@@ -394,7 +399,7 @@ class Stream(Source):
             self._blocked_ = True
         except OSError as error:
             self._fail_(error.errno or errno.EIO)
-        if self._pending_ < before and OUTPUT_PROGRESS in self._listeners_ and not self._failure_:
+        if OUTPUT_PROGRESS in self._listeners_ and self._pending_ < before and not self._failure_:
             self._progressed_ = True
         return self._blocked_
 
@@ -443,6 +448,7 @@ class Stream(Source):
             finally:
                 self._served_()
         if events & WRITE and self._blocked_ and self._socket_ is sock:
+            self._blocked_ = False
             self._transmit_()
             self._settle_()
             if self._progressed_:
@@ -456,29 +462,25 @@ class Stream(Source):
 
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""
-        reactor = self._reactor_
-        if reactor is None:
-            return
-        view = reactor._buffer_
         for _ in range(reads):
             try:
-                size = sock.recv_into(view)
+                chunk = sock.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 self._finish_(self._failure_ or error.errno or errno.EIO, "send" if self._failure_ else "recv")
                 return
-            if not size:
+            if not chunk:
                 self._finish_(self._failure_, "send")
                 return
-            chunk = view[:size].tobytes()
-            if self._start_ < len(self._input_):
+            size = len(chunk)
+            if self._input_:
                 self._keep_input_(chunk)
             else:
                 self._input_ = chunk
             entries = self._listeners_.get(SOCKET_DATA)
             if entries:
-                self._deliver_(ProgressEvent(SOCKET_DATA, False, False, size), entries)
+                self._deliver_(socket_data(size), entries)
                 if self._socket_ is not sock:
                     return
             if size < READ_SIZE and not self._failure_:
