@@ -39,7 +39,9 @@ REFINED = {
 }
 
 # What every object has, or what only pickling and the interpreter call.
-UNINTERESTING = {
+UNINTERESTING = set(
+    "__new__ __del__ __repr__ __str__ __reduce__ __reduce_ex__ __getstate__ __setstate__".split()
+)
     "__new__",
     "__del__",
     "__repr__",

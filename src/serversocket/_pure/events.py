@@ -201,8 +201,8 @@ class ProgressEvent(Event):
         type: str,
         bubbles: bool = False,
         cancelable: bool = False,
-        bytes_loaded: float = 0,
-        bytes_total: float = 0,
+        bytes_loaded: int = 0,
+        bytes_total: int = 0,
     ) -> None:
         Event.__init__(self, type, bubbles, cancelable)
         self.bytes_loaded = bytes_loaded
@@ -279,8 +279,8 @@ class OutputProgressEvent(Event):
         type: str,
         bubbles: bool = False,
         cancelable: bool = False,
-        bytes_pending: float = 0,
-        bytes_total: float = 0,
+        bytes_pending: int = 0,
+        bytes_total: int = 0,
     ) -> None:
         Event.__init__(self, type, bubbles, cancelable)
         self.bytes_pending = bytes_pending
