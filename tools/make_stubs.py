@@ -39,7 +39,8 @@ REFINED = {
 }
 
 # What every object has, or what only pickling and the interpreter call.
-UNINTERESTING = set("__new__ __del__ __repr__ __str__ __reduce__ __reduce_ex__ __getstate__ __setstate__".split())
+UNINTERESTING = {"__new__", "__del__", "__repr__", "__str__"}
+UNINTERESTING |= {"__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
 
 PUBLIC: dict[str, Any] = {
     name: value for name in serversocket.__all__ if callable(value := getattr(serversocket, name))
