@@ -397,7 +397,7 @@ class SocketLife(RuleBasedStateMachine):
             assert it.bytes_pending <= len(self.sent)
 
 
-_SETTINGS = settings(deadline=None, stateful_step_count=40)
+_SETTINGS = settings(deadline=None, max_examples=100, stateful_step_count=40)
 TestServerLife = pytest.mark.timeout(300)(ServerLife.TestCase)
 TestServerLife.settings = _SETTINGS
 TestSocketLife = pytest.mark.timeout(300)(SocketLife.TestCase)
