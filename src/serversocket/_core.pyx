@@ -112,7 +112,11 @@ cdef class Acceptor(Source):
                 _reuse_address(self.fd, 0)
             raise_errno(code)
         self._listening_now = True
-        self._settle()
+        try:
+            self._settle()
+        except BaseException:
+            self._listening_now = self.watched
+            raise
 
     def _close(self):
         if not self._reactor_is_dead():
@@ -173,6 +177,8 @@ cdef class Acceptor(Source):
         cdef Event event
         try:
             stream = NEW_INSTANCE(self.socket_class, ())
+            if stream is None or stream._reactor is not None:
+                raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
             event = new_event(ServerSocketConnectEvent, CONNECT)
         except BaseException:
             system.close(fd)
@@ -187,11 +193,13 @@ cdef class Acceptor(Source):
             self._deliver(event, entries)
         finally:
             event = None
-            stream._served()
-            # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
-            stream.quiet = stream.listeners is None and Py_REFCNT(stream) == 1
-            if not stream.quiet or stream.pending:
-                stream._settle()
+            try:
+                stream._served()
+            finally:
+                # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
+                stream.quiet = stream.listeners is None and Py_REFCNT(stream) == 1
+                if not stream.quiet or stream.pending:
+                    stream._settle()
         return 0
 
     cdef bint _accept_goes_on(self, int code) except -1:

@@ -26,6 +26,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
     object PyObject_CallOneArg(object function, object argument)
     void PyType_Modified(type)
+    str PyUnicode_FromObject(object text)
 
 
 cdef enum:
@@ -85,11 +86,7 @@ cdef class Event:
         self._describe(type, bubbles, cancelable)
 
     cdef int _describe(self, kind, bubbles, cancelable) except -1:
-        if kind is None:
-            raise errors.null("type")
-        if not isinstance(kind, str):
-            raise errors.wrong_type("type", kind, "a string")
-        self.type = str(kind)
+        self.type = event_type(kind)
         self.bubbles = bubbles
         self.cancelable = cancelable
         return 0
@@ -366,7 +363,7 @@ cdef class EventDispatcher:
         cdef list changed
         cdef Py_ssize_t rank
         self._check()
-        _require_type(type)
+        type = event_type(type)
         if listener is None:
             raise errors.null("listener")
         if not callable(listener):
@@ -398,7 +395,7 @@ cdef class EventDispatcher:
         """
         cdef tuple entries
         self._check()
-        _require_type(type)
+        type = event_type(type)
         if listener is None:
             raise errors.null("listener")
         entries = (self.listeners or {}).get(type, ())
@@ -419,7 +416,7 @@ cdef class EventDispatcher:
     def has_event_listener(self, type):
         """Whether anybody listens to a type of event (AIR: ``hasEventListener``)."""
         self._check()
-        _require_type(type)
+        type = event_type(type)
         return any([_alive(entry) for entry in (self.listeners or {}).get(type, ())])
 
     def will_trigger(self, type):
@@ -524,12 +521,13 @@ cdef object _entry(listener, bint use_capture, Py_ssize_t priority, bint weak):
     return registration
 
 
-cdef int _require_type(kind) except -1:
+cdef str event_type(kind):
+    """The type of an event, checked; of a subclass of str, which could run anything when it is compared, a copy."""
     if kind is None:
         raise errors.null("type")
     if not isinstance(kind, str):
         raise errors.wrong_type("type", kind, "a string")
-    return 0
+    return PyUnicode_FromObject(kind)
 
 
 cdef int _require_event(event) except -1:

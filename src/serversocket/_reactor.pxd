@@ -53,8 +53,10 @@ cdef class Reactor(EventDispatcher):
     cdef int _check_open(self) except -1
     cdef int _enroll(self, Source source) except -1
     cdef int _grow(self) except -1
+    cdef bint _alive(self, uint32_t slot) noexcept
     cdef int _watch(self, Source source, uint32_t interest) except -1
-    cdef void _withdraw(self, Source source) noexcept
+    cdef bint _withdraw(self, Source source) noexcept
+    cdef void _rouse(self) noexcept
     cdef int _refuse_nesting(self) except -1
     cdef bint _anything_left(self) except -1
     cdef int _show_work(self) except -1

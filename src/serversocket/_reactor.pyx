@@ -18,6 +18,7 @@ from . import errors
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() nogil
+    Py_ssize_t Py_REFCNT(PyObject *)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
 
 
@@ -26,6 +27,7 @@ cdef enum:
 
 
 cdef double NEVER = math.inf
+cdef double FAR_FUTURE = 1e12       # seconds; what the system takes as a time is bounded
 
 
 cdef inline double now() noexcept nogil:
@@ -140,6 +142,10 @@ cdef class Reactor(EventDispatcher):
         self.free_slot = before
         return 0
 
+    cdef bint _alive(self, uint32_t slot) noexcept:
+        """Whether the slot has a source, and not one whose deallocation has begun and runs Python code."""
+        return self.slots[slot].source != NULL and Py_REFCNT(self.slots[slot].source) > 0
+
     cdef int _watch(self, Source source, uint32_t interest) except -1:
         """Registers what a source waits for, or changes it."""
         cdef system.epoll_event event
@@ -156,22 +162,30 @@ cdef class Reactor(EventDispatcher):
             self.watched += 1
         return 0
 
-    cdef void _withdraw(self, Source source) noexcept:
-        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll."""
+    cdef bint _withdraw(self, Source source) noexcept:
+        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll.
+
+        Returns whether the descriptor is still the source's. Where epoll does not know the number, somebody has closed
+        it behind the source's back, and it may be anybody's by now.
+        """
         cdef Slot *slot
+        cdef bint owned = True
         if source.slot == NO_SLOT:
-            return
+            return owned
         slot = &self.slots[source.slot]
         if source.watched:
             source.watched = False
             self.watched -= 1
-            if not self.dead:
-                system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL)
+            if not self.dead and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
+                owned = system.errno != system.ENOENT and system.errno != system.EBADF
         slot.source = NULL
         slot.generation += 1
         slot.next_free = self.free_slot
         self.free_slot = source.slot
         source.slot = NO_SLOT
+        if PyThread_get_thread_ident() != self.thread and not self.dead:
+            self._rouse()     # collected by another thread: it may have been all that `run` waits for
+        return owned
 
     # ---- running
 
@@ -247,7 +261,11 @@ cdef class Reactor(EventDispatcher):
             self.alarm = checked(
                 system.timerfd_create(system.CLOCK_MONOTONIC, system.TFD_CLOEXEC | system.TFD_NONBLOCK)
             )
-            self._add_wakeup(self.alarm)
+            try:
+                self._add_wakeup(self.alarm)
+            except BaseException:
+                _close(&self.alarm)
+                raise
             self._set_deadline(None if self.deadline == NEVER else self.deadline)
             self._show_work()
         return self.epoll
@@ -266,7 +284,7 @@ cdef class Reactor(EventDispatcher):
         if self.in_turn or self.in_run:
             raise RuntimeError("the reactor is running; stop() it before close()")
         for index in range(self.slot_count):
-            if self.slots[index].source != NULL:
+            if self._alive(index):
                 source = <Source> self.slots[index].source
                 source._discard()
         self.dirty.clear()
@@ -276,16 +294,23 @@ cdef class Reactor(EventDispatcher):
     def _forked(self):
         """In a forked child: lets go of everything without touching what the parent still uses."""
         cdef uint32_t index
+        cdef Source source
         self.dead = True
         self.in_turn = self.in_run = False
         for index in range(self.slot_count):
-            if self.slots[index].source != NULL:
-                (<Source> self.slots[index].source)._discard()
+            if self._alive(index):
+                source = <Source> self.slots[index].source
+                source._discard()
+        self.retained = 0
+        self.deadline = NEVER
         self.dirty.clear()
         self.postponed.clear()
         self._close_descriptors()
 
     def _wake(self):
+        self._rouse()
+
+    cdef void _rouse(self) noexcept:
         cdef uint64_t one = 1
         if self.wakeup >= 0:
             system.write(self.wakeup, &one, 8)
@@ -309,7 +334,7 @@ cdef class Reactor(EventDispatcher):
 
     def _set_deadline(self, when):
         cdef system.itimerspec setting
-        self.deadline = NEVER if when is None else <double> when
+        self.deadline = NEVER if when is None else min(<double> when, FAR_FUTURE)
         if self.alarm < 0:
             return
         system.memset(&setting, 0, sizeof(setting))
@@ -325,7 +350,9 @@ cdef class Reactor(EventDispatcher):
 
         An overdue timer is among that: the alarm was read in this turn, and nobody may have set it again.
         """
-        if self.alarm >= 0 and not self.in_turn and (self.dirty or self.postponed or self.deadline <= now()):
+        if self.alarm < 0 or self.in_turn:
+            return 0
+        if self.dirty or self.postponed or self.woken or self.deadline <= now():
             self._wake()
         return 0
 
@@ -346,14 +373,14 @@ cdef class Reactor(EventDispatcher):
         try:
             if self.dirty:
                 self._send_dirty()
-            count = self._wait(0 if self.postponed else timeout)
+            count = self._wait(0 if self.postponed or self.woken else timeout)
             for index in range(count):
                 tag = self.ready[index].data.u64
                 slot = <uint32_t> tag
                 if slot == NO_SLOT:
                     self._drain(<int> (tag >> 32))
                     continue
-                if self.slots[slot].source == NULL or self.slots[slot].generation != <uint32_t> (tag >> 32):
+                if self.slots[slot].generation != <uint32_t> (tag >> 32) or not self._alive(slot):
                     continue
                 source = <Source> self.slots[slot].source
                 handled += 1
@@ -420,9 +447,12 @@ cdef class Reactor(EventDispatcher):
             for source in sources:
                 done += 1
                 source.dirty = False
-                source._send_output()
+                try:
+                    source._send_output()
+                except Exception as error:
+                    report(error, source)
         finally:
-            self.dirty[:0] = sources[done:]     # what running out of memory left undone
+            self.dirty[:0] = sources[done:]     # what an interrupt left undone
         return 0
 
     cdef Py_ssize_t _run_postponed(self) except -1:
@@ -454,12 +484,13 @@ cdef class Source(EventDispatcher):
         self.slot = NO_SLOT
 
     def __dealloc__(self):
-        if self.fd >= 0:
+        cdef int fd = self.fd
+        if fd >= 0:
+            self._shut()    # first: the warning may run anything
             if not self.quiet and PyErr_ResourceWarning(
-                NULL, 1, "a socket was collected while it was open: descriptor %d", self.fd
+                NULL, 1, "a socket was collected while it was open: descriptor %d", fd
             ) < 0:
                 PyErr_WriteUnraisable(None)
-            self._shut()
 
     @property
     def reactor(self):
@@ -500,10 +531,10 @@ cdef class Source(EventDispatcher):
         if fd < 0:
             return
         self._hold(False)
-        self._reactor._withdraw(self)
+        if self._reactor._withdraw(self):
+            system.close(fd)
         self.fd = -1
         self.interest = 0
-        system.close(fd)
 
     cdef void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""

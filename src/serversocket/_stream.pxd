@@ -91,11 +91,14 @@ cdef class Stream(Source):
     cdef int _receive(self, int ending) except -1
     cdef int _finish(self, int failure, str call) except -1
     cdef int _fail(self, int failure) except -1
-    cdef int _linger(self) except -1
+    cdef int _linger(self, bint ended=*) except -1
+    cdef bint _input_waits(self) noexcept
 
 
 cdef class Lingerer(Stream):
-    pass
+    cdef bint ended         # the peer's output is at its end
+
+    cdef int _waste(self) except -1
 
 
 cdef class Connector(Source):

@@ -30,6 +30,8 @@ cdef enum:
     COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow
 
+cdef double LINGER_SECONDS = 2.0    # for the peer to fetch the last bytes of a connection that was closed over its input
+
 cdef str CONNECT = "connect"
 cdef str CLOSE = "close"
 cdef str SOCKET_DATA = "socketData"
@@ -89,7 +91,7 @@ cdef class Stream(Source):
     """
 
     def __dealloc__(self):
-        PyMem_Free(self.store)
+        self._drop_input()
 
     # ---- state
 
@@ -324,9 +326,9 @@ cdef class Stream(Source):
         else:
             self.data = data
             self.size = count
-        event = new_event(ProgressEvent, SOCKET_DATA)
-        event.part = count
         try:
+            event = new_event(ProgressEvent, SOCKET_DATA)
+            event.part = count
             self._deliver(event, entries)
         finally:
             if self.size and self.store == NULL:
@@ -363,11 +365,16 @@ cdef class Stream(Source):
 
     cdef bytes _as_bytes(self, data):
         cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
+        if copied is None:
+            raise errors.wrong_type("data", data, "bytes-like")
         self._require(CONNECTED, "write")   # Python code may have run meanwhile
         return copied
 
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
         cdef object last
+        if not (self.dirty or self.serving or self.blocked):
+            self._reactor.dirty.append(self)
+            self.dirty = True
         if self.head is None:
             self.head = chunk
             self.offset = 0
@@ -383,9 +390,7 @@ cdef class Stream(Source):
                 self.more.append(bytearray(chunk))
         self.pending += count
         self.written += count
-        if not (self.dirty or self.serving or self.blocked):
-            self.dirty = True
-            self._reactor.dirty.append(self)
+        if self.dirty:
             self._reactor._show_work()
         return 0
 
@@ -487,7 +492,6 @@ cdef class Stream(Source):
         if self.progressed:
             self._tell_progress()
         if failure and self.fd >= 0:
-            self.failure = 0
             self._receive(failure)
             if self.state == CONNECTED:
                 self._finish(failure, "send")
@@ -555,7 +559,13 @@ cdef class Stream(Source):
             if count == 0:
                 self._finish(max(ending, 0), "send")
                 return 0
-            self._arrived(reactor.buffer, count)
+            try:
+                self._arrived(reactor.buffer, count)
+            except MemoryError:
+                # Bytes may be missing: what follows must not be taken for what comes next.
+                if self.slot == slot and reactor.slots[slot].generation == generation:
+                    self._finish(system.ENOMEM, "recv")
+                return 0
             if self.slot != slot or reactor.slots[slot].generation != generation:
                 return 0
             if count < READ_SIZE and not ending:
@@ -573,18 +583,19 @@ cdef class Stream(Source):
             failure = self.failure
             call = "send"
         if failure == 0 and self.pending:
-            self._linger()
+            self._linger(ended=True)
         self._shut()
         self._drop_output()
         self.failure = 0
         self.state = FINISHED
-        if failure:
-            self._broken(failure, call)
-            if self.state != FINISHED:
-                return 0
-        entries = self._listeners_of(CLOSE)
-        if entries is not None:
-            self._deliver(new_event(Event, CLOSE), entries)
+        try:
+            if failure:
+                self._broken(failure, call)
+        finally:
+            if self.state == FINISHED:
+                entries = self._listeners_of(CLOSE)
+                if entries is not None:
+                    self._deliver(new_event(Event, CLOSE), entries)
         return 0
 
     cdef int _fail(self, int failure) except -1:
@@ -612,10 +623,15 @@ cdef class Stream(Source):
         self._require(CONNECTED, "close")
         if self.pending and not self.blocked:
             self._transmit()
-        if self.pending:
+        if self.pending or (self.written and not self.failure and self._input_waits()):
             self._linger()
         self._discard()
         self.failure = 0
+
+    cdef bint _input_waits(self) noexcept:
+        """Whether there is input that nobody has read: then `close` would reset the connection."""
+        cdef char byte
+        return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0
 
     def abort(self):
         """Drops what is pending and resets the connection; the peer sees an error. There is no event.
@@ -631,7 +647,7 @@ cdef class Stream(Source):
         self._discard()
         self.failure = 0
 
-    cdef int _linger(self) except -1:
+    cdef int _linger(self, bint ended=False) except -1:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
         cdef int fd = self.fd
@@ -646,7 +662,8 @@ cdef class Stream(Source):
         self.fd = -1
         lingerer._own(fd)
         lingerer.state = CONNECTED
-        lingerer.blocked = True
+        lingerer.blocked = self.pending > 0
+        lingerer.ended = ended
         lingerer._settle()
         return 0
 
@@ -682,7 +699,10 @@ cdef class Stream(Source):
         self.state = CONNECTED
         self.peer = connector.address
         if self.no_delay:
-            self._apply_no_delay()
+            try:
+                self._apply_no_delay()
+            except OSError as error:
+                self._fail(error.errno)
         entries = self._listeners_of(CONNECT)
         try:
             if entries is not None:
@@ -702,23 +722,68 @@ cdef inline Py_ssize_t _length(chunk) noexcept:
 @cython.final
 @cython.no_gc_clear
 cdef class Lingerer(Stream):
-    """What is left of a stream that was closed with output pending: it sends, discards what arrives, and closes."""
+    """What is left of a stream that was closed too early to just close its descriptor.
+
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while.
+    Meanwhile it reads and forgets: where input is unread, `close` makes the system reset the connection and drop
+    what the peer has not fetched yet.
+    """
 
     cdef int _settle(self) except -1:
-        if self.fd >= 0 and self.pending:
-            self._hold(True)
-            self._reactor._watch(self, system.EPOLLOUT)
-        else:
-            self._discard()
+        cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
+        if self.fd < 0:
+            return 0
+        self._hold(True)
+        try:
+            if self.pending:
+                interest |= system.EPOLLOUT
+            elif self.ended:
+                return self._discard()
+            elif self.attempt is None:
+                system.shutdown(self.fd, system.SHUT_WR)
+                self.attempt = self._reactor.call_later(LINGER_SECONDS, self._expire)
+            self._reactor._watch(self, interest)
+        except OSError:
+            self._discard()     # nobody would ever say that it may go on
         return 0
 
     cdef int _ready(self, uint32_t events) except -1:
-        self.blocked = False
-        self._transmit()
+        if events & ~<uint32_t> system.EPOLLOUT:
+            self._waste()
+        if self.blocked and events & system.EPOLLOUT:
+            self.blocked = False
+            self._transmit()
         return self._settle()
 
+    cdef int _waste(self) except -1:
+        """Reads and forgets."""
+        cdef ssize_t count
+        cdef int _
+        for _ in range(READS_PER_TURN):
+            count = system.recv(self.fd, self._reactor.buffer, READ_SIZE, 0)
+            if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
+                return 0
+            if count <= 0:
+                self.ended = True
+                if count < 0:
+                    self._drop_output()
+                return 0
+        return 0
+
     cdef int _attend(self) except -1:
-        return self._discard()
+        return self._discard()      # a send has failed: nobody is there any more
+
+    cdef int _discard(self) except -1:
+        timer = self.attempt
+        self.attempt = None
+        self._drop_output()
+        self._shut()
+        if timer is not None and not self._reactor.dead:
+            timer.cancel()
+        return 0
+
+    def _expire(self):
+        self._discard()
 
 
 @cython.no_gc_clear
@@ -761,7 +826,11 @@ cdef class Connector(Source):
         if system.connect(fd, &self.address.head, self.address_length) == 0:
             self._reactor._postpone(self)
         elif system.errno == system.EINPROGRESS:
-            self._reactor._watch(self, system.EPOLLOUT)
+            try:
+                self._reactor._watch(self, system.EPOLLOUT)
+            except OSError as error:
+                self.code = error.errno
+                self._reactor._postpone(self)
         else:
             self.code = system.errno
             self._reactor._postpone(self)

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOMEM, EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOENT, ENOMEM, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:
@@ -28,6 +28,8 @@ cdef extern from "sys/socket.h" nogil:
         AF_INET
         AF_INET6
         MSG_NOSIGNAL
+        MSG_PEEK
+        SHUT_WR
         SOCK_CLOEXEC
         SOCK_NONBLOCK
         SOCK_STREAM
@@ -43,6 +45,7 @@ cdef extern from "sys/socket.h" nogil:
     int connect(int fd, const sockaddr *address, socklen_t length)
     int getsockname(int fd, sockaddr *address, socklen_t *length)
     int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+    int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
     ssize_t recv(int fd, void *buffer, size_t length, int flags)
     ssize_t send(int fd, const void *buffer, size_t length, int flags)

@@ -53,11 +53,15 @@ class Attempt:
         self._next: TimerHandle | None = None
         self._error: tuple[int | None, str] = (errno.EHOSTUNREACH, "the name has no address")
         self._limit = reactor.call_later(timeout, self._timed_out, timeout)
-        if isinstance(host, Address):
-            self._waiting = [_endpoint(host, port)]
-            self._try_next()
-        else:
-            self._lookup = Lookup(reactor, host, port, self._looked_up)
+        try:
+            if isinstance(host, Address):
+                self._waiting = [_endpoint(host, port)]
+                self._try_next()
+            else:
+                self._lookup = Lookup(reactor, host, port, self._looked_up)
+        except BaseException:
+            self.cancel()
+            raise
 
     def cancel(self) -> None:
         """Gives it up; nobody is told."""

@@ -37,6 +37,20 @@ def hosted_reactor(make: type[_R]) -> _R | None:
     return reactor
 
 
+def number_of(reactor: Reactor) -> int:
+    """The descriptor by which a loop knows the reactor; -1 where none does."""
+    return reactor.fileno() if not reactor.closed and any(hosted is reactor for hosted in _hosted.values()) else -1
+
+
+def leave(reactor: Reactor, number: int) -> None:
+    """After a reactor was closed: its loop must not keep a number that the system will give out again."""
+    for loop, hosted in list(_hosted.items()):
+        if hosted is reactor:
+            del _hosted[loop]
+            if number >= 0 and not loop.is_closed():
+                loop.remove_reader(number)
+
+
 def _poll(reference: weakref.ref[Reactor]) -> None:
     reactor = reference()
     if reactor is not None and not reactor.closed:

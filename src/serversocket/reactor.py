@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from . import _engine, hosting
 from .events import UncaughtErrorEvent
@@ -63,7 +63,9 @@ class Reactor(Scheduler, _engine.Reactor):
         Raises:
             RuntimeError: A listener of this reactor is running, or another thread owns it.
         """
+        number = hosting.number_of(self)
         super().close()
+        hosting.leave(self, number)
         self._drop_scheduled()
 
     def _forked(self) -> None:
@@ -118,7 +120,8 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     else:
         listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
     if reactor is None or not listening:
-        logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
+        with suppress(Exception):  # a filter of that logger may raise; the reactor goes on
+            logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
         return
     _threads.reporting = True
     try:
@@ -145,16 +148,17 @@ def _woken_by_signals(reactor: Reactor) -> Iterator[None]:
     with ours, theirs:
         ours.setblocking(False)
         theirs.setblocking(False)
-        previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        if previous != -1:
-            signal.set_wakeup_fd(previous)
-            yield
-            return
-        reactor._add_wakeup(ours.fileno())
+        reactor._add_wakeup(ours.fileno())  # first: it may refuse, and nothing may write to a closed descriptor then
         try:
-            yield
+            previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+            if previous != -1:
+                signal.set_wakeup_fd(previous)
+            try:
+                yield
+            finally:
+                if previous == -1:
+                    signal.set_wakeup_fd(-1)
         finally:
-            signal.set_wakeup_fd(-1)
             reactor._remove_wakeup(ours.fileno())
 
 

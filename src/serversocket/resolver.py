@@ -33,8 +33,8 @@ class Lookup:
     ) -> None:
         self._reactor = reactor
         self._done: Callable[[list[Endpoint] | OSError], None] | None = done
-        reactor._retain()
         threading.Thread(target=self._look_up, args=(host, port), name=f"resolve {host}", daemon=True).start()
+        reactor._retain()
 
     def cancel(self) -> None:
         """Gives it up: `done` is not called any more."""

@@ -112,8 +112,8 @@ class ServerSocket(Acceptor):
         self._close()
 
     def _accept_failed(self, code: int) -> None:
+        self.reactor.call_later(ACCEPT_BACK_OFF, self._resume)  # first: paused without it would be for ever
         self._pause()
-        self.reactor.call_later(ACCEPT_BACK_OFF, self._resume)
         now = time.monotonic()
         if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
             self._next_report = now + ERROR_INTERVAL

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -11,11 +12,13 @@ from .helpers import (
     connection,
     dialling,
     ended,
+    on_linux,
     on_posix,
     open_descriptors,
     pattern,
     receive_all,
     reset,
+    run_until,
     settle,
 )
 
@@ -43,8 +46,35 @@ def test_much_that_was_written_arrives(flush):
         it.socket.close()
         assert (it.socket.connected, it.socket.bytes_pending, it.socket.bytes_available) == (False, 0, 0)
         assert receive_all(it.reactor, it.peer) == data
+        it.peer.close()
         settle(it.reactor)
         assert [type for type in it.log.types if type != "outputProgress"] == []
+
+
+@pytest.mark.parametrize("size", [5, 3_000_000])
+def test_a_peer_that_has_sent_more_than_was_read_gets_everything(size):
+    data = pattern(size)
+    with connection() as it:
+        it.socket.write(data)
+        it.socket.flush()
+        it.peer.sendall(b"nobody reads this")
+        it.socket.close()
+        assert receive_all(it.reactor, it.peer) == data
+        it.peer.sendall(b"nor this")
+        it.peer.close()
+        settle(it.reactor)
+
+
+@on_linux
+def test_a_peer_that_never_closes_does_not_keep_the_descriptor():
+    with connection() as it:
+        number = it.socket.fileno()
+        it.socket.write(b"bye")
+        it.socket.flush()
+        it.peer.sendall(b"nobody reads this")
+        it.socket.close()
+        assert receive_all(it.reactor, it.peer) == b"bye"
+        run_until(it.reactor, lambda: not os.path.exists(f"/proc/self/fd/{number}"))
 
 
 def test_run_ends_only_after_the_last_byte():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from select import EPOLLIN, EPOLLOUT, epoll
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
@@ -43,8 +42,7 @@ class EpollSelector(BaseSelector):
 
     def unregister(self, fileobj: Any) -> SelectorKey:
         key = self._keys.pop(fileobj)
-        with suppress(OSError):  # somebody closed it
-            self._epoll.unregister(fileobj)
+        self._epoll.unregister(fileobj)
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import errors
 from .events import EventDispatcher, nesting, report_error
@@ -153,6 +153,7 @@ class Reactor(EventDispatcher):
 
     if TYPE_CHECKING:
 
+        def call_later(self, seconds: float, callback: Callable[[], object]) -> Any: ...
         def _run_timers(self) -> int: ...
         def _run_calls(self) -> int: ...
         @property
@@ -256,8 +257,12 @@ class Reactor(EventDispatcher):
             self._watched_ -= 1
         slot.events = events
 
-    def _withdraw_(self, slot: Slot) -> None:
-        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in the selector."""
+    def _withdraw_(self, slot: Slot) -> bool:
+        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in the selector.
+
+        Returns whether the descriptor is still the source's. Where the selector does not know the number, somebody has
+        closed it behind the source's back, and it may be anybody's by now.
+        """
         fd, slot.fd, slot.owner = slot.fd, -1, None
         if self._slots_.get(fd) is slot:
             del self._slots_[fd]
@@ -265,7 +270,11 @@ class Reactor(EventDispatcher):
             slot.events = 0
             self._watched_ -= 1
             if self._selector_ is not None and not self._dead_:
-                self._selector_.unregister(fd)
+                try:
+                    self._selector_.unregister(fd)
+                except OSError:
+                    return False
+        return True
 
     # ---- running
 
@@ -409,7 +418,7 @@ class Reactor(EventDispatcher):
         if self._alarm_ is None or self._in_turn_:
             return
         overdue = self._deadline_ is not None and self._deadline_ <= monotonic()
-        if self._dirty_ or self._postponed_ or overdue:
+        if self._dirty_ or self._postponed_ or self._woken_ or overdue:
             self._waker_.poke()
 
     # ---- the spare descriptor, given up for a moment to tell waiting clients when descriptors run out
@@ -433,7 +442,7 @@ class Reactor(EventDispatcher):
             if self._dirty_:
                 self._send_dirty_()
             with nesting:
-                for key, events in self._wait_(0 if self._postponed_ else timeout):
+                for key, events in self._wait_(0 if self._postponed_ or self._woken_ else timeout):
                     slot = key.data
                     if slot.__class__ is not Slot:
                         self._drain_(key)

@@ -109,8 +109,8 @@ class Source(EventDispatcher):
         """Gives the descriptor up, out of the selector first."""
         sock, slot = self._socket_, self._slot_
         self._socket_ = self._slot_ = None
-        if slot is not None and self._reactor_ is not None:
-            self._reactor_._withdraw_(slot)
+        if slot is not None and self._reactor_ is not None and not self._reactor_._withdraw_(slot) and sock is not None:
+            sock.detach()
         return sock
 
     def _shut_(self) -> None:

@@ -28,17 +28,20 @@ READS_AT_THE_END = 1024  # more than any socket buffer holds
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
 TAIL_LIMIT = 65536  # how far joined writes may grow
+LINGER_SECONDS = 2.0  # for the peer to fetch the last bytes of a connection that was closed over its input
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
 RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
 
 
-class Attempt(Protocol):
-    """What is connecting a stream."""
+class Cancellable(Protocol):
+    """What is under way, such as an attempt to connect."""
 
     def cancel(self) -> None: ...
 
+
+Output = deque[bytes | bytearray | memoryview]
 
 # The states of a stream. They are ordered: from CONNECTED on there may be input, and there are addresses.
 CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
@@ -55,7 +58,7 @@ class Stream(Source):
     """
 
     _state_ = CLOSED
-    _attempt_: Attempt | None = None
+    _attempt_: Cancellable | None = None
     _remote_: SocketAddress | None = None
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
@@ -63,7 +66,7 @@ class Stream(Source):
     _input_: bytes | bytearray = b""
     _start_ = 0
 
-    _output_: deque[bytes | bytearray | memoryview] | None = None
+    _output_: Output | None = None
     _pending_ = 0
     _written_ = 0
     _serving_ = False  # its own listeners run: what they write is sent when they are done
@@ -494,7 +497,7 @@ class Stream(Source):
         self._local_ = self._local_address_()
         self._state_ = FINISHED
         if self._pending_ and not failure:
-            self._linger_()
+            self._linger_(ended=True)
         self._drop_output_()
         self._failure_ = 0
         self._shut_()
@@ -524,7 +527,7 @@ class Stream(Source):
         self._require_("close")
         if self._pending_ and not self._blocked_:
             self._transmit_()
-        if self._pending_:
+        if self._pending_ or (self._written_ and not self._failure_ and self._input_waits_()):
             self._linger_()
         self._discard_()
 
@@ -540,11 +543,18 @@ class Stream(Source):
                 self._socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._discard_()
 
-    def _linger_(self) -> None:
+    def _linger_(self, ended: bool = False) -> None:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         reactor, sock, output = self._reactor_, self._let_go_(), self._output_
-        if reactor is not None and sock is not None and output is not None:
-            Lingerer(reactor, sock, output, self._pending_)
+        if reactor is not None and sock is not None:
+            Lingerer(reactor, sock, deque() if output is None else output, ended)
+
+    def _input_waits_(self) -> bool:
+        """Whether there is input that nobody has read: then `close` would reset the connection."""
+        try:
+            return self._socket_ is not None and bool(self._socket_.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     # ---- beginning
 
@@ -554,7 +564,7 @@ class Stream(Source):
         self._remote_ = peer
         self._state_ = CONNECTED
 
-    def _begin_connecting(self, attempt: Attempt) -> None:
+    def _begin_connecting(self, attempt: Cancellable) -> None:
         self._discard_()
         self._attempt_ = attempt
         self._state_ = CONNECTING
@@ -589,7 +599,7 @@ class Stream(Source):
                 self._settle_()
 
 
-def _send_several(sock: socket.socket, output: deque[bytes | bytearray | memoryview]) -> tuple[int, int]:
+def _send_several(sock: socket.socket, output: Output) -> tuple[int, int]:
     pieces = list(islice(output, CHUNKS_PER_SEND))
     offered = sum(map(len, pieces))
     if sys.platform == "win32":
@@ -597,7 +607,7 @@ def _send_several(sock: socket.socket, output: deque[bytes | bytearray | memoryv
     return sock.sendmsg(pieces, (), MSG_NOSIGNAL), offered
 
 
-def _take_off(output: deque[bytes | bytearray | memoryview], sent: int) -> None:
+def _take_off(output: Output, sent: int) -> None:
     while output and sent >= len(output[0]):
         sent -= len(output.popleft())
     if sent:
@@ -605,39 +615,78 @@ def _take_off(output: deque[bytes | bytearray | memoryview], sent: int) -> None:
 
 
 class Lingerer(Source):
-    """What is left of a stream that was closed with output pending: it sends and then closes."""
+    """What is left of a stream that was closed too early to just close its descriptor.
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        sock: socket.socket,
-        output: deque[bytes | bytearray | memoryview],
-        pending: int,
-    ) -> None:
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while.
+    Meanwhile it reads and forgets: where input is unread, `close` makes the system reset the connection and drop
+    what the peer has not fetched yet.
+    """
+
+    _quiet_ = True
+    _timer_: Cancellable | None = None
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, output: Output, ended: bool) -> None:
         self._attach(reactor)
         self._output_ = output
-        slot = self._own_(reactor, sock)
-        slot.owner = self
+        self._ended_ = ended  # the peer's output is at its end
+        self._own_(reactor, sock).owner = self
+        self._settle_()
+
+    def _settle_(self) -> None:
+        reactor, sock, slot = self._reactor_, self._socket_, self._slot_
+        if reactor is None or sock is None or slot is None:
+            return
+        interest = 0 if self._ended_ else READ
         try:
-            reactor._watch_(slot, WRITE)
+            if self._output_:
+                interest |= WRITE
+            elif self._ended_:
+                self._discard_()
+                return
+            elif self._timer_ is None:
+                sock.shutdown(socket.SHUT_WR)
+                self._timer_ = reactor.call_later(LINGER_SECONDS, self._discard_)
+            reactor._watch_(slot, interest)
         except OSError:
-            self._shut_()
+            self._discard_()  # nobody would ever say that it may go on
 
     def _ready_(self, events: int) -> None:
-        sock, output = self._socket_, self._output_
+        sock = self._socket_
         if sock is None:
             return
         try:
-            while output:
-                sent, offered = _send_several(sock, output)
-                _take_off(output, sent)
-                if sent < offered:
-                    return
+            if events & READ:
+                self._waste_(sock)
+            if events & WRITE:
+                self._transmit_(sock)
         except (BlockingIOError, InterruptedError):
-            return
+            pass
         except OSError:
-            pass  # the peer is gone; nobody is left to be told
+            self._discard_()  # nobody is there any more
+        self._settle_()
+
+    def _waste_(self, sock: socket.socket) -> None:
+        """Reads and forgets."""
+        for _ in range(READS_PER_TURN):
+            size = len(sock.recv(READ_SIZE))
+            self._ended_ = not size
+            if size < READ_SIZE:
+                return
+
+    def _transmit_(self, sock: socket.socket) -> None:
+        output = self._output_
+        while output:
+            sent, offered = _send_several(sock, output)
+            _take_off(output, sent)
+            if sent < offered:
+                return
+
+    def _discard_(self) -> None:
+        timer, self._timer_ = self._timer_, None
+        self._output_.clear()
         self._shut_()
+        if timer is not None and not self._reactor_is_dead_():
+            timer.cancel()
 
 
 class Connector(Source):
