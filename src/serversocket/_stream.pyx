@@ -30,7 +30,7 @@ cdef enum:
     COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow
 
-cdef double LINGER_SECONDS = 2.0    # for the peer to fetch the last bytes of a connection that was closed over its input
+cdef double LINGER_SECONDS = 2.0    # for the peer to fetch what was sent to it before it was closed
 
 cdef str CONNECT = "connect"
 cdef str CLOSE = "close"
