@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from ..behaviour.helpers import python
+
+PROLOGUE = """
+import gc, select, socket, warnings, weakref
+import serversocket
+warnings.simplefilter("ignore", ResourceWarning)
+held, ran = [], []
+server = serversocket.ServerSocket()
+server.bind(0, "127.0.0.1")
+server.listen()
+server.add_event_listener("connect", lambda event: held.append(event.socket))
+reactor = server.reactor
+def connect():
+    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
+    while not held:
+        reactor.poll(1)
+    return client
+def poll():
+    ran.append(reactor.poll(0))
+def close():
+    ran.append(reactor.close())
+class Attribute:
+    def __init__(self, action):
+        self.action = action
+    def __del__(self):
+        self.action()
+def forget():
+    select.select([held[0].fileno()], [], [], 10)
+    held.clear()
+    gc.collect()
+    assert ran
+client = connect()
+client.sendall(b"hello")
+"""
+EPILOGUE = """
+client.close()
+if not reactor.closed:
+    client = connect()
+    client.sendall(b"again")
+    while not held[0].bytes_available:
+        reactor.poll(1)
+    assert held[0].read() == b"again"
+    held.pop().close()
+    client.close()
+    server.close()
+    reactor.run()
+"""
+
+
+@pytest.mark.parametrize("action", ["poll", "close"])
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_attribute_that_uses_the_reactor_while_its_socket_goes(action, cyclic):
+    python(
+        PROLOGUE
+        + f"""
+held[0].attribute = Attribute({action})
+if {cyclic}:
+    held[0].itself = held[0]
+forget()
+"""
+        + EPILOGUE
+    )
+
+
+@pytest.mark.parametrize("action", ["poll", "close"])
+def test_finalizer_that_uses_the_reactor(action):
+    python(PROLOGUE + f"weakref.finalize(held[0], {action})\nforget()\n" + EPILOGUE)
+
+
+@pytest.mark.parametrize("action", ["poll", "close"])
+def test_warning_that_uses_the_reactor(action):
+    python(
+        PROLOGUE
+        + f"""
+while not held[0].bytes_available:
+    reactor.poll(1)
+client.sendall(b"more")
+warnings.simplefilter("always", ResourceWarning)
+warnings.showwarning = lambda *arguments, **options: {action}()
+forget()
+warnings.simplefilter("ignore", ResourceWarning)
+"""
+        + EPILOGUE
+    )
