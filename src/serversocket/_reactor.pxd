@@ -16,7 +16,6 @@ cdef enum:
 cdef struct Slot:
     PyObject *source            # borrowed; NULL where the slot is free
     uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
-    uint32_t next_free
 
 
 cdef class Reactor(EventDispatcher):
@@ -27,10 +26,9 @@ cdef class Reactor(EventDispatcher):
     cdef unsigned long thread
     cdef str thread_name
 
-    # Who is watched.
+    # Who is watched. A slot's index is the number of the descriptor.
     cdef Slot *slots
     cdef uint32_t slot_count
-    cdef uint32_t free_slot
     cdef list owners            # by slot: the source where it is held strongly, else None
     cdef Py_ssize_t watched     # sources registered with epoll
     cdef Py_ssize_t retained    # what is open without a descriptor
@@ -51,8 +49,8 @@ cdef class Reactor(EventDispatcher):
     cdef int _check_owner(self) except -1
     cdef int _refuse(self) except -1
     cdef int _check_open(self) except -1
-    cdef int _enroll(self, Source source) except -1
-    cdef int _grow(self) except -1
+    cdef int _enroll(self, Source source, uint32_t fd) except -1
+    cdef int _grow(self, uint32_t least) except -1
     cdef bint _alive(self, uint32_t slot) noexcept
     cdef int _watch(self, Source source, uint32_t interest) except -1
     cdef bint _withdraw(self, Source source) noexcept
@@ -80,6 +78,7 @@ cdef class Source(EventDispatcher):
     cdef bint _reactor_is_dead(self) noexcept
     cdef int _own(self, int fd) except -1
     cdef void _shut(self) noexcept
+    cdef int _lost(self) except -1
     cdef void _hold(self, bint strongly) noexcept
     cdef int _ready(self, uint32_t events) except -1
     cdef int _attend(self) except -1

@@ -62,7 +62,6 @@ cdef class Reactor(EventDispatcher):
         self.epoll = self.wakeup = self.alarm = self.spare = -1
         self.thread = PyThread_get_thread_ident()
         self.thread_name = threading.current_thread().name
-        self.free_slot = NO_SLOT
         self.deadline = NEVER
         self.owners = []
         self.dirty = []
@@ -114,32 +113,34 @@ cdef class Reactor(EventDispatcher):
 
     # ---- slots
 
-    cdef int _enroll(self, Source source) except -1:
-        """Gives a source with a descriptor its slot."""
-        cdef uint32_t index
+    cdef int _enroll(self, Source source, uint32_t fd) except -1:
+        """Gives a source its slot."""
+        cdef Source stale
         self._check_open()
-        if self.free_slot == NO_SLOT:
-            self._grow()
-        index = self.free_slot
-        self.free_slot = self.slots[index].next_free
-        self.slots[index].source = <PyObject *> source
-        source.slot = index
+        if fd >= self.slot_count:
+            self._grow(fd + 1)
+        if self.slots[fd].source != NULL:
+            stale = <Source> self.slots[fd].source
+            stale._lost()
+        self.slots[fd].source = <PyObject *> source
+        source.slot = fd
         return 0
 
-    cdef int _grow(self) except -1:
+    cdef int _grow(self, uint32_t least) except -1:
         cdef uint32_t index, before = self.slot_count
-        cdef uint32_t after = before * 2 if before else 64
-        cdef Slot *slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
+        cdef uint32_t after = before if before else 64
+        cdef Slot *slots
+        while after < least:
+            after *= 2
+        slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
         if slots == NULL:
             raise errors.out_of_memory("Reactor")
         self.slots = slots
-        self.owners.extend([None] * (after - before))
         for index in range(before, after):
             slots[index].source = NULL
             slots[index].generation = 0
-            slots[index].next_free = index + 1 if index + 1 < after else NO_SLOT
+        self.owners.extend([None] * (after - before))
         self.slot_count = after
-        self.free_slot = before
         return 0
 
     cdef bint _alive(self, uint32_t slot) noexcept:
@@ -177,11 +178,9 @@ cdef class Reactor(EventDispatcher):
             source.watched = False
             self.watched -= 1
             if not self.dead and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
-                owned = system.errno != system.ENOENT and system.errno != system.EBADF
+                owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         slot.source = NULL
         slot.generation += 1
-        slot.next_free = self.free_slot
-        self.free_slot = source.slot
         source.slot = NO_SLOT
         if PyThread_get_thread_ident() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
@@ -518,7 +517,7 @@ cdef class Source(EventDispatcher):
             if self.fd >= 0:
                 raise RuntimeError("there is a descriptor already")
             self._reactor._check_open()
-            self._reactor._enroll(self)
+            self._reactor._enroll(self, fd)
         except BaseException:
             system.close(fd)
             raise
@@ -535,6 +534,13 @@ cdef class Source(EventDispatcher):
             system.close(fd)
         self.fd = -1
         self.interest = 0
+
+    cdef int _lost(self) except -1:
+        """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
+        self._hold(False)
+        self._reactor._withdraw(self)
+        self.fd = -1
+        return self._discard()
 
     cdef void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""

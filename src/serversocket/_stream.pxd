@@ -93,6 +93,7 @@ cdef class Stream(Source):
     cdef int _fail(self, int failure) except -1
     cdef int _linger(self, bint ended=*) except -1
     cdef bint _input_waits(self) noexcept
+    cdef void _reset(self) noexcept
 
 
 cdef class Lingerer(Stream):

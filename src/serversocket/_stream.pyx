@@ -639,13 +639,17 @@ cdef class Stream(Source):
         Raises:
             IOError: The socket is not connected (#2002).
         """
-        cdef system.linger setting
         self._require(CONNECTED, "abort")
+        self._reset()
+        self._discard()
+        self.failure = 0
+
+    cdef void _reset(self) noexcept:
+        """Makes the close that follows a reset."""
+        cdef system.linger setting
         setting.l_onoff = 1
         setting.l_linger = 0
         system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
-        self._discard()
-        self.failure = 0
 
     cdef int _linger(self, bint ended=False) except -1:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
@@ -744,7 +748,8 @@ cdef class Lingerer(Stream):
                 self.attempt = self._reactor.call_later(LINGER_SECONDS, self._expire)
             self._reactor._watch(self, interest)
         except OSError:
-            self._discard()     # nobody would ever say that it may go on
+            self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard()
         return 0
 
     cdef int _ready(self, uint32_t events) except -1:

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOENT, ENOMEM, EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOENT, ENOMEM, EPERM, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serversocket import Event, EventDispatcher, Socket, implementation
+from serversocket import Event, EventDispatcher, Socket
 
 from ..behaviour.helpers import connect_to, ended, listening, run_until
 
@@ -12,7 +12,6 @@ class Nothing(Socket):
         return None
 
 
-@pytest.mark.skipif(implementation == "pure", reason="the twin leaves the accepted descriptor to the collector")
 def test_class_of_sockets_that_makes_none(uncaught):
     accepted = []
     with listening() as server:

@@ -7,18 +7,22 @@ import pytest
 from serversocket import ServerSocket
 from serversocket.reactor import current_reactor
 
-from ..behaviour.helpers import connection, on_posix
+from ..behaviour.helpers import connect_to, connection, on_posix, receive_exactly, run_until
 
 pytestmark = on_posix
 
 
-@pytest.fixture
-def strangers():
-    """Closes a descriptor and gives its number to one end of a pipe; in the end, the stranger must still be there."""
+@pytest.fixture(params=["pipe", "file"])
+def strangers(request, tmp_path):
+    """Closes a descriptor and gives its number to somebody else, who must still be there in the end."""
     taken = []
 
     def take(number):
-        reading, writing = os.pipe()
+        if request.param == "pipe":
+            reading, writing = os.pipe()
+        else:
+            writing = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+            reading = os.open(tmp_path / "file", os.O_RDONLY)
         os.close(number)
         os.dup2(reading, number)
         os.close(reading)
@@ -54,3 +58,28 @@ def test_closing_the_reactor_leaves_a_stranger_under_its_number_alone(strangers)
     with connection() as it:
         strangers(it.socket.fileno())
         current_reactor().close()
+
+
+def test_the_next_connection_may_get_the_number():
+    with connection() as it:
+        accepted = []
+
+        def accept(event):
+            accepted.append(event.socket)
+            event.socket.add_event_listener("socketData", lambda event: event.target.write(event.target.read()))
+
+        server = ServerSocket()
+        server.add_event_listener("connect", accept)
+        server.bind(0, "127.0.0.1")
+        server.listen()
+        with server, connect_to("127.0.0.1", server.local_port) as client:
+            number = it.socket.fileno()
+            os.close(number)
+            run_until(it.reactor, lambda: accepted)
+            assert accepted[0].fileno() == number
+            assert not it.socket.connected
+            with pytest.raises(OSError, match="#2002"):
+                it.socket.close()
+            client.sendall(b"hello")
+            assert receive_exactly(it.reactor, client, 5) == b"hello"
+            accepted[0].close()

@@ -11,8 +11,6 @@ import textwrap
 
 import pytest
 
-from serversocket import implementation
-
 from ..behaviour.helpers import on_linux
 
 STRACE = shutil.which("strace")
@@ -91,7 +89,6 @@ def test_connect():
     )
 
 
-@pytest.mark.skipif(implementation == "pure", reason="the twin says that it listens all the same")
 def test_listen():
     with_failing(
         2,

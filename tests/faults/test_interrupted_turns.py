@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from serversocket import implementation
 from serversocket.reactor import current_reactor
 
 from ..behaviour.helpers import connect_to, connection, listening, on_posix, reset, run_until
@@ -71,7 +70,6 @@ def test_listener_that_is_interrupted_loses_no_call_of_another_thread():
         assert it.socket.read() == b"data"
 
 
-@pytest.mark.skipif(implementation == "pure", reason="the twin loses the close event then")
 def test_listener_of_an_error_that_is_interrupted_loses_no_close():
     with connection(types=("socketData", "close")) as it:
         it.socket.add_event_listener("ioError", interrupt)

@@ -274,6 +274,8 @@ class Reactor(EventDispatcher):
                     self._selector_.unregister(fd)
                 except OSError:
                     return False
+        if get_ident() != self._thread_ and not self._dead_:
+            self._wake()  # collected by another thread: it may have been all that `run` waits for
         return True
 
     # ---- running

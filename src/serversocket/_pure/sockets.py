@@ -229,7 +229,11 @@ class Acceptor(Source):
             raise
         reactor._open_spare_()
         self._listening_ = True
-        self._settle_()
+        try:
+            self._settle_()
+        except BaseException:
+            self._listening_ = bool(self._slot_ and self._slot_.events)
+            raise
 
     def _close(self) -> None:
         if not self._reactor_is_dead_():
@@ -288,6 +292,8 @@ class Acceptor(Source):
         try:
             accepted.setblocking(False)
             stream = self._socket_class.__new__(self._socket_class)
+            if stream is None or stream._reactor_ is not None:
+                raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
             event = ServerSocketConnectEvent(CONNECT, False, False, stream)
         except BaseException:
             accepted.close()

@@ -28,7 +28,7 @@ READS_AT_THE_END = 1024  # more than any socket buffer holds
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
 TAIL_LIMIT = 65536  # how far joined writes may grow
-LINGER_SECONDS = 2.0  # for the peer to fetch the last bytes of a connection that was closed over its input
+LINGER_SECONDS = 2.0  # for the peer to fetch what was sent to it before it was closed
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
@@ -501,13 +501,13 @@ class Stream(Source):
         self._drop_output_()
         self._failure_ = 0
         self._shut_()
-        if failure:
-            self._broken(failure, call)
-            if self._state_ != FINISHED:
-                return
-        entries = self._listeners_.get(CLOSE)
-        if entries:
-            self._deliver_(Event(CLOSE), entries)
+        try:
+            if failure:
+                self._broken(failure, call)
+        finally:
+            entries = self._listeners_.get(CLOSE)
+            if entries and self._state_ == FINISHED:
+                self._deliver_(Event(CLOSE), entries)
 
     # ---- the end
 
@@ -539,8 +539,7 @@ class Stream(Source):
         """
         self._require_("abort")
         if self._socket_ is not None:
-            with suppress(OSError):  # it is reset already
-                self._socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            _reset(self._socket_)
         self._discard_()
 
     def _linger_(self, ended: bool = False) -> None:
@@ -599,6 +598,12 @@ class Stream(Source):
                 self._settle_()
 
 
+def _reset(sock: socket.socket) -> None:
+    """Makes the close that follows a reset."""
+    with suppress(OSError):  # it is reset already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
 def _send_several(sock: socket.socket, output: Output) -> tuple[int, int]:
     pieces = list(islice(output, CHUNKS_PER_SEND))
     offered = sum(map(len, pieces))
@@ -648,7 +653,8 @@ class Lingerer(Source):
                 self._timer_ = reactor.call_later(LINGER_SECONDS, self._discard_)
             reactor._watch_(slot, interest)
         except OSError:
-            self._discard_()  # nobody would ever say that it may go on
+            _reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard_()
 
     def _ready_(self, events: int) -> None:
         sock = self._socket_
