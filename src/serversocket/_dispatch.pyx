@@ -291,7 +291,7 @@ cdef class Registration:
         return self.listener() if self.weak else self.listener
 
 
-cdef object _priority(entry):
+def _priority(entry):
     return -(<Registration> entry).priority if type(entry) is Registration else 0
 
 
