@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     with closing(Reactor()) as reactor:
         reactor.add_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR, serving.report_uncaught)
         Client(reactor, options)
-        reactor.run()
+        console.run_until_signal(reactor)
     return 0
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+from .. import Reactor
+
 logger = logging.getLogger("serversocket.cli")
 
 TERMINATED = 128 + signal.SIGTERM
@@ -165,6 +167,33 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def run_until_signal(reactor: Reactor) -> None:
+    """`Reactor.run`, which SIGINT and SIGTERM end by `Reactor.stop`; a second one interrupts what is going on.
+
+    An exception out of a signal's handler is lost where Python ignores exceptions, such as in ``__del__``.
+
+    Raises:
+        KeyboardInterrupt: SIGINT arrived; `Terminated`, which is one: SIGTERM.
+    """
+    arrived: list[type[KeyboardInterrupt]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        arrived.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        if len(arrived) > 1:
+            raise arrived[0]
+        reactor.stop()
+
+    numbers = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        reactor.run()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if arrived:
+        raise arrived[0]
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -65,7 +65,7 @@ def run(
             logger.info("Implementation: %s", implementation)
             logger.info("Bound to: %s", format_endpoint(str(server.local_address), server.local_port))
             begin(reactor)
-            reactor.run()
+            console.run_until_signal(reactor)
         except KeyboardInterrupt:
             logger.info("Stopped.")
         return 0
