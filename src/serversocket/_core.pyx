@@ -5,9 +5,10 @@
     Event                            EventDispatcher
       ProgressEvent                    Reactor       epoll, the table of who is watched, the turn      _reactor
       OutputProgressEvent              Source        owns one descriptor
-      ServerSocketConnectEvent           Stream      a connection: input, output, life cycle           _stream
-                      _dispatch            Lingerer  output that outlives its stream
-                                         Connector   a connect that is under way
+      ServerSocketConnectEvent           Input       what has arrived and is not read yet              _input
+                      _dispatch            Stream    a connection: output, life cycle                  _stream
+                                             Lingerer  output that outlives its stream
+                                         Connector   a connect that is under way                       _connector
                                          Acceptor    accepts connections                               here
 
 Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
@@ -17,23 +18,25 @@ into Python, look again: the listener may have closed, aborted, connected anew o
 """
 
 cimport cython
-from cpython.ref cimport Py_REFCNT
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t
 
 from . cimport _system as system
-from ._dispatch cimport NEW_INSTANCE, Event, ServerSocketConnectEvent, new_event
-from ._reactor cimport Reactor, Source, checked, open_spare, raise_errno
-from ._stream cimport CONNECTED, Address, Stream, fill, host_of, port_of
+from ._address cimport Address, fill, host_of, port_of
+from ._dispatch cimport (
+    CLIENT, CLOSE, CONNECT, NEW_INSTANCE, Event, give_back, listeners_of, pending_error, take_event,
+)
+from ._input cimport CONNECTED
+from ._reactor cimport Py_REFCNT, Reactor, Source, checked, open_spare, raise_errno
+from ._stream cimport Stream
 
-from . import _dispatch, _reactor, _stream, errors
+from . import _connector, _dispatch, _reactor, _stream, errors
 from .accepting import Action, action_for
 
 
 cdef enum:
     ACCEPTS_PER_TURN = 64       # of one acceptor, so that a flood of clients cannot starve the connections
-
-cdef str CONNECT = "connect"
-cdef str CLOSE = "close"
 
 
 @cython.no_gc_clear
@@ -148,7 +151,7 @@ cdef class Acceptor(Source):
         self._hold(self.listeners is not None)
         if self._listening_now:
             self._reactor._watch(
-                self, system.EPOLLIN if not self.paused and self._listeners_of(CONNECT) is not None else 0
+                self, system.EPOLLIN if not self.paused and listeners_of(self, CONNECT) is not None else 0
             )
         return 0
 
@@ -160,7 +163,7 @@ cdef class Acceptor(Source):
         if events & (system.EPOLLHUP | system.EPOLLERR) and self._gone():
             return 0
         for _ in range(ACCEPTS_PER_TURN):
-            entries = self._listeners_of(CONNECT)
+            entries = listeners_of(self, CONNECT)
             if not self._listening_now or self.paused or entries is None:
                 return 0
             length = sizeof(Address)
@@ -173,31 +176,38 @@ cdef class Acceptor(Source):
         return 0
 
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
+        cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
         cdef Stream stream
         cdef Event event
-        try:
-            stream = NEW_INSTANCE(self.socket_class, ())
-            if stream is None or stream._reactor is not None:
-                raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
-            event = new_event(ServerSocketConnectEvent, CONNECT)
-        except BaseException:
+        if made == NULL:
             system.close(fd)
-            raise
+            pending_error()
+        made_stream = <object> made
+        Py_DECREF(made_stream)
+        if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
+            system.close(fd)
+            raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
+        stream = <Stream> made_stream
+        made_stream = None
         stream._reactor = self._reactor
-        stream._own(fd)
+        stream.quiet = True
+        stream.fd = fd      # from here on, whatever happens, it is closed with the stream
+        self._reactor._enroll(stream, fd)
         stream.peer = peer[0]
         stream.state = CONNECTED
         stream.serving = True
+        event = take_event(CLIENT)
         event.subject = stream
         try:
             self._deliver(event, entries)
         finally:
+            give_back(event, CLIENT)
             event = None
             try:
                 stream._served()
             finally:
                 # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
-                stream.quiet = stream.listeners is None and Py_REFCNT(stream) == 1
+                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
                 if not stream.quiet or stream.pending:
                     stream._settle()
         return 0
@@ -233,15 +243,12 @@ cdef class Acceptor(Source):
         """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
         cdef int accepting = 0
         cdef system.socklen_t length = sizeof(accepting)
-        cdef tuple entries
         if system.getsockopt(
             self.fd, system.SOL_SOCKET, system.SO_ACCEPTCONN, &accepting, &length
         ) == 0 and accepting:
             return False
         self._discard()
-        entries = self._listeners_of(CLOSE)
-        if entries is not None:
-            self._deliver(new_event(Event, CLOSE), entries)
+        self._tell(CLOSE, 0, 0)
         return True
 
 
@@ -274,7 +281,8 @@ globals().update({
         _dispatch: "Event ProgressEvent OutputProgressEvent ServerSocketConnectEvent EventDispatcher"
                    " extend_type set_error_reporter",
         _reactor: "Reactor Source",
-        _stream: "Stream Connector",
+        _stream: "Stream",
+        _connector: "Connector",
     }.items()
     for name in names.split()
 })

@@ -1,15 +1,30 @@
 """Events and the dispatcher, as the other native modules see them."""
 
+cimport cython
 from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport uint8_t
 
 
 cdef extern from *:
     """
-    /* An instance as calling the class makes it, but without __init__. */
+    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
     #define NEW_INSTANCE(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
+
+    #define pending_error() (-1)
     """
-    object NEW_INSTANCE(type cls, tuple arguments)
+    PyObject *NEW_INSTANCE(type cls, tuple arguments)
+    int pending_error() except -1       # raises the exception that a raw call has set
+
+
+# What the engine itself dispatches. The number is the place of the type's listeners in a dispatcher's table.
+cdef enum Kind:
+    CONNECT
+    CLOSE
+    SOCKET_DATA
+    OUTPUT_PROGRESS
+    KINDS                   # how many; in the table, at this place: the listeners of all other types, in a dictionary
+    CLIENT = KINDS          # not for tables: the event of a server's CONNECT
 
 
 cdef class Event:
@@ -40,23 +55,40 @@ cdef class ServerSocketConnectEvent(Event):
     pass
 
 
+@cython.final
+cdef class Registration:
+    cdef object listener        # or a weak reference to it
+    cdef Py_ssize_t priority
+    cdef bint use_capture
+    cdef bint weak
+    cdef bint bare              # it takes no argument
+
+    cdef object resolve(self)
+
+
 cdef class EventDispatcher:
-    cdef dict listeners         # event type -> tuple of listeners and Registrations, never an empty one
+    # By Kind: None, or a tuple of listeners and Registrations that is not empty. None while nobody listens to anything.
+    cdef tuple listeners
     cdef object aggregate
     cdef object __weakref__
 
     cdef int _check(self) except -1
     cdef int _listening(self, kind) except -1
-    cdef int _keep(self, kind, tuple before, tuple after) except -1
-    cdef tuple _listeners_of(self, str kind)
+    cdef tuple _entries(self, str kind)
+    cdef int _store(self, str kind, tuple entries) except -1
+    cdef int _keep(self, str kind, tuple before, tuple after) except -1
+    cdef int _tell(self, int kind, double part, double total) except -1
     cdef int _deliver(self, Event event, tuple entries) except -1
+    cdef bint _call_registered(self, Registration registration, Event event, target) except -1
+    cdef int _listener_raised(self) except -1
+
+
+cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
+    """The listeners of what the engine dispatches, or None."""
+    return None if dispatcher.listeners is None else <tuple> PyTuple_GET_ITEM(dispatcher.listeners, kind)
 
 
 cdef int report(error, dispatcher) except -1
 
-
-cdef inline Event new_event(type cls, str kind):
-    """An event of a hot class, made for one dispatch and not checked."""
-    cdef Event event = NEW_INSTANCE(cls, ())
-    event.type = kind
-    return event
+cdef Event take_event(int kind)
+cdef int give_back(Event event, int kind) except -1

@@ -3,8 +3,8 @@
 """Events, and the dispatcher that hands them to listeners: what runs between the reactor and the program."""
 
 cimport cython
-from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
@@ -20,11 +20,32 @@ cdef extern from "Python.h":
     /* Dispatches inside each other, on this thread. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
     #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
+
+    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
+    #include "structmember.h"
+    #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
+    #define OFFSET_OF_CURRENT_TARGET(event) ((char *)&(event)->_current_target - (char *)(event))
+    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
+                              Py_ssize_t offset)
+    {
+        member->name = name;
+        member->type = T_OBJECT_EX;
+        member->offset = offset;
+        member->flags = READONLY;
+        member->doc = doc;
+        return PyDescr_NewMember(cls, member);
+    }
     """
+    ctypedef struct PyMemberDef:
+        pass
     int dispatch_depth
     PyObject *TYPE_DICT(type cls)
+    Py_ssize_t OFFSET_OF_TARGET(Event event)
+    Py_ssize_t OFFSET_OF_CURRENT_TARGET(Event event)
+    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
-    object PyObject_CallOneArg(object function, object argument)
+    PyObject *PyObject_CallOneArg(object function, object argument)
+    PyObject *PyObject_CallNoArgs(object function)
     void PyType_Modified(type)
     str PyUnicode_FromObject(object text)
 
@@ -90,16 +111,6 @@ cdef class Event:
         self.bubbles = bubbles
         self.cancelable = cancelable
         return 0
-
-    @property
-    def target(self):
-        """The dispatcher that the event happened to; ``None`` until a listener was reached."""
-        return self._target
-
-    @property
-    def current_target(self):
-        """The dispatcher whose listener runs; for sockets always `target`."""
-        return self._current_target
 
     @property
     def event_phase(self):
@@ -275,17 +286,66 @@ cdef class ServerSocketConnectEvent(Event):
         )
 
 
+cdef PyMemberDef target_field
+cdef PyMemberDef current_target_field
+
+
+cdef int _show_fields() except -1:
+    """Event.target and Event.current_target."""
+    cdef Event event = Event("")
+    extend_type(Event, "target", field_at(
+        Event, &target_field, "target",
+        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
+        OFFSET_OF_TARGET(event),
+    ))
+    extend_type(Event, "current_target", field_at(
+        Event, &current_target_field, "current_target",
+        "The dispatcher whose listener runs; for sockets always `target`.",
+        OFFSET_OF_CURRENT_TARGET(event),
+    ))
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------ event pool
+# One event of each kind that the engine dispatches is used again, where no listener has kept it.
+
+cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "connect")
+cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, ServerSocketConnectEvent)
+cdef PyObject *spares[CLIENT + 1]
+
+
+cdef Event take_event(int kind):
+    """An event of what the engine dispatches, as new."""
+    cdef PyObject *found = spares[kind]
+    cdef Event event
+    if found == NULL:
+        found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
+        if found == NULL:
+            pending_error()
+    spares[kind] = NULL
+    event = <Event> found
+    Py_DECREF(event)
+    event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
+    event.bubbles = event.cancelable = False
+    return event
+
+
+cdef int give_back(Event event, int kind) except -1:
+    """What was taken; the caller holds the only reference that counts here."""
+    if Py_REFCNT(event) > 1 or spares[kind] != NULL:
+        return 0
+    event._target = event._current_target = event.subject = None
+    event.flags = 0
+    event.part = event.total = 0
+    Py_INCREF(event)
+    spares[kind] = <PyObject *> event
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ dispatcher
 
-@cython.final
 cdef class Registration:
     """One listener, where the listener alone does not say it all; plain ones stand in the tuples as they are."""
-
-    cdef object listener        # or a weak reference to it
-    cdef Py_ssize_t priority
-    cdef bint use_capture
-    cdef bint weak
-    cdef bint bare              # it takes no argument
 
     cdef object resolve(self):
         return self.listener() if self.weak else self.listener
@@ -371,19 +431,19 @@ cdef class EventDispatcher:
         if isinstance(priority, bool) or not hasattr(priority, "__index__"):
             raise errors.wrong_type("priority", priority, "an integer")
         rank = PyNumber_AsSsize_t(priority, NULL)
-        entries = (self.listeners or {}).get(type, ())
+        entries = self._entries(type)
         for entry in entries:
             if _matches(entry, listener, use_capture):
                 return
         entry = _entry(listener, use_capture, rank, use_weak_reference)
+        if not entries:
+            self._store(type, (entry,))
+            self._listening(type)
+            return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
         changed.sort(key=_priority)
-        if self.listeners is None:
-            self.listeners = {}
-        self.listeners[type] = tuple(changed)
-        if not entries:
-            self._listening(type)
+        self._store(type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):
         """Removes a listener (AIR: ``removeEventListener``); nothing happens if it is not registered.
@@ -398,26 +458,46 @@ cdef class EventDispatcher:
         type = event_type(type)
         if listener is None:
             raise errors.null("listener")
-        entries = (self.listeners or {}).get(type, ())
+        entries = self._entries(type)
         self._keep(type, entries, tuple([e for e in entries if not _matches(e, listener, use_capture)]))
 
-    cdef int _keep(self, kind, tuple before, tuple after) except -1:
+    cdef int _keep(self, str kind, tuple before, tuple after) except -1:
         if len(after) == len(before):
             return 0
-        if after:
-            self.listeners[kind] = after
-        else:
-            del self.listeners[kind]
-            if not self.listeners:
-                self.listeners = None
+        self._store(kind, after)
+        if not after:
             self._listening(kind)
+        return 0
+
+    cdef tuple _entries(self, str kind):
+        """The listeners of any type; empty if there are none."""
+        cdef object found
+        if self.listeners is None:
+            return ()
+        place = PLACES.get(kind, KINDS)
+        found = self.listeners[place]
+        if place == KINDS and found is not None:
+            found = found.get(kind)
+        return () if found is None else <tuple> found
+
+    cdef int _store(self, str kind, tuple entries) except -1:
+        """Replaces the listeners of a type."""
+        cdef list table = [None] * (KINDS + 1) if self.listeners is None else list(self.listeners)
+        place = PLACES.get(kind, KINDS)
+        if place != KINDS:
+            table[place] = entries or None
+        else:
+            others = dict(table[KINDS] or ())
+            others[kind] = entries
+            table[KINDS] = {name: some for name, some in others.items() if some} or None
+        self.listeners = None if table == NOTHING else tuple(table)
         return 0
 
     def has_event_listener(self, type):
         """Whether anybody listens to a type of event (AIR: ``hasEventListener``)."""
         self._check()
         type = event_type(type)
-        return any([_alive(entry) for entry in (self.listeners or {}).get(type, ())])
+        return any([_alive(entry) for entry in self._entries(type)])
 
     def will_trigger(self, type):
         """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``)."""
@@ -445,7 +525,7 @@ cdef class EventDispatcher:
         if event.target is not None:
             event = event.clone()
             _require_event(event)
-        entries = (self.listeners or {}).get((<Event> event).type, ())
+        entries = self._entries((<Event> event).type)
         if entries:
             self._deliver(<Event> event, entries)
         return not event.is_default_prevented()
@@ -457,18 +537,24 @@ cdef class EventDispatcher:
     def __str__(self):
         return self.to_string()
 
-    cdef tuple _listeners_of(self, str kind):
-        """The listeners of a type, or None."""
-        cdef PyObject *found
-        if self.listeners is None:
-            return None
-        found = PyDict_GetItemWithError(self.listeners, kind)
-        return None if found == NULL else <tuple> found
+    cdef int _tell(self, int kind, double part, double total) except -1:
+        """Dispatches what the engine has to tell, if somebody listens."""
+        cdef tuple entries = listeners_of(self, kind)
+        cdef Event event
+        if entries is None:
+            return 0
+        event = take_event(kind)
+        event.part = part
+        event.total = total
+        try:
+            return self._deliver(event, entries)
+        finally:
+            give_back(event, kind)
 
     cdef int _deliver(self, Event event, tuple entries) except -1:
         global dispatch_depth
         cdef Py_ssize_t index
-        cdef Registration registration
+        cdef PyObject *answer
         cdef bint stale = False
         cdef object target = self if self.aggregate is None else self.aggregate
         if dispatch_depth >= RECURSION_LIMIT:
@@ -477,32 +563,50 @@ cdef class EventDispatcher:
         try:
             for index in range(PyTuple_GET_SIZE(entries)):
                 entry = <object> PyTuple_GET_ITEM(entries, index)
-                registration = None
                 if type(entry) is Registration:
-                    registration = <Registration> entry
-                    entry = registration.resolve()
-                    if entry is None:
-                        stale = True
-                        continue
-                    if registration.use_capture:
-                        continue
-                event._target = target
-                event._current_target = target
-                try:
-                    if registration is not None and registration.bare:
-                        entry()
+                    stale |= self._call_registered(<Registration> entry, event, target)
+                else:
+                    event._target = event._current_target = target
+                    answer = PyObject_CallOneArg(entry, event)
+                    if answer == NULL:
+                        self._listener_raised()
                     else:
-                        PyObject_CallOneArg(entry, event)
-                except Exception as error:
-                    report(error, self)
+                        Py_DECREF(<object> answer)
                 if event.flags & STOPPED:
                     break
         finally:
             dispatch_depth -= 1
         if stale:
-            entries = (self.listeners or {}).get(event.type, ())
+            entries = self._entries(event.type)
             self._keep(event.type, entries, tuple([e for e in entries if _alive(e)]))
         return 0
+
+    cdef bint _call_registered(self, Registration registration, Event event, target) except -1:
+        """Whether the listener turned out to be collected."""
+        cdef PyObject *answer
+        listener = registration.resolve()
+        if listener is None:
+            return True
+        if registration.use_capture:
+            return False
+        event._target = event._current_target = target
+        answer = PyObject_CallNoArgs(listener) if registration.bare else PyObject_CallOneArg(listener, event)
+        if answer == NULL:
+            self._listener_raised()
+        else:
+            Py_DECREF(<object> answer)
+        return False
+
+    cdef int _listener_raised(self) except -1:
+        try:
+            pending_error()
+        except Exception as error:
+            report(error, self)
+        return 0
+
+
+cdef dict PLACES = {kind: place for place, kind in enumerate(TYPES[:KINDS])}
+cdef list NOTHING = [None] * (KINDS + 1)
 
 
 cdef object _entry(listener, bint use_capture, Py_ssize_t priority, bint weak):
@@ -536,3 +640,6 @@ cdef int _require_event(event) except -1:
     if not isinstance(event, Event):
         raise errors.wrong_type("event", event, "an Event")
     return 0
+
+
+_show_fields()

@@ -33,6 +33,7 @@ ProgressEvent = _chosen.ProgressEvent
 OutputProgressEvent = _chosen.OutputProgressEvent
 ServerSocketConnectEvent = _chosen.ServerSocketConnectEvent
 Reactor = _chosen.Reactor
+Source = _chosen.Source
 Acceptor = _chosen.Acceptor
 Stream = _chosen.Stream
 Connector = _chosen.Connector

@@ -1,15 +1,25 @@
 """The reactor and what it watches, as the other native modules see them."""
 
+cimport cython
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uintptr_t
 
 from . cimport _system as system
 from ._dispatch cimport EventDispatcher
 
 
+cdef extern from "Python.h":
+    """
+    #include <pthread.h>
+    #define this_thread() ((uintptr_t) pthread_self())
+    """
+    uintptr_t this_thread() nogil
+    Py_ssize_t Py_REFCNT(PyObject *)    # also of what is being deallocated, which Cython must not count itself
+
+
 cdef enum:
-    READ_SIZE = 65536           # one buffer a reactor; larger ones cost an mmap each time they are allocated
+    READ_SIZE = 65536           # a larger buffer would cost an mmap each time it is allocated
     NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
 
 
@@ -23,7 +33,7 @@ cdef class Reactor(EventDispatcher):
     cdef int wakeup             # an eventfd: calls from other threads, work left for a host
     cdef int alarm              # a timerfd, once a host polls `fileno()`
     cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
-    cdef unsigned long thread
+    cdef uintptr_t thread   # whose it is; 0, nobody's, in a forked child
     cdef str thread_name
 
     # Who is watched. A slot's index is the number of the descriptor.
@@ -34,7 +44,7 @@ cdef class Reactor(EventDispatcher):
     cdef Py_ssize_t retained    # what is open without a descriptor
 
     # What a turn works with.
-    cdef char *buffer
+    cdef bytes buffer           # where input is received; only `landing` reads this field
     cdef system.epoll_event *ready
     cdef list dirty             # sources with output that nobody has tried to send yet
     cdef list postponed         # sources to attend to in the last step of the turn
@@ -46,6 +56,7 @@ cdef class Reactor(EventDispatcher):
     cdef bint dead              # in a forked child
 
     cdef void _close_descriptors(self) noexcept
+    cdef char *landing(self) except NULL
     cdef int _check_owner(self) except -1
     cdef int _refuse(self) except -1
     cdef int _check_open(self) except -1

@@ -3,6 +3,7 @@
 """The reactor: epoll, the table of who is watched, and the turn; and `Source`, the owner of one descriptor."""
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_WriteUnraisable
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
@@ -17,8 +18,6 @@ import threading
 from . import errors
 
 cdef extern from "Python.h":
-    unsigned long PyThread_get_thread_ident() nogil
-    Py_ssize_t Py_REFCNT(PyObject *)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
 
 
@@ -60,15 +59,15 @@ cdef class Reactor(EventDispatcher):
 
     def __cinit__(self):
         self.epoll = self.wakeup = self.alarm = self.spare = -1
-        self.thread = PyThread_get_thread_ident()
+        self.thread = this_thread()
         self.thread_name = threading.current_thread().name
         self.deadline = NEVER
         self.owners = []
         self.dirty = []
         self.postponed = []
-        self.buffer = <char *> PyMem_Malloc(READ_SIZE)
+        self.landing()
         self.ready = <system.epoll_event *> PyMem_Malloc(READY_PER_TURN * sizeof(system.epoll_event))
-        if self.buffer == NULL or self.ready == NULL:
+        if self.ready == NULL:
             raise errors.out_of_memory("Reactor")
         self.epoll = checked(system.epoll_create1(system.EPOLL_CLOEXEC))
         self.wakeup = checked(system.eventfd(0, system.EFD_CLOEXEC | system.EFD_NONBLOCK))
@@ -78,7 +77,6 @@ cdef class Reactor(EventDispatcher):
     def __dealloc__(self):
         self._close_descriptors()
         PyMem_Free(self.slots)
-        PyMem_Free(self.buffer)
         PyMem_Free(self.ready)
 
     cdef void _close_descriptors(self) noexcept:
@@ -91,9 +89,19 @@ cdef class Reactor(EventDispatcher):
         return self._check_owner()
 
     cdef inline int _check_owner(self) except -1:
-        if PyThread_get_thread_ident() != self.thread or self.dead:
+        if this_thread() != self.thread:
             self._refuse()
         return 0
+
+    cdef inline char *landing(self) except NULL:
+        """READ_SIZE bytes to receive into.
+
+        They are a bytes object, so that a listener can have a large read whole, without a copy, or look at it for as
+        long as it likes: what somebody else holds is not written to again, and the next read gets a new one.
+        """
+        if self.buffer is None or Py_REFCNT(<PyObject *> self.buffer) > 1:
+            self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
+        return PyBytes_AS_STRING(self.buffer)
 
     cdef int _refuse(self) except -1:
         if self.dead:
@@ -182,7 +190,7 @@ cdef class Reactor(EventDispatcher):
         slot.source = NULL
         slot.generation += 1
         source.slot = NO_SLOT
-        if PyThread_get_thread_ident() != self.thread and not self.dead:
+        if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
         return owned
 
@@ -295,6 +303,7 @@ cdef class Reactor(EventDispatcher):
         cdef uint32_t index
         cdef Source source
         self.dead = True
+        self.thread = 0
         self.in_turn = self.in_run = False
         for index in range(self.slot_count):
             if self._alive(index):

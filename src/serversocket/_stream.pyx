@@ -1,27 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: embedsignature=True, always_allow_keywords=True
-"""Connections: `Stream`, what outlives one (`Lingerer`), and what becomes one (`Connector`)."""
+"""Connections: `Stream`, and what outlives one (`Lingerer`)."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.object cimport PyObject
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t
 
 from . cimport _system as system
-from ._dispatch cimport Event, OutputProgressEvent, ProgressEvent, new_event
-from ._reactor cimport READ_SIZE, Reactor, Source, checked, raise_errno
-
-import os
+from ._address cimport Address, host_of, port_of
+from ._connector cimport Connector
+from ._dispatch cimport CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, listeners_of, report
+from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, Input
+from ._reactor cimport READ_SIZE, Reactor, checked
 
 from . import errors
-
-cdef extern from "Python.h":
-    unsigned long PyThread_get_thread_ident() nogil
-    Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
-
 
 cdef enum:
     READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
@@ -32,66 +26,14 @@ cdef enum:
 
 cdef double LINGER_SECONDS = 2.0    # for the peer to fetch what was sent to it before it was closed
 
-cdef str CONNECT = "connect"
-cdef str CLOSE = "close"
-cdef str SOCKET_DATA = "socketData"
-cdef str OUTPUT_PROGRESS = "outputProgress"
-
-
-cdef system.socklen_t fill(Address *address, int family, str host, int port, uint32_t scope_id) except 0:
-    cdef bytes text = host.encode("ascii")
-    cdef int good
-    system.memset(address, 0, sizeof(Address))
-    address.head.sa_family = family
-    if family == system.AF_INET:
-        address.v4.sin_port = system.htons(port)
-        good = system.inet_pton(family, PyBytes_AS_STRING(text), &address.v4.sin_addr)
-    else:
-        address.v6.sin6_port = system.htons(port)
-        address.v6.sin6_scope_id = scope_id
-        good = system.inet_pton(family, PyBytes_AS_STRING(text), &address.v6.sin6_addr)
-    if good != 1:
-        raise_errno(system.EINVAL)
-    return sizeof(system.sockaddr_in) if family == system.AF_INET else sizeof(system.sockaddr_in6)
-
-
-cdef object host_of(const Address *address):
-    cdef char text[system.INET6_ADDRSTRLEN]
-    cdef char name[system.IF_NAMESIZE]
-    cdef str host
-    if address.head.sa_family == system.AF_INET:
-        system.inet_ntop(system.AF_INET, &address.v4.sin_addr, text, sizeof(text))
-        return (<bytes> text).decode("ascii")
-    if address.head.sa_family != system.AF_INET6:
-        return None
-    system.inet_ntop(system.AF_INET6, &address.v6.sin6_addr, text, sizeof(text))
-    host = (<bytes> text).decode("ascii")
-    if address.v6.sin6_scope_id and system.IN6_IS_ADDR_LINKLOCAL(&address.v6.sin6_addr):
-        if system.if_indextoname(address.v6.sin6_scope_id, name) == NULL:
-            return f"{host}%{address.v6.sin6_scope_id}"
-        return f"{host}%{os.fsdecode(<bytes> name)}"
-    return host
-
-
-cdef int port_of(const Address *address) noexcept:
-    # The port stands at the same place for both families.
-    return system.ntohs(address.v4.sin_port) if address.head.sa_family else 0
-
 
 @cython.no_gc_clear
-cdef class Stream(Source):
+cdef class Stream(Input):
     """A connection. The public class is `serversocket.Socket`.
-
-    Input is a view, `data` and `size`. While a listener of `socketData` runs it lies in the reactor's one buffer;
-    what the listener leaves is moved to memory of its own (`store`) when it returns. So a message that is read at
-    once is copied once, from that buffer to where the program wants it.
 
     Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
     gave them, and bytearrays, known only to this class, in which small writes are joined.
     """
-
-    def __dealloc__(self):
-        self._drop_input()
 
     # ---- state
 
@@ -104,11 +46,6 @@ cdef class Stream(Source):
     def _opened(self):
         """Whether there is something to close."""
         return self.state == CONNECTED or self.state == CONNECTING
-
-    @property
-    def bytes_available(self):
-        """How many bytes can be read (AIR: ``bytesAvailable``)."""
-        return self.size
 
     @property
     def bytes_pending(self):
@@ -161,14 +98,6 @@ cdef class Stream(Source):
         checked(system.setsockopt(self.fd, system.IPPROTO_TCP, system.TCP_NODELAY, &on, sizeof(on)))
         return 0
 
-    cdef int _require(self, StreamState least, str call) except -1:
-        """Refuses a call on a socket that is not open: `least` is CONNECTED, or FINISHED where input may be left."""
-        if self._reactor is None or PyThread_get_thread_ident() != self._reactor.thread or self._reactor.dead:
-            self._check()
-        if self.state == CONNECTED or (least == FINISHED and self.state == FINISHED):
-            return 0
-        raise errors.not_open(call)
-
     cdef int _listening(self, kind) except -1:
         if self.fd >= 0:
             self._hold(self.listeners is not None or self.pending)
@@ -193,150 +122,6 @@ cdef class Stream(Source):
         self.state = CLOSED
         self._drop_input()
         self._drop_output()
-        return 0
-
-    # ---- input
-
-    def read(self, size=-1):
-        """Reads what is there, at once.
-
-        Args:
-            size: At most so many bytes; negative or ``None``: all.
-
-        Returns:
-            The bytes; ``b""`` if nothing is there.
-
-        Raises:
-            IOError: The socket is not open (#2002).
-        """
-        cdef Py_ssize_t wanted
-        self._require(FINISHED, "read")
-        wanted = self._amount(size)
-        return self._take(wanted)
-
-    def peek(self, size=-1):
-        """As `read`, but the bytes stay.
-
-        Args:
-            size: At most so many bytes; negative or ``None``: all.
-
-        Raises:
-            IOError: The socket is not open (#2002).
-        """
-        cdef Py_ssize_t wanted
-        self._require(FINISHED, "peek")
-        wanted = self._amount(size)
-        return PyBytes_FromStringAndSize(self.data, wanted)
-
-    def readinto(self, buffer):
-        """Reads what is there into a writable buffer.
-
-        Args:
-            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
-
-        Returns:
-            How many bytes were read.
-
-        Raises:
-            IOError: The socket is not open (#2002).
-            TypeError: `buffer` is no writable buffer.
-        """
-        cdef Py_buffer view
-        cdef Py_ssize_t count
-        self._require(FINISHED, "readinto")
-        if not PyObject_CheckBuffer(buffer):
-            raise errors.wrong_type("buffer", buffer, "a writable buffer")
-        try:
-            PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-        except BufferError:
-            raise errors.wrong_type("buffer", buffer, "a writable buffer") from None
-        count = min(view.len, self.size)
-        if count:
-            system.memcpy(view.buf, self.data, count)
-            self._advance(count)
-        PyBuffer_Release(&view)
-        return count
-
-    def _consume(self, Py_ssize_t size):
-        self._exactly(size, "read")
-        return self._take(size)
-
-    def _lookahead(self, Py_ssize_t size):
-        self._exactly(size, "peek")
-        return PyBytes_FromStringAndSize(self.data, size)
-
-    cdef int _exactly(self, Py_ssize_t size, str call) except -1:
-        self._require(FINISHED if self.size else CONNECTED, call)
-        if size > self.size:
-            raise errors.end_of_file(call, size, self.size)
-        return 0
-
-    cdef Py_ssize_t _amount(self, size) except -1:
-        cdef Py_ssize_t wanted = -1 if size is None else PyNumber_AsSsize_t(size, NULL)
-        return self.size if wanted < 0 or wanted > self.size else wanted
-
-    cdef bytes _take(self, Py_ssize_t size):
-        cdef bytes taken = PyBytes_FromStringAndSize(self.data, size)
-        if size:
-            self._advance(size)
-        return taken
-
-    cdef void _advance(self, Py_ssize_t count) noexcept:
-        self.data += count
-        self.size -= count
-        if self.size == 0 and self.store != NULL:
-            self._drop_input()
-
-    cdef void _drop_input(self) noexcept:
-        PyMem_Free(self.store)
-        self.store = self.data = NULL
-        self.size = self.capacity = 0
-
-    cdef int _keep_input(self, const char *data, Py_ssize_t size) except -1:
-        """Appends to the stream's own memory."""
-        cdef Py_ssize_t used = self.data - self.store if self.store != NULL else 0
-        cdef Py_ssize_t capacity = self.capacity
-        cdef char *store
-        if used and used + self.size + size > capacity:
-            system.memmove(self.store, self.data, self.size)
-            self.data = self.store
-            used = 0
-        if self.size + size > capacity or self.store == NULL:
-            capacity = max(capacity, 256)
-            while capacity < self.size + size:
-                capacity *= 2
-            store = <char *> PyMem_Realloc(self.store, capacity)
-            if store == NULL:
-                raise errors.out_of_memory("recv")
-            self.data = store + used
-            self.store = store
-            self.capacity = capacity
-        system.memcpy(self.data + self.size, data, size)
-        self.size += size
-        return 0
-
-    cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
-        """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
-        cdef tuple entries = self._listeners_of(SOCKET_DATA)
-        cdef Event event
-        if self.size or entries is None:
-            self._keep_input(data, count)
-            if entries is None:
-                return 0
-        else:
-            self.data = data
-            self.size = count
-        try:
-            event = new_event(ProgressEvent, SOCKET_DATA)
-            event.part = count
-            self._deliver(event, entries)
-        finally:
-            if self.size and self.store == NULL:
-                data = self.data
-                count = self.size
-                self.data = NULL
-                self.size = 0
-                self._keep_input(data, count)
         return 0
 
     # ---- output
@@ -408,58 +193,67 @@ cdef class Stream(Source):
         cdef ssize_t sent
         cdef Py_ssize_t offered
         while self.pending:
-            offered = self._send_some(&sent)
+            sent = self._send_some(&offered)
             if sent < 0:
                 if system.errno == system.EAGAIN or system.errno == system.EWOULDBLOCK:
                     self.blocked = True
                 else:
-                    self.failure = system.errno
-                    self._drop_output()
-                    self._reactor._postpone(self)
+                    self._fail(system.errno)
                 return 0
-            self._sent(sent)
-            if self._listeners_of(OUTPUT_PROGRESS) is not None:
+            if listeners_of(self, OUTPUT_PROGRESS) is not None:
                 self.progressed = True
+            self._take_off(sent)
             if sent < offered:
                 self.blocked = True     # more would only be refused
                 return 0
         self.blocked = False
         return 0
 
-    cdef Py_ssize_t _send_some(self, ssize_t *sent) except -1:
+    cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
+        """What the system took of what was offered to it; -1 and `errno` if nothing."""
+        cdef ssize_t sent
+        if self.more:
+            return self._send_several(offered)
+        offered[0] = self.pending
+        while True:
+            sent = system.send(self.fd, _contents(self.head) + self.offset, self.pending, system.MSG_NOSIGNAL)
+            if sent >= 0 or system.errno != system.EINTR:
+                return sent
+
+    cdef ssize_t _send_several(self, Py_ssize_t *offered) except -2:
         cdef system.iovec pieces[CHUNKS_PER_SEND]
         cdef system.msghdr message
-        cdef Py_ssize_t index, count = 1, offered
+        cdef ssize_t sent
+        cdef Py_ssize_t index, count = min(len(self.more) + 1, <Py_ssize_t> CHUNKS_PER_SEND)
         pieces[0].iov_base = _contents(self.head) + self.offset
-        pieces[0].iov_len = offered = _length(self.head) - self.offset
-        if self.more:
-            count = min(len(self.more) + 1, <Py_ssize_t> CHUNKS_PER_SEND)
-            for index in range(1, count):
-                pieces[index].iov_base = _contents(self.more[index - 1])
-                pieces[index].iov_len = _length(self.more[index - 1])
-                offered += pieces[index].iov_len
+        pieces[0].iov_len = offered[0] = _length(self.head) - self.offset
+        for index in range(1, count):
+            chunk = self.more[index - 1]
+            pieces[index].iov_base = _contents(chunk)
+            pieces[index].iov_len = _length(chunk)
+            offered[0] += pieces[index].iov_len
+        system.memset(&message, 0, sizeof(message))
+        message.msg_iov = pieces
+        message.msg_iovlen = count
         while True:
-            if count == 1:
-                sent[0] = system.send(self.fd, pieces[0].iov_base, pieces[0].iov_len, system.MSG_NOSIGNAL)
-            else:
-                system.memset(&message, 0, sizeof(message))
-                message.msg_iov = pieces
-                message.msg_iovlen = count
-                sent[0] = system.sendmsg(self.fd, &message, system.MSG_NOSIGNAL)
-            if sent[0] >= 0 or system.errno != system.EINTR:
-                return offered
+            sent = system.sendmsg(self.fd, &message, system.MSG_NOSIGNAL)
+            if sent >= 0 or system.errno != system.EINTR:
+                return sent
 
-    cdef int _sent(self, Py_ssize_t count) except -1:
+    cdef int _take_off(self, Py_ssize_t count) except -1:
         """Takes what was sent off the queue."""
         cdef Py_ssize_t done = 0
         self.pending -= count
-        count += self.offset
-        while self.head is not None and count >= _length(self.head):
-            count -= _length(self.head)
+        if self.pending == 0:
             self.head = None
-            if self.more is not None and done < len(self.more):
-                self.head = self.more[done]
-                done += 1
+            self.more = None
+            self.offset = 0
+            return 0
+        count += self.offset
+        while count >= _length(self.head):
+            count -= _length(self.head)
+            self.head = self.more[done]
+            done += 1
         self.offset = count
         if done:
             del self.more[:done]
@@ -498,14 +292,9 @@ cdef class Stream(Source):
         return 0
 
     cdef int _tell_progress(self) except -1:
-        cdef tuple entries = self._listeners_of(OUTPUT_PROGRESS)
-        cdef Event event
         self.progressed = False
-        if self.state == CONNECTED and entries is not None:
-            event = new_event(OutputProgressEvent, OUTPUT_PROGRESS)
-            event.part = self.pending
-            event.total = self.written
-            self._deliver(event, entries)
+        if self.state == CONNECTED:
+            self._tell(OUTPUT_PROGRESS, self.pending, self.written)
         return 0
 
     # ---- readiness
@@ -543,38 +332,85 @@ cdef class Stream(Source):
                 the errno of a failed send, which the system reports once only: it is what the end of the stream then
                 means.
         """
-        cdef Reactor reactor = self._reactor
-        cdef uint32_t slot = self.slot
-        cdef uint32_t generation = reactor.slots[slot].generation
-        cdef ssize_t count
+        cdef bint more = True
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
-            count = system.recv(self.fd, reactor.buffer, READ_SIZE, 0)
-            if count < 0:
-                if system.errno == system.EINTR:
-                    continue
-                if system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
-                    self._finish(system.errno, "recv")
-                return 0
-            if count == 0:
-                self._finish(max(ending, 0), "send")
-                return 0
-            try:
-                self._arrived(reactor.buffer, count)
-            except MemoryError:
-                # Bytes may be missing: what follows must not be taken for what comes next.
-                if self.slot == slot and reactor.slots[slot].generation == generation:
-                    self._finish(system.ENOMEM, "recv")
-                return 0
-            if self.slot != slot or reactor.slots[slot].generation != generation:
-                return 0
-            if count < READ_SIZE and not ending:
+            if self.lent is None:
+                more = self._receive_into(self._reactor.landing(), READ_SIZE, ending)
+            else:
+                more = self._receive_lent(ending)
+            if not more:
                 return 0
         return 0
 
+    cdef bint _receive_lent(self, int ending) except -1:
+        """Receives into `read_buffer`, which is locked meanwhile."""
+        cdef Py_buffer view
+        try:
+            PyObject_GetBuffer(self.lent, &view, PyBUF_WRITABLE)
+        except Exception as error:
+            self.lent = None
+            report(error, self)
+            return self.state == CONNECTED
+        try:
+            if view.len:
+                return self._receive_into(<char *> view.buf, view.len, ending)
+            self.lent = None
+            return True
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef bint _receive_into(self, char *memory, Py_ssize_t room, int ending) except -1:
+        """Reads once and delivers; whether to go on."""
+        cdef Reactor reactor = self._reactor
+        cdef uint32_t slot = self.slot
+        cdef uint32_t generation = reactor.slots[slot].generation
+        cdef ssize_t count = system.recv(self.fd, memory, room, 0)
+        if count <= 0:
+            if count == 0:
+                self._finish(max(ending, 0), "send")
+            elif system.errno == system.EINTR:
+                return True
+            elif system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
+                self._finish(system.errno, "recv")
+            return False
+        self._arrived(memory, count)
+        if self.slot != slot or reactor.slots[slot].generation != generation:
+            return False
+        return count == room or ending
+
+    cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
+        """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
+        cdef bint unheard = listeners_of(self, SOCKET_DATA) is None
+        if self.size or unheard:
+            if not self._append_input(data, count):
+                return self._finish(system.ENOMEM, "recv")
+            if unheard:
+                return 0
+        else:
+            self.data = data
+            self.size = count
+        try:
+            self._tell(SOCKET_DATA, count, 0)
+        finally:
+            if self.size and self.store is None:
+                self._keep_input()
+        return 0
+
+    cdef int _keep_input(self) except -1:
+        """Moves what the listeners have left out of memory that is about to be used again."""
+        cdef char *data = self.data
+        cdef Py_ssize_t size = self.size
+        self._drop_input()
+        if not self._append_input(data, size):
+            self._finish(system.ENOMEM, "recv")
+        return 0
+
+    cdef int _input_lost(self) except -1:
+        return self._fail(system.ENOMEM)
+
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
-        cdef tuple entries
         if not self._local(&self.local):
             self.local.head.sa_family = 0
         if failure == 0 and self.pending:
@@ -593,9 +429,7 @@ cdef class Stream(Source):
                 self._broken(failure, call)
         finally:
             if self.state == FINISHED:
-                entries = self._listeners_of(CLOSE)
-                if entries is not None:
-                    self._deliver(new_event(Event, CLOSE), entries)
+                self._tell(CLOSE, 0, 0)
         return 0
 
     cdef int _fail(self, int failure) except -1:
@@ -707,10 +541,8 @@ cdef class Stream(Source):
                 self._apply_no_delay()
             except OSError as error:
                 self._fail(error.errno)
-        entries = self._listeners_of(CONNECT)
         try:
-            if entries is not None:
-                self._deliver(new_event(Event, CONNECT), entries)
+            self._tell(CONNECT, 0, 0)
         finally:
             self._settle()
 
@@ -765,7 +597,7 @@ cdef class Lingerer(Stream):
         cdef ssize_t count
         cdef int _
         for _ in range(READS_PER_TURN):
-            count = system.recv(self.fd, self._reactor.buffer, READ_SIZE, 0)
+            count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
             if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
                 return 0
             if count <= 0:
@@ -789,73 +621,3 @@ cdef class Lingerer(Stream):
 
     def _expire(self):
         self._discard()
-
-
-@cython.no_gc_clear
-cdef class Connector(Source):
-    """A connect that is under way.
-
-    Args:
-        reactor: The `Reactor` that watches it.
-        family: ``AF_INET`` or ``AF_INET6``.
-        address: ``(host, port)`` or ``(host, port, flow, scope)``.
-        callback: Called with the connector when `errno` tells how it went.
-    """
-
-    def __init__(self, Reactor reactor not None, int family, tuple address not None, callback):
-        self._attach(reactor)
-        self.callback = callback
-        self.address_length = fill(
-            &self.address, family, address[0], address[1], address[3] if len(address) > 3 else 0
-        )
-
-    @property
-    def errno(self):
-        """Why the connect failed; 0 where it did not."""
-        return self.code
-
-    def start(self):
-        """Begins; the callback comes from the reactor, never from here."""
-        cdef int fd
-        self._check()
-        fd = system.socket(
-            self.address.head.sa_family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0
-        )
-        if fd < 0:
-            self.code = system.errno
-            self._reactor._postpone(self)
-            return
-        self.quiet = True
-        self._own(fd)
-        self._hold(True)
-        if system.connect(fd, &self.address.head, self.address_length) == 0:
-            self._reactor._postpone(self)
-        elif system.errno == system.EINPROGRESS:
-            try:
-                self._reactor._watch(self, system.EPOLLOUT)
-            except OSError as error:
-                self.code = error.errno
-                self._reactor._postpone(self)
-        else:
-            self.code = system.errno
-            self._reactor._postpone(self)
-
-    def cancel(self):
-        """Ends it; the callback is not called any more."""
-        self.callback = None
-        self._shut()
-
-    cdef int _ready(self, uint32_t events) except -1:
-        cdef system.socklen_t length = sizeof(self.code)
-        if system.getsockopt(self.fd, system.SOL_SOCKET, system.SO_ERROR, &self.code, &length) < 0:
-            self.code = system.errno
-        return self._attend()
-
-    cdef int _attend(self) except -1:
-        callback = self.callback
-        self.callback = None
-        if self.code:
-            self._shut()
-        if callback is not None:
-            callback(self)
-        return 0

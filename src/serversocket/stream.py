@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, SupportsIndex
 
 from . import errors
-from ._engine import Stream, extend_type
+from ._engine import Source, Stream, extend_type
 from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
 from .byte_array import ByteArray
 from .connecting import Attempt
@@ -134,4 +134,5 @@ class Socket(Stream, DataInput, DataOutput):
         return f"<{name} {'connecting' if self._opened else 'not connected'}>"
 
 
-with_as3_names(Stream, extend_type)
+for _class in Stream.__mro__[: Stream.__mro__.index(Source)]:
+    with_as3_names(_class, extend_type)

@@ -1,0 +1,80 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""`Connector`: a connect to one address."""
+
+cimport cython
+from libc.stdint cimport uint32_t
+
+from . cimport _system as system
+from ._address cimport fill
+from ._reactor cimport Reactor, Source
+
+
+@cython.no_gc_clear
+cdef class Connector(Source):
+    """A connect that is under way.
+
+    Args:
+        reactor: The `Reactor` that watches it.
+        family: ``AF_INET`` or ``AF_INET6``.
+        address: ``(host, port)`` or ``(host, port, flow, scope)``.
+        callback: Called with the connector when `errno` tells how it went.
+    """
+
+    def __init__(self, Reactor reactor not None, int family, tuple address not None, callback):
+        self._attach(reactor)
+        self.callback = callback
+        self.address_length = fill(
+            &self.address, family, address[0], address[1], address[3] if len(address) > 3 else 0
+        )
+
+    @property
+    def errno(self):
+        """Why the connect failed; 0 where it did not."""
+        return self.code
+
+    def start(self):
+        """Begins; the callback comes from the reactor, never from here."""
+        cdef int fd
+        self._check()
+        fd = system.socket(
+            self.address.head.sa_family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0
+        )
+        if fd < 0:
+            self.code = system.errno
+            self._reactor._postpone(self)
+            return
+        self.quiet = True
+        self._own(fd)
+        self._hold(True)
+        if system.connect(fd, &self.address.head, self.address_length) == 0:
+            self._reactor._postpone(self)
+        elif system.errno == system.EINPROGRESS:
+            try:
+                self._reactor._watch(self, system.EPOLLOUT)
+            except OSError as error:
+                self.code = error.errno
+                self._reactor._postpone(self)
+        else:
+            self.code = system.errno
+            self._reactor._postpone(self)
+
+    def cancel(self):
+        """Ends it; the callback is not called any more."""
+        self.callback = None
+        self._shut()
+
+    cdef int _ready(self, uint32_t events) except -1:
+        cdef system.socklen_t length = sizeof(self.code)
+        if system.getsockopt(self.fd, system.SOL_SOCKET, system.SO_ERROR, &self.code, &length) < 0:
+            self.code = system.errno
+        return self._attend()
+
+    cdef int _attend(self) except -1:
+        callback = self.callback
+        self.callback = None
+        if self.code:
+            self._shut()
+        if callback is not None:
+            callback(self)
+        return 0
