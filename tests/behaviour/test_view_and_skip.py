@@ -58,7 +58,7 @@ def test_size_that_reads_while_it_is_asked_for(call):
 
 def test_a_view_is_read_only_bytes():
     with connection(types=()) as it:
-        for view in (it.socket.view(), arrived(it, b"hello").view(), it.socket.view(0)):
+        for view in (it.socket.view(), arrived(it, b"one").view(), arrived(it, b"two").view(), it.socket.view(0)):
             assert type(view) is memoryview
             assert (view.readonly, view.format, view.ndim, view.contiguous) == (True, "B", 1, True)
             with pytest.raises(TypeError):
