@@ -26,6 +26,8 @@ CALLS = {
     "read_utf": (),
     "read_utf_bytes": (0,),
     "readinto": (bytearray(0),),
+    "skip": (),
+    "view": (),
     "write": (b"",),
     "write_boolean": (True,),
     "write_byte": (1,),
@@ -131,6 +133,7 @@ def test_actionscript_names_work():
         "remote_address": "remoteAddress",
         "remote_port": "remotePort",
         "object_encoding": "objectEncoding",
+        "read_buffer": "readBuffer",
         "tcp_no_delay": "tcpNoDelay",
     }.items():
         assert getattr(it, pep8) == getattr(it, as3)

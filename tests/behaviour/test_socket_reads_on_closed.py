@@ -48,7 +48,8 @@ def test_when_nothing_is_left_the_reads_of_bytes_give_nothing(finished):
     for _ in range(2):
         assert finished.read() == b""
         assert finished.read(5) == b""
-        assert finished.peek() == b""
+        assert finished.peek() == finished.view() == b""
+        assert finished.skip() == 0
         assert finished.readinto(bytearray(3)) == 0
     assert finished.bytes_available == 0
 

@@ -126,6 +126,8 @@ def test_every_call_after_the_close_is_refused():
         for call, arguments in (
             ("read", ()),
             ("peek", ()),
+            ("view", ()),
+            ("skip", ()),
             ("readinto", (bytearray(1),)),
             ("read_byte", ()),
             ("write", (b"",)),

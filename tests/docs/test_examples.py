@@ -5,8 +5,12 @@ import importlib
 import pkgutil
 import re
 import socket
+import struct
 import subprocess
 import sys
+import zlib
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -51,12 +55,62 @@ def test_the_readmes_example_is_an_echo_server(unused_port):
     code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
     assert "8000" in code
     assert len(code.strip().splitlines()) <= 13
-    program = code.replace("8000", str(unused_port))
-    server = subprocess.Popen([sys.executable, "-X", "dev", "-c", program], stderr=subprocess.PIPE)
+    with client_of(code, unused_port) as client:
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+
+
+LARGE_DATA = dict(
+    re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", (ROOT / "docs" / "large-data.md").read_text(), re.M | re.S)
+)
+LARGE = bytes(range(251)) * 20_000
+
+
+def test_reading_in_place(unused_port):
+    messages = [b"", b"hello", LARGE, b"x" * 65_536, b"end"]
+    with client_of(LARGE_DATA["Reading in place"], unused_port) as client, client.makefile("rb") as answer:
+        client.sendall(b"".join(struct.pack(">I", len(message)) + message for message in messages))
+        for message in messages:
+            assert answer.read(4) == struct.pack(">I", zlib.crc32(message))
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", LARGE], ids=len)
+def test_receiving_into_your_own_memory(unused_port, data):
+    code = LARGE_DATA["Receiving into your own memory"]
+    with client_of(code, unused_port) as client, client.makefile("rb") as answer:
+        client.sendall(struct.pack(">I", len(data)) + data)
+        assert answer.read() == sha256(data).digest()
+
+
+def test_writing(unused_port):
+    with client_of(LARGE_DATA["Writing"], unused_port) as client, client.makefile("rb") as answer:
+        (rows,) = struct.unpack(">I", answer.read(4))
+        for number in range(rows):
+            name = answer.read(*struct.unpack(">H", answer.read(2)))
+            assert (name, *struct.unpack(">I", answer.read(4))) == (b"row %d" % number, number * number)
+        assert rows == 1000
+        (size,) = struct.unpack(">I", answer.read(4))
+        assert answer.read() == bytes(range(256)) * (size // 256)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", LARGE], ids=len)
+def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
+    (tmp_path / "file").write_bytes(data)
+    code = LARGE_DATA["Sending no faster than the peer receives"]
+    with client_of(code, unused_port, str(tmp_path / "file")) as client, client.makefile("rb") as answer:
+        with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as impatient:
+            assert impatient.recv(1) == data[:1]  # and leaves
+        assert answer.read() == data
+
+
+@contextmanager
+def client_of(code, port, *arguments):
+    """A client of an example that serves on port 8000; the example has to say nothing on stderr."""
+    program = code.replace("8000", str(port))
+    server = subprocess.Popen([sys.executable, "-X", "dev", "-c", program, *arguments], stderr=subprocess.PIPE)
     try:
-        with connected(unused_port, server) as client:
-            client.sendall(b"hello")
-            assert client.recv(100) == b"hello"
+        with connected(port, server) as client:
+            yield client
     finally:
         server.terminate()
         _, errors = server.communicate(timeout=30)

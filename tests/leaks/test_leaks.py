@@ -160,6 +160,42 @@ def round():
             pass
 check(round, 2000)
 """,
+    "message into memory of the program's": """
+buffer, other = bytearray(100), bytearray(3)
+sockets = []
+def receive(event):
+    it = event.target
+    views = it.view(), it.view(5)
+    it.skip(1)
+    it.readinto(memoryview(buffer)[1:4])
+    it.readinto(memoryview(buffer)[7:9])
+    it.readinto(other)
+def accept(event):
+    event.socket.read_buffer = buffer
+    event.socket.add_event_listener("socketData", receive)
+    sockets.append(event.socket)
+server.add_event_listener("connect", accept)
+client = socket.create_connection(("127.0.0.1", server.local_port))
+while not sockets:
+    reactor.poll(1)
+it = sockets[0]
+def round():
+    for _ in range(2):
+        client.send(b"x" * 50)
+        reactor.poll(1)
+    it.view()
+    it.read()
+    buffer.append(0)
+    buffer.pop()
+    it.read_buffer = None
+    it.read_buffer = buffer
+    for value in (b"", bytearray(), 5):
+        try:
+            it.read_buffer = value
+        except (TypeError, ValueError):
+            pass
+check(round, 1000)
+""",
     "message of each kind": """
 sockets = []
 def accept(event):
@@ -176,6 +212,7 @@ def round():
     while it.bytes_available < 46:
         reactor.poll(1)
     it.peek(), it.read_utf(), it.read_int(), it.read_double(), it.read_boolean(), it.read_float(), it.read_short()
+    it.skip(2), it.view(4)
     it.readinto(bytearray(10))
     it.write(it.read())
     it.write(bytearray(b"abc"))

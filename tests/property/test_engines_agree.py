@@ -434,7 +434,7 @@ def test_dispatcher_arguments_are_refused_alike(type, listener, priority, event)
 
 
 reads = st.one_of(
-    st.tuples(st.sampled_from(["read", "peek"]), st.integers(-2, 40) | st.none()),
+    st.tuples(st.sampled_from(["read", "peek", "view", "skip"]), st.integers(-2, 40) | st.none()),
     st.tuples(st.just("readinto"), st.integers(0, 40)),
     st.tuples(
         st.sampled_from(
@@ -462,7 +462,7 @@ def perform(it: Any, operation: tuple[Any, ...]) -> Any:
         buffer = bytearray(arguments[0])
         return it.readinto(buffer), bytes(buffer)
     result = getattr(it, name)(*arguments)
-    return repr(result)
+    return repr(bytes(result) if name == "view" else result)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -175,7 +175,13 @@ def connecting() -> None:
         assert_type(socket.read(), bytes)
         assert_type(socket.read(5), bytes)
         assert_type(socket.peek(5), bytes)
+        assert_type(socket.view(), memoryview)
+        assert_type(socket.view(5), memoryview)
+        assert_type((socket.skip(), socket.skip(5)), tuple[int, int])
         assert_type(socket.readinto(bytearray(5)), int)
+        socket.read_buffer = bytearray(100_000)
+        socket.readBuffer = memoryview(bytearray(100_000))
+        socket.read_buffer = socket.readBuffer = None
         assert_type(socket.write(b"hello"), int)
         assert_type(socket.write(memoryview(b"hello")), int)
         assert_type(socket.fileno(), int)

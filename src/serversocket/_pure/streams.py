@@ -15,7 +15,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol, SupportsBytes
 
 from .. import errors
-from .events import CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, Event, OutputProgressEvent, socket_data
+from .events import CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, Event, OutputProgressEvent, report_error, socket_data
+from .memory import distance, writable
 from .reactor import READ, WRITE, Reactor, Slot
 from .sockets import SocketAddress, Source, host_of, port_of
 
@@ -51,7 +52,8 @@ class Stream(Source):
     """A connection. The public class is `serversocket.Socket`.
 
     Input is what has arrived, from `_start_` on: the `bytes` of one read as they are, and where the program leaves
-    something of them when more arrives, a bytearray.
+    something of them when more arrives, a bytearray. While the listeners run it may be a memoryview of the program's
+    `read_buffer`.
 
     Output is a queue of `bytes` as the program gave them, bytearrays in which small writes are joined, and in front
     perhaps the memoryview of a piece that is partly sent.
@@ -63,8 +65,9 @@ class Stream(Source):
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
 
-    _input_: bytes | bytearray = b""
+    _input_: bytes | bytearray | memoryview = b""
     _start_ = 0
+    _read_buffer_: Buffer | None = None
 
     _output_: Output | None = None
     _pending_ = 0
@@ -138,6 +141,39 @@ class Stream(Source):
         self._no_delay_ = bool(value)
         if self._socket_ is not None:
             self._socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self._no_delay_)
+
+    @property
+    def read_buffer(self) -> Buffer | None:
+        """The program's own memory that input is received into; ``None``, the default: the engine's.
+
+        A bytearray, a writable memoryview, an array, an mmap: what has a writable contiguous buffer. What arrives is
+        received straight into it, as much at once as it holds. While the listeners of ``socketData`` run, the bytes
+        lie at its beginning, unless some were left from earlier: `readinto` always puts them in their place, and
+        copies nothing where they lie there already. What the listeners leave is moved to memory of the socket's own,
+        so that between events the buffer is the program's: it may be changed, resized, and shared by several sockets.
+
+        It stays set over reconnects. A buffer that can be had no more, or is empty by then, becomes ``None``; the bytes
+        arrive even so. If it was released or closed, the error becomes an ``uncaughtError`` event.
+
+        Raises:
+            TypeError: The value is no writable contiguous buffer.
+            ArgumentError: The buffer is empty (#2004).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.read_buffer = bytearray(1024 * 1024)
+        """
+        return self._read_buffer_
+
+    @read_buffer.setter
+    def read_buffer(self, value: Buffer | None) -> None:
+        self._check_()
+        if value is not None:
+            with writable("read_buffer", value, "a writable contiguous buffer or None") as memory:
+                if not memory:
+                    raise errors.bad_argument("read_buffer", f"{errors.shown(value)} is empty")
+        self._read_buffer_ = value
 
     @property
     def _opened(self) -> bool:
@@ -224,8 +260,53 @@ class Stream(Source):
         self._require_input_("peek")
         return self._front_(self._amount_(size))
 
+    def view(self, size: int | None = -1) -> memoryview:
+        """As `peek`, but without a copy: the bytes where they lie.
+
+        The view stays valid, with the same bytes, for as long as the program keeps it, whatever becomes of the socket.
+        Where `read_buffer` is set, a view that is made by a listener shows that buffer: it is the program's to keep.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Returns:
+            A read-only view of the bytes.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import hashlib, serversocket
+            >>> digest = hashlib.sha256()
+            >>> def add(event):
+            ...     digest.update(event.target.view())
+            ...     event.target.skip()
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", add)
+        """
+        self._require_input_("view")
+        count = self._amount_(size)
+        return memoryview(self._input_).toreadonly()[self._start_ : self._start_ + count]
+
+    def skip(self, size: int | None = -1) -> int:
+        """As `read`, but makes nothing of the bytes: for those that a `view` has shown, or that nobody wants.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Returns:
+            How many bytes were consumed.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+        """
+        self._require_input_("skip")
+        count = self._amount_(size)
+        self._advance_(count)
+        return count
+
     def readinto(self, buffer: Buffer) -> int:
-        """Reads what is there into a writable buffer.
+        """Reads what is there into a writable buffer. Bytes that lie there already are not copied.
 
         Args:
             buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
@@ -238,18 +319,23 @@ class Stream(Source):
             TypeError: `buffer` is no writable buffer.
         """
         self._require_input_("readinto")
-        try:
-            view = memoryview(buffer)
-        except TypeError:
-            raise errors.wrong_type("buffer", buffer, "a writable buffer") from None
-        with view:
-            if view.readonly or not view.c_contiguous:
-                raise errors.wrong_type("buffer", buffer, "a writable buffer")
-            count = self._amount_(view.nbytes)
+        with writable("buffer", buffer) as target:
+            count = self._amount_(len(target))
             if count:
-                with view.cast("B") as target:
-                    target[:count] = self._take_(count)
+                self._copy_(target, count)
+                self._advance_(count)
         return count
+
+    def _copy_(self, target: memoryview, count: int) -> None:
+        with memoryview(self._input_)[self._start_ :] as unread:
+            if isinstance(self._input_, memoryview):  # in the program's memory, which `target` may be part of
+                ahead = distance(unread, target)
+                if ahead == 0:
+                    return
+                if ahead is None or 0 < ahead < len(unread):
+                    self._take_back_()
+            with unread[:count] as wanted:
+                target[:count] = wanted
 
     def _consume(self, size: int) -> bytes:
         self._require_exactly_(size, "read")
@@ -269,10 +355,8 @@ class Stream(Source):
             raise errors.end_of_file(call, size, available)
 
     def _amount_(self, size: int | None) -> int:
+        wanted = -1 if size is None else operator.index(size)  # first: it may run Python code that reads
         available = len(self._input_) - self._start_
-        if size is None:
-            return available
-        wanted = operator.index(size)
         return available if wanted < 0 or wanted > available else wanted
 
     def _front_(self, size: int) -> bytes:
@@ -284,19 +368,44 @@ class Stream(Source):
 
     def _take_(self, size: int) -> bytes:
         taken = self._front_(size)
+        self._advance_(size)
+        return taken
+
+    def _advance_(self, size: int) -> None:
         self._start_ += size
         if self._start_ == len(self._input_):
             self._input_, self._start_ = b"", 0
-        return taken
 
-    def _keep_input_(self, chunk: bytes) -> None:
+    def _keep_input_(self, chunk: bytes | memoryview) -> None:
         """Appends to input that the program has left."""
-        if isinstance(self._input_, bytearray):
-            del self._input_[: self._start_]
-            self._input_ += chunk
-        else:
-            self._input_ = bytearray(self._front_(len(self._input_) - self._start_)) + chunk
-        self._start_ = 0
+        kept = self._input_
+        if isinstance(kept, bytearray):
+            with suppress(BufferError):  # a view shows it
+                del kept[: self._start_]
+                self._start_ = 0
+                kept += chunk
+                return
+        with memoryview(kept)[self._start_ :] as unread:
+            kept = bytearray(unread)
+        kept += chunk
+        self._input_, self._start_ = kept, 0
+
+    def _borrow_(self) -> memoryview | None:
+        """The program's memory for one read; ``None`` if it cannot be had any more."""
+        try:
+            memory = writable("read_buffer", self._read_buffer_)
+        except Exception as error:
+            self._read_buffer_ = None
+            report_error(error, self)
+            return None
+        if memory:
+            return memory
+        self._read_buffer_ = None
+        return None
+
+    def _take_back_(self) -> None:
+        """Moves unread input from the program's memory to the stream's own."""
+        self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0
 
     # ---- output
 
@@ -466,8 +575,15 @@ class Stream(Source):
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""
         for _ in range(reads):
+            borrowed = None
+            # Not for what is left in the end: `reads` of a small buffer might not hold it.
+            if self._read_buffer_ is not None and not self._failure_:
+                borrowed = self._borrow_()
+                if self._socket_ is not sock:
+                    return
+            room = READ_SIZE if borrowed is None else len(borrowed)
             try:
-                chunk = sock.recv(READ_SIZE)
+                chunk = sock.recv(READ_SIZE) if borrowed is None else _receive_into(sock, borrowed)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -482,11 +598,15 @@ class Stream(Source):
             else:
                 self._input_ = chunk
             entries = self._listeners_.get(SOCKET_DATA)
-            if entries:
-                self._deliver_(socket_data(size), entries)
-                if self._socket_ is not sock:
-                    return
-            if size < READ_SIZE and not self._failure_:
+            try:
+                if entries:
+                    self._deliver_(socket_data(size), entries)
+            finally:
+                if isinstance(chunk, memoryview):
+                    if self._input_ is chunk:
+                        self._take_back_()
+                    chunk.release()
+            if self._socket_ is not sock or (size < room and not self._failure_):
                 return
 
     def _finish_(self, failure: int, call: str) -> None:
@@ -596,6 +716,13 @@ class Stream(Source):
         finally:
             if self._socket_ is sock:
                 self._settle_()
+
+
+def _receive_into(sock: socket.socket, memory: memoryview) -> bytes | memoryview:
+    """As `recv`; gives the memory back, except for the part that holds what was received."""
+    with memory:
+        size = sock.recv_into(memory)
+        return memory[:size] if size else b""
 
 
 def _reset(sock: socket.socket) -> None:
