@@ -38,6 +38,10 @@ cdef extern from "Python.h":
     """
     ctypedef struct PyMemberDef:
         pass
+    ctypedef struct PyCodeObject:
+        int co_argcount
+        int co_flags
+    PyCodeObject *PyFunction_GET_CODE "(PyCodeObject *)PyFunction_GET_CODE" (object function)
     int dispatch_depth
     PyObject *TYPE_DICT(type cls)
     Py_ssize_t OFFSET_OF_TARGET(Event event)
@@ -358,11 +362,14 @@ def _priority(entry):
 cdef bint _is_bare(listener) except -1:
     """Whether a Python function or method takes no positional argument, as AIR's listeners may."""
     cdef bint bound = type(listener) is MethodType
+    cdef PyCodeObject *code
     function = listener.__func__ if bound else listener
-    if type(function) is not FunctionType:
-        return False
-    code = function.__code__
-    return code.co_argcount <= <int> bound and not code.co_flags & TAKES_MORE
+    if type(function) is FunctionType:
+        code = PyFunction_GET_CODE(function)
+        return code.co_argcount <= bound and not code.co_flags & TAKES_MORE
+    if type(function) is NativeFunction:
+        return function.__code__.co_argcount <= <int> bound and not function.__code__.co_flags & TAKES_MORE
+    return False
 
 
 cdef bint _same(a, b) except -1:
@@ -605,6 +612,7 @@ cdef class EventDispatcher:
         return 0
 
 
+cdef object NativeFunction = type(set_error_reporter)
 cdef dict PLACES = {kind: place for place, kind in enumerate(TYPES[:KINDS])}
 cdef list NOTHING = [None] * (KINDS + 1)
 

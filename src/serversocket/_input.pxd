@@ -30,6 +30,8 @@ cdef class Input(Source):
     @cython.final
     cdef bytes _whole(self)
     @cython.final
+    cdef int _copy(self, char *target, Py_ssize_t count) except -1
+    @cython.final
     cdef object _shown(self, Py_ssize_t size)
     @cython.final
     cdef Py_ssize_t _offset_in_lent(self) except -2
@@ -38,3 +40,6 @@ cdef class Input(Source):
     cdef void _drop_input(self) noexcept
     cdef bint _append_input(self, const char *data, Py_ssize_t size) except -1
     cdef int _input_lost(self) except -1
+
+
+cdef int open_buffer(str parameter, buffer, Py_buffer *view, str expected=*) except -1

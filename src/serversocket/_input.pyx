@@ -59,21 +59,25 @@ cdef class Input(Source):
 
     @property
     def read_buffer(self):
-        """Where input is received: the program's own memory, from its beginning, instead of the reactor's.
+        """The program's own memory that input is received into; ``None``, the default: the engine's.
 
-        ``None``, the default, or a writable buffer with contiguous memory, such as a bytearray, a memoryview or an
-        ``mmap``. So much as fits is received at once, straight into it; while the listeners of ``socketData`` run it
-        stands there, and `readinto` of the same memory copies nothing. What they leave unread is moved away when they
-        return: between events the memory is the program's to use, to resize or to exchange.
+        A bytearray, a writable memoryview, an array, an mmap: what has a writable contiguous buffer. What arrives is
+        received straight into it, as much at once as it holds. While the listeners of ``socketData`` run, the bytes
+        lie at its beginning, unless some were left from earlier: `readinto` always puts them in their place, and
+        copies nothing where they lie there already. What the listeners leave is moved to memory of the socket's own,
+        so that between events the buffer is the program's: it may be changed, resized, and shared by several sockets.
+
+        It stays set over reconnects. A buffer that can be had no more, or is empty by then, becomes ``None``; the bytes
+        arrive even so. If it was released or closed, the error becomes an ``uncaughtError`` event.
 
         Raises:
-            TypeError: Set to what is no writable buffer.
-            ValueError: Set to a buffer of no bytes.
+            TypeError: The value is no writable contiguous buffer.
+            ArgumentError: The buffer is empty (#2004).
 
         Example:
             >>> import serversocket
             >>> socket = serversocket.Socket()
-            >>> socket.read_buffer = bytearray(1 << 20)
+            >>> socket.read_buffer = bytearray(1024 * 1024)
         """
         return self.lent
 
@@ -83,11 +87,11 @@ cdef class Input(Source):
         cdef Py_ssize_t length
         self._check()
         if buffer is not None:
-            _open_buffer("read_buffer", buffer, &view)
+            open_buffer("read_buffer", buffer, &view, "a writable contiguous buffer or None")
             length = view.len
             PyBuffer_Release(&view)
             if length == 0:
-                raise ValueError(f"read_buffer must have room for at least one byte, not {buffer!r}")
+                raise errors.bad_argument("read_buffer", f"{errors.shown(buffer)} is empty")
         self.lent = buffer
 
     def read(self, size=-1):
@@ -122,19 +126,28 @@ cdef class Input(Source):
         return PyBytes_FromStringAndSize(self.data, wanted)
 
     def view(self, size=-1):
-        """As `peek`, but nothing is copied: the bytes where they lie.
+        """As `peek`, but without a copy: the bytes where they lie.
 
-        It stays as it is for as long as the program keeps it, whatever becomes of the socket; only with a `read_buffer`
-        it shows that.
+        The view stays valid, with the same bytes, for as long as the program keeps it, whatever becomes of the socket.
+        Where `read_buffer` is set, a view that is made by a listener shows that buffer: it is the program's to keep.
 
         Args:
             size: At most so many bytes; negative or ``None``: all.
 
         Returns:
-            A read-only memoryview.
+            A read-only view of the bytes.
 
         Raises:
             IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import hashlib, serversocket
+            >>> digest = hashlib.sha256()
+            >>> def add(event):
+            ...     digest.update(event.target.view())
+            ...     event.target.skip()
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", add)
         """
         cdef Py_ssize_t wanted
         self._require(FINISHED, "view")
@@ -142,13 +155,13 @@ cdef class Input(Source):
         return self._shown(wanted)
 
     def skip(self, size=-1):
-        """Drops what is there, as if it had been read.
+        """As `read`, but makes nothing of the bytes: for those that a `view` has shown, or that nobody wants.
 
         Args:
             size: At most so many bytes; negative or ``None``: all.
 
         Returns:
-            How many bytes were dropped.
+            How many bytes were consumed.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -160,11 +173,10 @@ cdef class Input(Source):
         return wanted
 
     def readinto(self, buffer):
-        """Reads what is there into a writable buffer.
+        """Reads what is there into a writable buffer. Bytes that lie there already are not copied.
 
         Args:
-            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer. Where it is the
-                `read_buffer`, the bytes stand there already.
+            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
 
         Returns:
             How many bytes were read.
@@ -176,13 +188,14 @@ cdef class Input(Source):
         cdef Py_buffer view
         cdef Py_ssize_t count
         self._require(FINISHED, "readinto")
-        _open_buffer("buffer", buffer, &view)
+        open_buffer("buffer", buffer, &view)
         count = min(view.len, self.size)
-        if count:
-            if view.buf != self.data:
-                system.memmove(view.buf, self.data, count)
-            self._advance(count)
-        PyBuffer_Release(&view)
+        try:
+            if count:
+                self._copy(<char *> view.buf, count)
+                self._advance(count)
+        finally:
+            PyBuffer_Release(&view)
         return count
 
     def _consume(self, Py_ssize_t size):
@@ -238,6 +251,21 @@ cdef class Input(Source):
         except MemoryError:
             self._input_lost()
             raise
+
+    cdef int _copy(self, char *target, Py_ssize_t count) except -1:
+        cdef char *data = self.data
+        cdef Py_ssize_t size = self.size
+        if target == data:
+            return 0
+        if data < target < data + size:
+            # It is part of the `read_buffer` in which the input stands, and what comes behind is still to be read.
+            self._drop_input()
+            if not self._append_input(data, size):
+                self.data = data
+                self.size = size
+                raise errors.out_of_memory("readinto")
+        system.memmove(target, self.data, count)
+        return 0
 
     cdef object _shown(self, Py_ssize_t size):
         cdef Reactor reactor = self._reactor
@@ -314,12 +342,12 @@ cdef class Input(Source):
         return 0
 
 
-cdef int _open_buffer(str parameter, buffer, Py_buffer *view) except -1:
-    """Opens a buffer that can be written to."""
+cdef int open_buffer(str parameter, buffer, Py_buffer *view, str expected="a writable buffer") except -1:
+    """Opens a contiguous buffer that can be written to, and locks it."""
     if not PyObject_CheckBuffer(buffer):
-        raise errors.wrong_type(parameter, buffer, "a writable buffer")
+        raise errors.wrong_type(parameter, buffer, expected)
     try:
         PyObject_GetBuffer(buffer, view, PyBUF_WRITABLE)
-    except BufferError:
-        raise errors.wrong_type(parameter, buffer, "a writable buffer") from None
+    except (BufferError, TypeError, ValueError):
+        raise errors.wrong_type(parameter, buffer, expected) from None
     return 0

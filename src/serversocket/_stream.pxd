@@ -48,11 +48,13 @@ cdef class Stream(Input):
     @cython.final
     cdef int _served(self) except -1
     @cython.final
+    cdef bint _first_read(self) except -1
+    @cython.final
     cdef int _receive(self, int ending) except -1
     @cython.final
     cdef bint _receive_lent(self, int ending) except -1
     @cython.final
-    cdef bint _receive_into(self, char *memory, Py_ssize_t room, int ending) except -1
+    cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1
     @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1
     @cython.final

@@ -3,7 +3,7 @@
 """Connections: `Stream`, and what outlives one (`Lingerer`)."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_Release, PyObject_CheckBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t
@@ -12,7 +12,7 @@ from . cimport _system as system
 from ._address cimport Address, host_of, port_of
 from ._connector cimport Connector
 from ._dispatch cimport CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, listeners_of, report
-from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, Input
+from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, Input, open_buffer
 from ._reactor cimport READ_SIZE, Reactor, checked
 
 from . import errors
@@ -276,8 +276,11 @@ cdef class Stream(Input):
         """Registers the wait for EPOLLOUT and asks for the due event."""
         if self.progressed:
             self._reactor._postpone(self)
-        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive.
-        if self.watched and (self.blocked or self.interest & system.EPOLLOUT or self.listeners is None):
+        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
+        # hears of progress may write more: EPOLLOUT stays until then.
+        if self.watched and (
+            self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
+        ):
             self._settle()
         return 0
 
@@ -292,9 +295,17 @@ cdef class Stream(Input):
         return 0
 
     cdef int _tell_progress(self) except -1:
+        """Dispatches outputProgress."""
         self.progressed = False
-        if self.state == CONNECTED:
+        if self.state != CONNECTED:
+            return 0
+        self.serving = True
+        try:
             self._tell(OUTPUT_PROGRESS, self.pending, self.written)
+        finally:
+            self._served()
+        if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
+            self._settle()
         return 0
 
     # ---- readiness
@@ -313,7 +324,7 @@ cdef class Stream(Input):
             self._transmit()
             if self.progressed:
                 self._tell_progress()
-            if self.state == CONNECTED:
+            elif self.state == CONNECTED:
                 self._settle()
         return 0
 
@@ -324,6 +335,23 @@ cdef class Stream(Input):
             self._send_output()
         return 0
 
+    cdef bint _first_read(self) except -1:
+        """Reads before the system has said that there is something; whether there was."""
+        cdef char *memory
+        cdef ssize_t count
+        if self.state != CONNECTED or listeners_of(self, SOCKET_DATA) is None or self.lent is not None:
+            return False
+        memory = self._reactor.landing()
+        count = system.recv(self.fd, memory, READ_SIZE, 0)
+        if count < 0 and system.errno in (system.EAGAIN, system.EWOULDBLOCK):
+            return False
+        self.serving = True
+        try:
+            self._received(memory, count, READ_SIZE, 0)
+        finally:
+            self._served()
+        return True
+
     cdef int _receive(self, int ending) except -1:
         """Reads and delivers, within the turn's bounds.
 
@@ -332,11 +360,14 @@ cdef class Stream(Input):
                 the errno of a failed send, which the system reports once only: it is what the end of the stream then
                 means.
         """
-        cdef bint more = True
+        cdef Reactor reactor = self._reactor
+        cdef char *memory
+        cdef bint more
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
-            if self.lent is None:
-                more = self._receive_into(self._reactor.landing(), READ_SIZE, ending)
+            if self.lent is None or ending > 0:     # the last reads must hold all that is left
+                memory = reactor.landing()
+                more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)
             else:
                 more = self._receive_lent(ending)
             if not more:
@@ -344,28 +375,34 @@ cdef class Stream(Input):
         return 0
 
     cdef bint _receive_lent(self, int ending) except -1:
-        """Receives into `read_buffer`, which is locked meanwhile."""
+        """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on."""
         cdef Py_buffer view
+        cdef ssize_t count
+        cdef int fd = self.fd
         try:
-            PyObject_GetBuffer(self.lent, &view, PyBUF_WRITABLE)
+            open_buffer("read_buffer", self.lent, &view)
         except Exception as error:
             self.lent = None
             report(error, self)
-            return self.state == CONNECTED
-        try:
-            if view.len:
-                return self._receive_into(<char *> view.buf, view.len, ending)
+            return self.fd == fd and self.state == CONNECTED
+        if view.len == 0:
             self.lent = None
+            PyBuffer_Release(&view)
             return True
+        count = system.recv(fd, view.buf, view.len, 0)
+        if count <= 0:
+            PyBuffer_Release(&view)     # keeps `errno`, but for a buffer made in Python
+            return self._received(NULL, count, 1, ending)
+        try:
+            return self._received(<char *> view.buf, count, view.len, ending)
         finally:
             PyBuffer_Release(&view)
 
-    cdef bint _receive_into(self, char *memory, Py_ssize_t room, int ending) except -1:
-        """Reads once and delivers; whether to go on."""
+    cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
+        """Delivers what `recv` has said; whether to go on."""
         cdef Reactor reactor = self._reactor
         cdef uint32_t slot = self.slot
         cdef uint32_t generation = reactor.slots[slot].generation
-        cdef ssize_t count = system.recv(self.fd, memory, room, 0)
         if count <= 0:
             if count == 0:
                 self._finish(max(ending, 0), "send")

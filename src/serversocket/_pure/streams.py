@@ -545,7 +545,12 @@ class Stream(Source):
         self._progressed_ = False
         entries = self._listeners_.get(OUTPUT_PROGRESS)
         if entries and self._state_ == CONNECTED:
-            self._deliver_(OutputProgressEvent(OUTPUT_PROGRESS, False, False, self._pending_, self._written_), entries)
+            event = OutputProgressEvent(OUTPUT_PROGRESS, False, False, self._pending_, self._written_)
+            self._serving_ = True
+            try:
+                self._deliver_(event, entries)
+            finally:
+                self._served_()
 
     # ---- readiness
 
