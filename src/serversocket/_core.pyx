@@ -31,7 +31,7 @@ from ._input cimport CONNECTED
 from ._reactor cimport Py_REFCNT, Reactor, Source, checked, open_spare, raise_errno
 from ._stream cimport Stream
 
-from . import _connector, _dispatch, _reactor, _stream, errors
+from . import _connector, _direct, _dispatch, _reactor, _stream, errors
 from .accepting import Action, action_for
 
 
@@ -303,6 +303,7 @@ globals().update({
         _reactor: "Reactor Source",
         _stream: "Stream",
         _connector: "Connector",
+        _direct: "quicken",
     }.items()
     for name in names.split()
 })

@@ -5,7 +5,7 @@
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
@@ -435,9 +435,7 @@ cdef class EventDispatcher:
             raise errors.null("listener")
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
-        if isinstance(priority, bool) or not hasattr(priority, "__index__"):
-            raise errors.wrong_type("priority", priority, "an integer")
-        rank = PyNumber_AsSsize_t(priority, NULL)
+        rank = 0 if priority is DEFAULT_PRIORITY else _rank(priority)
         entries = self._entries(type)
         for entry in entries:
             if _matches(entry, listener, use_capture):
@@ -478,26 +476,32 @@ cdef class EventDispatcher:
 
     cdef tuple _entries(self, str kind):
         """The listeners of any type; empty if there are none."""
-        cdef object found
+        cdef Py_ssize_t place
         if self.listeners is None:
             return ()
-        place = PLACES.get(kind, KINDS)
-        found = self.listeners[place]
+        place = _place(kind)
+        found = <object> PyTuple_GET_ITEM(self.listeners, place)
         if place == KINDS and found is not None:
             found = found.get(kind)
         return () if found is None else <tuple> found
 
     cdef int _store(self, str kind, tuple entries) except -1:
         """Replaces the listeners of a type."""
-        cdef list table = [None] * (KINDS + 1) if self.listeners is None else list(self.listeners)
-        place = PLACES.get(kind, KINDS)
-        if place != KINDS:
-            table[place] = entries or None
-        else:
-            others = dict(table[KINDS] or ())
+        cdef tuple before = NOTHING if self.listeners is None else self.listeners
+        cdef tuple after = PyTuple_New(KINDS + 1)
+        cdef Py_ssize_t index, place = _place(kind)
+        cdef bint any_left = False
+        changed = entries or None
+        if place == KINDS:
+            others = dict(before[KINDS] or ())
             others[kind] = entries
-            table[KINDS] = {name: some for name, some in others.items() if some} or None
-        self.listeners = None if table == NOTHING else tuple(table)
+            changed = {name: some for name, some in others.items() if some} or None
+        for index in range(KINDS + 1):
+            kept = changed if index == place else <object> PyTuple_GET_ITEM(before, index)
+            any_left |= kept is not None
+            Py_INCREF(kept)
+            PyTuple_SET_ITEM(after, index, kept)
+        self.listeners = after if any_left else None
         return 0
 
     def has_event_listener(self, type):
@@ -614,7 +618,20 @@ cdef class EventDispatcher:
 
 cdef object NativeFunction = type(set_error_reporter)
 cdef dict PLACES = {kind: place for place, kind in enumerate(TYPES[:KINDS])}
-cdef list NOTHING = [None] * (KINDS + 1)
+cdef tuple NOTHING = (None,) * (KINDS + 1)
+cdef object DEFAULT_PRIORITY = 0
+
+
+cdef Py_ssize_t _place(str kind) except -1:
+    """Where in a dispatcher's table the listeners of a type stand."""
+    place = PLACES.get(kind)
+    return KINDS if place is None else place
+
+
+cdef Py_ssize_t _rank(priority) except? -1:
+    if isinstance(priority, bool) or not hasattr(priority, "__index__"):
+        raise errors.wrong_type("priority", priority, "an integer")
+    return PyNumber_AsSsize_t(priority, NULL)
 
 
 cdef object _entry(listener, bint use_capture, Py_ssize_t priority, bint weak):

@@ -38,3 +38,4 @@ Acceptor = _chosen.Acceptor
 Stream = _chosen.Stream
 Connector = _chosen.Connector
 extend_type, set_error_reporter = _chosen.extend_type, _chosen.set_error_reporter
+quicken = _chosen.quicken

@@ -61,6 +61,8 @@ cdef class Stream(Input):
     cdef int _keep_input(self) except -1
     cdef int _finish(self, int failure, str call) except -1
     cdef int _fail(self, int failure) except -1
+    cdef object _write(self, data)
+    cdef int _end(self) except -1
     cdef int _linger(self, bint ended=*) except -1
     cdef bint _input_waits(self) noexcept
     cdef void _reset(self) noexcept

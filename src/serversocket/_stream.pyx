@@ -139,6 +139,9 @@ cdef class Stream(Input):
             IOError: The socket is not connected (#2002).
             TypeError: `data` is not bytes-like.
         """
+        return self._write(data)
+
+    cdef object _write(self, data):
         cdef Py_ssize_t count
         cdef bytes chunk
         self._require(CONNECTED, "write")
@@ -484,13 +487,15 @@ cdef class Stream(Input):
         Raises:
             IOError: The socket is not open (#2002).
         """
+        self._end()
+
+    cdef int _end(self) except -1:
         if self._reactor_is_dead():
-            self._discard()
-            return
+            return self._discard()
         self._check()
         if self.state == CONNECTING:
             self._connecting_failed()
-            return
+            return 0
         self._require(CONNECTED, "close")
         if self.pending and not self.blocked:
             self._transmit()
@@ -498,6 +503,7 @@ cdef class Stream(Input):
             self._linger()
         self._discard()
         self.failure = 0
+        return 0
 
     cdef bint _input_waits(self) noexcept:
         """Whether there is input that nobody has read: then `close` would reset the connection."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, SupportsIndex
 
 from . import errors
-from ._engine import Source, Stream, extend_type
+from ._engine import Source, Stream, extend_type, quicken
 from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
 from .byte_array import ByteArray
 from .connecting import Attempt
@@ -136,3 +136,4 @@ class Socket(Stream, DataInput, DataOutput):
 
 for _class in Stream.__mro__[: Stream.__mro__.index(Source)]:
     with_as3_names(_class, extend_type)
+quicken(Socket)

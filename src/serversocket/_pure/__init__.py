@@ -17,7 +17,7 @@ from .events import (
 )
 from .reactor import Reactor
 from .sockets import Acceptor, Source
-from .streams import Connector, Lingerer, Stream
+from .streams import Connector, Lingerer, Stream, quicken
 
 __all__ = [
     "Acceptor",
@@ -32,5 +32,6 @@ __all__ = [
     "Source",
     "Stream",
     "extend_type",
+    "quicken",
     "set_error_reporter",
 ]

@@ -887,3 +887,7 @@ class Connector(Source):
             self._shut_()
         if callback is not None:
             callback(self)
+
+
+def quicken(cls: type[Stream]) -> None:
+    """Nothing is to be done: the interpreter calls methods that are written in Python as directly as it can."""
