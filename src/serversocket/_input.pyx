@@ -9,7 +9,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
 from . cimport _system as system
-from ._reactor cimport READ_SIZE, Py_REFCNT, Reactor, Source, this_thread
+from ._reactor cimport Py_REFCNT, Reactor, Source, this_thread
 
 from . import errors
 
@@ -283,7 +283,7 @@ cdef class Input(Source):
         return memoryview(PyBytes_FromStringAndSize(self.data, size))
 
     cdef Py_ssize_t _offset_in_lent(self) except -2:
-        """Where in `read_buffer` the input stands; -1: it does not, or the format is one that no view can be cast from."""
+        """Where in `read_buffer` the input stands; -1: not there, or in a format that no view can be cast from."""
         cdef Py_buffer view
         cdef Py_ssize_t offset
         if self.lent is None:
