@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from logging import shutdown as end_logging
 from types import FrameType
 from typing import NoReturn
@@ -68,13 +68,14 @@ def _serve(setup: Setup, listener: int, ready: int) -> None:
     _reset_signals()
     signal.signal(signal.SIGTERM, terminated)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    server._inherit(listener)
-    farewell = setup(server)
-    if farewell is not None and not callable(farewell):
-        raise errors.wrong_type("what setup returns", farewell, "callable or None")
-    os.write(ready, b"\0")
-    os.close(ready)
-    reactor.run()
+    with closing(reactor):
+        server._inherit(listener)
+        farewell = setup(server)
+        if farewell is not None and not callable(farewell):
+            raise errors.wrong_type("what setup returns", farewell, "callable or None")
+        os.write(ready, b"\0")
+        os.close(ready)
+        reactor.run()
 
 
 def _reset_signals() -> None:
