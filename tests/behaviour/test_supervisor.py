@@ -244,7 +244,8 @@ def test_nobody_has_descriptors_of_others(supervised):
     shared = [set(descriptors(worker)) & set(own) for worker in workers]
     assert [sorted(each.partition(":")[0] for each in one) for one in shared] == [["pipe", "socket"]] * 2
     assert not shared[0] & shared[1]
-    counts = [len(descriptors(worker)) for worker in workers]
+    what = "a listener and a lifeline; epoll, a wakeup descriptor and pair, and the spare one of a reactor"
+    until(lambda: [len(descriptors(worker)) for worker in workers] == [7, 7], what)
     for _ in range(3):
         it.send(signal.SIGHUP)
         workers = [it.started(1), it.started(2)]
@@ -252,7 +253,7 @@ def test_nobody_has_descriptors_of_others(supervised):
         assert [each for each in descriptors(supervisor) if each.startswith("socket")] == [
             each for each in own if each.startswith("socket")
         ]
-        assert [len(descriptors(worker)) for worker in workers] == counts
+        until(lambda: [len(descriptors(worker)) for worker in workers] == [7, 7], what)
     assert it.ends() == 0
 
 
@@ -522,6 +523,21 @@ def test_an_orderly_end_finishes_what_is_in_flight(supervised, how):
     assert it.log.endswith("over\n")
     assert "died" not in it.log or how == "group"
     assert f"(pid {pid}) ended: exit status 0\n" in it.log or how == "group"
+
+
+def test_who_waits_at_the_end_is_served_before_the_queue_is_closed(supervised):
+    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=1))')
+    pid = it.started()
+    os.kill(pid, signal.SIGSTOP)
+    clients = [it.connect() for _ in range(40)]
+    it.send(signal.SIGTERM)
+    it.line("the workers are told to end")
+    os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        assert client.pid == pid
+        assert client.echoes()
+        client.close()
+    assert it.ends(None) == 0
 
 
 def _refused(port):

@@ -48,11 +48,28 @@ def test_python_snippets_compile(code):
 
 
 def test_the_readmes_example_is_an_echo_server(unused_port):
-    code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
-    assert "8000" in code
+    code = first_snippet(ROOT / "README.md")
     assert len(code.strip().splitlines()) <= 13
-    program = code.replace("8000", str(unused_port))
-    server = subprocess.Popen([sys.executable, "-X", "dev", "-c", program], stderr=subprocess.PIPE)
+    echoes([sys.executable, "-X", "dev", "-c", code.replace("8000", str(unused_port))], unused_port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs what only Linux has")
+def test_the_programs_with_workers_are_echo_servers(unused_port):
+    code = first_snippet(ROOT / "docs" / "workers.md").replace("8000", str(unused_port))
+    assert echoes([sys.executable, "-X", "dev", "-c", code], unused_port) == 0
+    program = ROOT / "examples" / "workers.py"
+    assert echoes([sys.executable, "-X", "dev", str(program), str(unused_port)], unused_port) == 0
+
+
+def first_snippet(page):
+    code = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)[1]
+    assert "8000" in code
+    return code
+
+
+def echoes(command, unused_port):
+    """Runs an echo server and asks it something; its exit status."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         with connected(unused_port, server) as client:
             client.sendall(b"hello")
@@ -61,6 +78,7 @@ def test_the_readmes_example_is_an_echo_server(unused_port):
         server.terminate()
         _, errors = server.communicate(timeout=30)
     assert errors == b""
+    return server.returncode
 
 
 @pytest.fixture
