@@ -63,6 +63,10 @@ class _Process:
             self.lifeline.close()
             raise
 
+    def send(self, number: int) -> None:
+        with suppress(ProcessLookupError):  # somebody else has waited for it
+            os.kill(self.pid, number)
+
     def close(self) -> None:
         self.lifeline.close()
         self.ready.close()
@@ -141,17 +145,13 @@ class Supervisor:
         self._grace = _parse_grace(grace)
         require_reuse_port()
         # What wakes the supervisor: numbers of signals, from Python's own handler and from `stop` and `restart`.
-        self._ear, self._bell = socket.socketpair()
-        try:
+        with _whole() as opened:
+            self._ear, self._bell = map(opened.enter_context, socket.socketpair())
             self._ear.setblocking(False)
             self._bell.setblocking(False)
             listeners, self._local_address, self._local_port = _listen(
-                count, local_port, local_address, dual_stack, backlog
+                opened, count, local_port, local_address, dual_stack, backlog
             )
-        except BaseException:
-            self._ear.close()
-            self._bell.close()
-            raise
         self._lock = threading.RLock()  # of the bell; reentrant, for a signal's handler may ring it too
         self._places = [_Place(number, listener) for number, listener in enumerate(listeners, 1)]
         self._processes: dict[int, _Process] = {}
@@ -308,7 +308,7 @@ class Supervisor:
                 yield
             finally:
                 for each, handler in previous.items():
-                    signal.signal(each, handler)
+                    signal.signal(each, signal.SIG_DFL if handler is None else handler)  # None: none of Python's
 
     @contextmanager
     def _woken(self) -> Iterator[None]:
@@ -383,12 +383,12 @@ class Supervisor:
         if not process.told_to_end:
             process.told_to_end = True
             process.deadline = time.monotonic() + self._grace
-            os.kill(process.pid, signal.SIGTERM)
+            process.send(signal.SIGTERM)
 
     def _kill(self, process: _Process) -> None:
         process.told_to_end = True
         process.deadline = math.inf
-        os.kill(process.pid, signal.SIGKILL)
+        process.send(signal.SIGKILL)
 
     def _begin_to_stop(self) -> None:
         if self._stopping:
@@ -437,8 +437,7 @@ class Supervisor:
     def _abandon(self) -> None:
         """After an error or an interrupt: leaves no process behind."""
         for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                self._kill(process)
+            self._kill(process)
         for process in self._processes.values():
             with suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
@@ -478,14 +477,27 @@ def _parse_grace(value: object) -> float:
     return seconds
 
 
+@contextmanager
+def _whole() -> Iterator[ExitStack]:
+    """Where not everything can be opened, nothing stays open, and the error is one of AIR's."""
+    with ExitStack() as opened:
+        try:
+            yield opened
+        except errors.IOError:
+            raise
+        except OSError as error:
+            raise errors.invalid_socket("Supervisor", "", error) from None
+        opened.pop_all()
+
+
 def _listen(
-    count: int, port: SupportsIndex, address: Host, dual_stack: bool, backlog: SupportsIndex
+    opened: ExitStack, count: int, port: SupportsIndex, address: Host, dual_stack: bool, backlog: SupportsIndex
 ) -> tuple[list[socket.socket], str, int]:
-    """So many sockets that listen on one port, its address and its number; or none at all.
+    """So many sockets that listen on one port, its address and its number.
 
     The first is bound alone, so that a port which anybody else has is refused, and shares its port only then.
     """
-    with closing(Reactor()) as reactor, ExitStack() as opened:
+    with closing(Reactor()) as reactor:
         servers: list[ServerSocket] = []
         listeners: list[socket.socket] = []
         while len(servers) < count:
@@ -498,7 +510,6 @@ def _listen(
             listeners.append(listener)
         for server in servers:  # only now, so that no client finds a port that is then given up
             server.listen(backlog)
-        opened.pop_all()
         return listeners, str(servers[0].local_address), servers[0].local_port
 
 
