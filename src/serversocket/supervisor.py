@@ -343,8 +343,8 @@ class Supervisor:
             place.starting = self._processes[process.pid] = process
             process.lifeline.close_reading()
             process.ready.close_writing()
-        except OSError:
-            process.close()
+        except BaseException:
+            process.close()  # should there be a worker after all, this ends it
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
