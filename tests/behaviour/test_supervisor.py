@@ -669,9 +669,14 @@ def test_workers_do_not_outlive_a_supervisor_that_is_killed(supervised, busy, us
     clients[0].pid  # noqa: B018 - a worker is busy now
     it.process.kill()
     it.process.wait()
-    until(lambda: all(map(gone, pids)), "the workers are gone")
-    for client in clients:
-        client.close()
+    try:
+        until(lambda: all(map(gone, pids)), "the workers are gone")
+    finally:
+        for pid in pids:
+            if not gone(pid):
+                os.kill(pid, signal.SIGKILL)
+        for client in clients:
+            client.close()
 
 
 def test_an_error_of_the_programs_own_handler_leaves_no_worker(supervised):
