@@ -48,6 +48,7 @@ from .reactor import run as run
 from .reactor import stop as stop
 from .server import ServerSocket as ServerSocket
 from .stream import Socket as Socket
+from .supervisor import Supervisor as Supervisor
 
 __version__ = "0.1.0"
 
@@ -74,6 +75,7 @@ __all__ = [
     "ServerSocket",
     "ServerSocketConnectEvent",
     "Socket",
+    "Supervisor",
     "TextEvent",
     "UncaughtErrorEvent",
     "__version__",

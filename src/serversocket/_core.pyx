@@ -33,6 +33,7 @@ from ._stream cimport Stream
 
 from . import _connector, _direct, _dispatch, _reactor, _stream, errors
 from .accepting import Action, action_for
+from .inheriting import prepare
 
 
 cdef enum:
@@ -85,15 +86,19 @@ cdef class Acceptor(Source):
         """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
         return port_of(&self.address) if self.fd >= 0 else 0
 
-    def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only):
+    def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only, bint reuse_port):
         cdef Address address
         cdef system.socklen_t length
-        cdef int fd, code, only = v6_only
+        cdef int fd, code, only = v6_only, shared = reuse_port
         self._check()
         length = fill(&address, family, host, port, scope_id)
         fd = checked(system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0))
         if family == system.AF_INET6 and system.setsockopt(
             fd, system.IPPROTO_IPV6, system.IPV6_V6ONLY, &only, sizeof(only)
+        ) < 0:
+            code = system.errno
+        elif reuse_port and system.setsockopt(
+            fd, system.SOL_SOCKET, system.SO_REUSEPORT, &shared, sizeof(shared)
         ) < 0:
             code = system.errno
         else:
@@ -108,6 +113,23 @@ cdef class Acceptor(Source):
         self._own(fd)
         self.address = address
         self._hold(self.listeners is not None)
+
+    def _inherit(self, int fd):
+        """Takes over a bound or listening descriptor; one that is refused stays the caller's, as it was."""
+        cdef system.socklen_t length = sizeof(Address)
+        self._check()
+        self._reactor._check_open()
+        if self.fd >= 0:
+            raise_errno(system.EINVAL)
+        listening = prepare(fd)
+        checked(system.getsockname(fd, &self.address.head, &length))
+        self._own(fd)
+        self._listening_now = listening
+        try:
+            self._settle()
+        except BaseException:
+            self._discard()
+            raise
 
     def _listen(self, int backlog):
         cdef int code

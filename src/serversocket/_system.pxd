@@ -38,6 +38,7 @@ cdef extern from "sys/socket.h" nogil:
         SO_ERROR
         SO_LINGER
         SO_REUSEADDR
+        SO_REUSEPORT
     int socket(int domain, int type, int protocol)
     int bind(int fd, const sockaddr *address, socklen_t length)
     int listen(int fd, int backlog)

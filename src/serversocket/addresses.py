@@ -7,6 +7,7 @@ import ipaddress
 import operator
 import re
 import socket
+import sys
 from typing import NamedTuple
 
 from . import errors
@@ -21,6 +22,7 @@ __all__ = [
     "parse_port",
     "refused",
     "require_local",
+    "require_reuse_port",
 ]
 
 Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -153,6 +155,17 @@ def require_local(address: Address, port: int) -> None:
     """
     if ipaddress.ip_address(address.host).is_multicast or address.host == "255.255.255.255":
         raise refused("bind", address, port, errno.EADDRNOTAVAIL)
+
+
+def require_reuse_port() -> None:
+    """Refuses to share a port where the system does not spread the connections over the sockets that share it.
+
+    Raises:
+        IOError: The system is not Linux (#2002, ``ENOTSUP``).
+    """
+    if sys.platform != "linux":
+        detail = f"reuse_port: {sys.platform} does not spread connections over sockets that share a port"
+        raise errors.invalid_socket("bind", detail, errno.ENOTSUP)
 
 
 def refused(call: str, address: Address, port: int, cause: OSError | int) -> errors.IOError:

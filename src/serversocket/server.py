@@ -9,7 +9,16 @@ from typing import ClassVar, Self, SupportsIndex
 
 from . import errors
 from ._engine import Acceptor, extend_type
-from .addresses import Host, format_endpoint, parse_address, parse_backlog, parse_port, refused, require_local
+from .addresses import (
+    Host,
+    format_endpoint,
+    parse_address,
+    parse_backlog,
+    parse_port,
+    refused,
+    require_local,
+    require_reuse_port,
+)
 from .events import IOErrorEvent
 from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
@@ -51,7 +60,14 @@ class ServerSocket(Acceptor):
         self._attach(current_reactor() if reactor is None else reactor)
         self._socket_class = Socket
 
-    def bind(self, local_port: SupportsIndex = 0, local_address: Host = "0.0.0.0", *, dual_stack: bool = False) -> None:
+    def bind(
+        self,
+        local_port: SupportsIndex = 0,
+        local_address: Host = "0.0.0.0",
+        *,
+        dual_stack: bool = False,
+        reuse_port: bool = False,
+    ) -> None:
         """Binds to a local address and port, at once (AIR: ``bind``).
 
         Args:
@@ -59,12 +75,15 @@ class ServerSocket(Acceptor):
             local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"``
                 and ``""`` are all IPv4 addresses, ``"::"`` all IPv6 addresses.
             dual_stack: An IPv6 address takes IPv4 connections too; their addresses read ``::ffff:192.0.2.1``.
+            reuse_port: Share the port with other sockets of the same user that are bound with `reuse_port` too; the
+                system spreads the connections over those that listen. `Supervisor` does all that goes with it.
 
         Raises:
             RangeError: `local_port` is outside 0 to 65535 (#2003).
             ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
             IOError: The socket is bound already, or the system refuses: the port is taken, needs privileges, or the
-                address is not one of this machine (#2002, with `errno`).
+                address is not one of this machine (#2002, with `errno`); or with `reuse_port`, it is not Linux and
+                does not spread connections over sockets that share a port (``ENOTSUP``).
             TypeError: An argument has the wrong type.
         """
         self.reactor._check_thread()
@@ -75,8 +94,10 @@ class ServerSocket(Acceptor):
         if self.bound:
             raise errors.invalid_socket("bind", f"already bound to {self._endpoint()}; close() it first")
         require_local(address, port)
+        if reuse_port:
+            require_reuse_port()
         try:
-            self._bind(address.family, address.host, port, address.scope_id, not dual_stack)
+            self._bind(address.family, address.host, port, address.scope_id, not dual_stack, reuse_port)
         except OSError as error:
             raise refused("bind", address, port, error) from None
 

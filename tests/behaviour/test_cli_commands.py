@@ -18,6 +18,8 @@ import pytest
 
 import serversocket
 
+from .helpers import on_linux
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc")
 
 COMMAND = [sys.executable, "-m", "serversocket"]
@@ -147,6 +149,11 @@ def test_version() -> None:
         (["serve", "--host", "localhost"], 2, "bind: 'localhost' is not an IPv4 or IPv6 address"),
         (["serve", "--host", "fe80::1%nowhere"], 1, "bind 'fe80::1%nowhere': No such device"),
         (["serve", "--host", "192.0.2.1"], 1, "bind 192.0.2.1:0: Cannot assign requested address"),
+        (["echo", "--workers", "0"], 2, "argument --workers: Error #2006: The supplied index is out of bounds."),
+        (["echo", "--workers", "some"], 2, "'some' is not a number"),
+        (["serve", "--workers", "2"], 2, "unrecognized arguments: --workers 2"),
+        (["chargen", "--workers", "2", "--host", "192.0.2.1"], 1, "bind 192.0.2.1:0: Cannot assign requested address"),
+        (["discard", "--workers", "2", "--dual-stack"], 2, "dual_stack needs an IPv6 address"),
         (["serve", "--dual-stack"], 2, "dual_stack needs an IPv6 address"),
         (["serve", "--verbose", "--quiet"], 2, "not allowed with"),
         (["connect", "127.0.0.1", "65536"], 2, "port 65536 is outside 0 to 65535"),
@@ -399,6 +406,43 @@ def test_echo_resets_a_client_that_never_reads(start: Start) -> None:
         line(server)
         assert server.stderr is not None
         assert b"reset: it sends and does not read" in server.stderr.readline()
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_echo_with_workers(start: Start, number: int) -> None:
+    server = start("echo", "--host", "127.0.0.1", "--workers", "2")
+    port = port_of(server)
+    workers = set()
+    for _ in range(2):
+        started = re.fullmatch(r"worker [12] \(pid (\d+)\) started", line(server))
+        assert started
+        workers.add(started[1])
+    with connect(port) as client:
+        client.sendall(b"to one of them")
+        assert receive(client, 14) == b"to one of them"
+        said = re.fullmatch(rf"\[(\d+)\] Connection from {name_of(client)}", line(server))
+        assert said
+        assert said[1] in workers
+        # As one process alone, it does not wait for its clients.
+        server.send_signal(number)
+        assert receive_all(client) == b""
+    output, complaints = server.communicate()
+    assert (server.returncode, complaints) == (0, b"")
+    assert output.endswith(b"\nStopped.\n")
+    for pid in workers:
+        assert re.search(rf"^worker [12] \(pid {pid}\) ended: exit status 0$", output.decode(), re.MULTILINE)
+
+
+@on_linux
+def test_workers_whose_output_nobody_reads_end_too(start: Start) -> None:
+    server = start("discard", "--host", "127.0.0.1", "--workers", "2")
+    port = port_of(server)
+    assert server.stdout is not None
+    server.stdout.close()
+    with suppress(ConnectionRefusedError, ConnectionResetError), connect(port) as client:
+        assert receive_all(client) == b""
+    assert server.wait() == 128 + signal.SIGPIPE
 
 
 def test_discard(start: Start) -> None:

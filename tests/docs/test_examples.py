@@ -52,12 +52,17 @@ def test_python_snippets_compile(code):
 
 
 def test_the_readmes_example_is_an_echo_server(unused_port):
-    code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
-    assert "8000" in code
+    code = first_snippet(ROOT / "README.md")
     assert len(code.strip().splitlines()) <= 13
-    with client_of(code, unused_port) as client:
-        client.sendall(b"hello")
-        assert client.recv(100) == b"hello"
+    echoes(as_program(code, unused_port), unused_port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs what only Linux has")
+def test_the_programs_with_workers_are_echo_servers(unused_port):
+    code = first_snippet(ROOT / "docs" / "workers.md")
+    assert echoes(as_program(code, unused_port), unused_port) == 0
+    program = ROOT / "examples" / "workers.py"
+    assert echoes([sys.executable, "-X", "dev", str(program), str(unused_port)], unused_port) == 0
 
 
 LARGE_DATA = dict(
@@ -103,14 +108,39 @@ def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
         assert answer.read() == data
 
 
+def first_snippet(page):
+    code = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)[1]
+    assert "8000" in code
+    return code
+
+
+def as_program(code, port, *arguments):
+    """The command that runs an example which serves on port 8000 on another one."""
+    return [sys.executable, "-X", "dev", "-c", code.replace("8000", str(port)), *arguments]
+
+
+def echoes(command, port):
+    """Runs an echo server and asks it something; its exit status."""
+    with running(command, port) as (client, server):
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+    return server.returncode
+
+
 @contextmanager
 def client_of(code, port, *arguments):
-    """A client of an example that serves on port 8000; the example has to say nothing on stderr."""
-    program = code.replace("8000", str(port))
-    server = subprocess.Popen([sys.executable, "-X", "dev", "-c", program, *arguments], stderr=subprocess.PIPE)
+    """A client of an example."""
+    with running(as_program(code, port, *arguments), port) as (client, _):
+        yield client
+
+
+@contextmanager
+def running(command, port):
+    """A client of a program and its process; the program has to say nothing on stderr."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         with connected(port, server) as client:
-            yield client
+            yield client, server
     finally:
         server.terminate()
         _, errors = server.communicate(timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_type
 
 import serversocket
@@ -28,6 +29,7 @@ from serversocket import (
     ServerSocket,
     ServerSocketConnectEvent,
     Socket,
+    Supervisor,
     TextEvent,
     UncaughtErrorEvent,
 )
@@ -53,6 +55,25 @@ def running(reactor: Reactor) -> None:
     assert_type(reactor.running, bool)
     reactor.add_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR, uncaught)
     reactor.close()
+
+
+def supervising(supervisor: Supervisor) -> None:
+    def setup(server: ServerSocket) -> None:
+        server.add_event_listener(Event.CONNECT, received)
+
+    def setup_with_farewell(server: ServerSocket) -> Callable[[], None]:
+        return server.reactor.stop
+
+    Supervisor(setup)
+    with Supervisor(setup_with_farewell, 0, "::", workers=2, dual_stack=True, backlog=5, grace=0.5) as other:
+        assert_type(other, Supervisor)
+    assert_type(supervisor.local_address, str)
+    assert_type(supervisor.localPort, int)
+    assert_type(supervisor.workers, int)
+    assert_type(supervisor.run(), None)
+    assert_type(supervisor.stop(), None)
+    assert_type(supervisor.restart(), None)
+    assert_type(supervisor.close(), None)
 
 
 def uncaught(event: UncaughtErrorEvent) -> None:
@@ -139,7 +160,7 @@ def serving() -> None:
         assert_type(ServerSocket.isSupported, bool)
         server.add_event_listener(ServerSocketConnectEvent.CONNECT, connected)
         server.bind()
-        server.bind(local_port=0, local_address="::", dual_stack=True)
+        server.bind(local_port=0, local_address="::", dual_stack=True, reuse_port=True)
         server.listen()
         server.listen(backlog=5)
         assert_type((server.bound, server.listening), tuple[bool, bool])

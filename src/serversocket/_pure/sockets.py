@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import errors
 from ..accepting import Action, action_for
+from ..inheriting import prepare
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
 from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
 
@@ -198,11 +199,13 @@ class Acceptor(Source):
         """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
         return port_of(self._address_)
 
-    def _bind(self, family: int, host: str, port: int, scope_id: int, v6_only: bool) -> None:
+    def _bind(self, family: int, host: str, port: int, scope_id: int, v6_only: bool, reuse_port: bool) -> None:
         reactor = self._owner_()
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
                 _bind_apart(sock, (host, port, 0, scope_id))
@@ -215,6 +218,25 @@ class Acceptor(Source):
         self._own_(reactor, sock)
         self._address_ = address
         self._settle_()
+
+    def _inherit(self, fd: int) -> None:
+        """Takes over a bound or listening descriptor; one that is refused stays the caller's, as it was."""
+        reactor = self._owner_()
+        reactor._open_selector_()
+        if self._socket_ is not None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        listening = prepare(fd)
+        sock = socket.socket(fileno=fd)
+        self._own_(reactor, sock)
+        try:
+            self._address_ = sock.getsockname()
+            if listening:
+                reactor._open_spare_()
+            self._listening_ = listening
+            self._settle_()
+        except BaseException:
+            self._discard_()
+            raise
 
     def _listen(self, backlog: int) -> None:
         reactor, sock = self._owner_(), self._socket_

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .. import SecurityError
 from ..addresses import parse_address, parse_client_port, parse_host, parse_port
+from ..supervisor import parse_workers
 from . import console
 
 _Value = TypeVar("_Value")
@@ -35,6 +36,11 @@ def host(text: str) -> str:
     """A host name or an address to connect to."""
     _accepted(parse_host, text)
     return text
+
+
+def workers(text: str) -> int:
+    """A number of processes."""
+    return _accepted(parse_workers, _number(text))
 
 
 def seconds(text: str) -> float:

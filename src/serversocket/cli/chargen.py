@@ -33,11 +33,12 @@ MOST_PENDING = 2 * len(PIECE)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     serving.add_arguments(parser)
+    serving.add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    return serving.run(options, welcome)
+    return serving.run_workers(options, welcome)
 
 
 def welcome(socket: Socket) -> None:

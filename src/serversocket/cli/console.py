@@ -115,15 +115,18 @@ class _Handler(logging.Handler):
             _print_error(text)
 
 
-def start_logging(level: int, *, to_output: bool) -> None:
+def start_logging(level: int, *, to_output: bool, prefix: str = "") -> None:
     """Logs from here on.
 
     Args:
         level: What is less than this is not logged.
         to_output: Whether everything but problems goes to standard output.
+        prefix: What each line begins with.
     """
+    handler = _Handler(to_output)
+    handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
     package = logging.getLogger("serversocket")
-    package.handlers = [_Handler(to_output)]
+    package.handlers = [handler]
     package.setLevel(level)
     package.propagate = False
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
-from .. import IOErrorEvent, Reactor, ServerSocket, Socket, UncaughtErrorEvent, implementation
+from .. import IOErrorEvent, Reactor, ServerSocket, Socket, Supervisor, UncaughtErrorEvent, implementation
 from ..addresses import format_endpoint
 from . import arguments, console
 from .console import logger
+
+GRACE = 2  # seconds for a worker that was told to end; it needs them only if it is stuck
 
 ENDING = "It serves until Ctrl-C or SIGTERM, and ends with 0 then; with 1 where it cannot serve."
 
@@ -42,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser, port: int = 0) -> None:
     )
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The argument of servers that need nothing but their clients, so that there can be several of them."""
+    parser.add_argument(
+        "--workers", default=1, type=arguments.workers, metavar="N",
+        help="serve in N processes, which share the port; Linux only (default: in this one alone)",
+    )  # fmt: skip
+
+
 def run(
     options: argparse.Namespace,
     welcome: Callable[[Socket], None],
@@ -60,15 +71,47 @@ def run(
     console.start_logging(options.level, to_output=True)
     with closing(Reactor()) as reactor:
         try:
-            reactor.add_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR, report_uncaught)
-            server = _listen(reactor, options, welcome)
-            logger.info("Implementation: %s", implementation)
-            logger.info("Bound to: %s", format_endpoint(str(server.local_address), server.local_port))
+            server = ServerSocket(reactor=reactor)
+            _equip(server, welcome)
+            with _refusals_end_it():
+                server.bind(options.port, options.host, dual_stack=options.dual_stack)
+                server.listen()
+            _tell(str(server.local_address), server.local_port)
             begin(reactor)
             console.run_until_signal(reactor)
         except KeyboardInterrupt:
             logger.info("Stopped.")
         return 0
+
+
+def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) -> int:
+    """Serves until a signal ends it, in as many processes as ``--workers`` says.
+
+    Args:
+        options: What the arguments say.
+        welcome: Called with each client, in the process that serves it.
+
+    Returns:
+        The exit code.
+    """
+    if options.workers == 1:
+        return run(options, welcome)
+
+    def setup(server: ServerSocket) -> Callable[[], None]:
+        console.start_logging(options.level, to_output=True, prefix=f"[{os.getpid()}] ")
+        _equip(server, welcome)
+        return server.reactor.stop  # as one process alone: it does not wait for its clients
+
+    console.start_logging(options.level, to_output=True)
+    with _refusals_end_it():
+        supervisor = Supervisor(
+            setup, options.port, options.host, workers=options.workers, dual_stack=options.dual_stack, grace=GRACE
+        )
+    with supervisor:
+        _tell(supervisor.local_address, supervisor.local_port)
+        supervisor.run()
+    logger.info("Stopped.")
+    return 0
 
 
 def endpoint(socket: Socket) -> str:
@@ -82,7 +125,22 @@ def report_uncaught(event: UncaughtErrorEvent) -> None:
     logger.error("internal error: %s: %s", type(event.error).__name__, event.error, exc_info=traceback)
 
 
-def _listen(reactor: Reactor, options: argparse.Namespace, welcome: Callable[[Socket], None]) -> ServerSocket:
+@contextmanager
+def _refusals_end_it() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        console.fail(str(error), 2)
+    except OSError as error:
+        console.fail(str(error))
+
+
+def _tell(address: str, port: int) -> None:
+    logger.info("Implementation: %s", implementation)
+    logger.info("Bound to: %s", format_endpoint(address, port))
+
+
+def _equip(server: ServerSocket, welcome: Callable[[Socket], None]) -> None:
     def connected(event: Any) -> None:
         socket: Socket = event.socket
         logger.info("Connection from %s", endpoint(socket))
@@ -90,18 +148,10 @@ def _listen(reactor: Reactor, options: argparse.Namespace, welcome: Callable[[So
         socket.add_event_listener("close", _closed)
         welcome(socket)
 
-    server = ServerSocket(reactor=reactor)
+    server.reactor.add_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR, report_uncaught)
     server.add_event_listener("connect", connected)
     server.add_event_listener("ioError", _refused)
     server.add_event_listener("close", _lost)
-    try:
-        server.bind(options.port, options.host, dual_stack=options.dual_stack)
-        server.listen()
-    except ValueError as error:
-        console.fail(str(error), 2)
-    except OSError as error:
-        console.fail(str(error))
-    return server
 
 
 def _broken(event: Any) -> None:

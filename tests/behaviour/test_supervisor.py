@@ -1,0 +1,699 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import socket
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import serversocket
+from serversocket import ServerSocket, Supervisor
+
+from .helpers import connect_to, on_linux, open_descriptors, python
+from .supervising import Client, descriptors, gone, supervised, until
+
+__all__ = ["supervised"]  # a fixture
+pytestmark = on_linux
+
+
+def nothing(server):
+    pass
+
+
+# --------------------------------------------------------------------------------------------- before it runs
+
+
+def test_the_port_is_bound_at_once_and_clients_may_connect():
+    with Supervisor(nothing, 0, "127.0.0.1", workers=3) as supervisor:
+        assert (supervisor.workers, supervisor.local_address) == (3, "127.0.0.1")
+        assert supervisor.localPort == supervisor.local_port > 0
+        for _ in range(10):
+            connect_to("127.0.0.1", supervisor.local_port).close()
+
+
+def test_there_is_a_worker_for_each_usable_core():
+    with Supervisor(nothing, 0, "127.0.0.1") as supervisor:
+        assert supervisor.workers == len(os.sched_getaffinity(0))
+
+
+def test_ipv6_and_both_families():
+    with Supervisor(nothing, 0, "::1", workers=2) as supervisor:
+        assert supervisor.local_address == "::1"
+        connect_to("::1", supervisor.local_port).close()
+    with Supervisor(nothing, 0, "::", workers=2, dual_stack=True) as supervisor:
+        connect_to("127.0.0.1", supervisor.local_port).close()
+        connect_to("::1", supervisor.local_port).close()
+
+
+def test_close_gives_the_port_back_and_may_be_repeated():
+    before = open_descriptors()
+    supervisor = Supervisor(nothing, 0, "127.0.0.1", workers=4)
+    port = supervisor.local_port
+    supervisor.close()
+    supervisor.close()
+    supervisor.stop()
+    supervisor.restart()
+    assert open_descriptors() == before
+    assert supervisor.local_port == port
+    with ServerSocket() as server:
+        server.bind(port, "127.0.0.1")
+    with pytest.raises(RuntimeError, match="closed"):
+        supervisor.run()
+
+
+@pytest.mark.parametrize("sharing", [False, True])
+def test_a_port_that_somebody_has_is_refused_even_if_it_is_shared(sharing):
+    with ServerSocket() as server:
+        server.bind(0, "127.0.0.1", reuse_port=sharing)
+        server.listen()
+        before = open_descriptors()
+        with pytest.raises(serversocket.IOError) as caught:
+            Supervisor(nothing, server.local_port, "127.0.0.1", workers=2)
+        assert caught.value.errno == errno.EADDRINUSE
+        assert str(server.local_port) in str(caught.value)
+        assert open_descriptors() == before
+
+
+def test_two_supervisors_do_not_share_a_port():
+    with Supervisor(nothing, 0, "127.0.0.1", workers=2) as first:
+        with pytest.raises(serversocket.IOError) as caught:
+            Supervisor(nothing, first.local_port, "127.0.0.1", workers=2)
+        assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"workers": 0}, serversocket.RangeError, "0 workers"),
+        ({"workers": -3}, serversocket.RangeError, "-3 workers"),
+        ({"workers": True}, TypeError, "workers must be an int or None, not True"),
+        ({"workers": 2.0}, TypeError, "not 2.0"),
+        ({"workers": "2"}, TypeError, "not '2'"),
+        ({"grace": -1}, serversocket.RangeError, "grace -1"),
+        ({"grace": float("nan")}, serversocket.RangeError, "grace nan"),
+        ({"grace": "1"}, TypeError, "grace must be a number of seconds, not '1'"),
+        ({"grace": None}, TypeError, "not None"),
+        ({"setup": None}, TypeError, "setup must be callable, not None"),
+        ({"setup": "server"}, TypeError, "not 'server'"),
+        ({"local_port": 65536}, serversocket.RangeError, "65536"),
+        ({"local_address": "localhost"}, serversocket.ArgumentError, "'localhost'"),
+        ({"local_address": "192.0.2.1"}, serversocket.IOError, "192.0.2.1"),
+        ({"dual_stack": True}, serversocket.ArgumentError, "dual_stack needs an IPv6 address"),
+        ({"backlog": -1}, serversocket.RangeError, "backlog -1"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused_and_leave_nothing(arguments, error, said):
+    before = open_descriptors()
+    with pytest.raises(error) as caught:
+        Supervisor(**{"setup": nothing, "local_address": "127.0.0.1", "workers": 2, **arguments})
+    assert said in str(caught.value)
+    assert open_descriptors() == before
+
+
+def test_too_many_workers_for_the_descriptors_are_refused_and_leave_nothing():
+    python(
+        """
+        import errno, os, resource
+        import serversocket
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        before = os.listdir("/proc/self/fd")
+        try:
+            serversocket.Supervisor(print, 0, "127.0.0.1", workers=10**9)
+        except serversocket.IOError as error:
+            assert error.errno == errno.EMFILE, error
+            assert error.error_id == 2002 and "Too many open files" in str(error), error
+        else:
+            raise SystemExit("it was made")
+        assert os.listdir("/proc/self/fd") == before
+        """
+    )
+
+
+def test_it_runs_once_and_on_the_main_thread_only():
+    python(
+        """
+        import threading
+        import serversocket
+        supervisor = serversocket.Supervisor(lambda server: None, 0, "127.0.0.1", workers=1)
+        said = []
+        def elsewhere():
+            try:
+                supervisor.run()
+            except RuntimeError as error:
+                said.append(str(error))
+        thread = threading.Thread(target=elsewhere, name="elsewhere")
+        thread.start()
+        thread.join()
+        assert "main thread" in said[0] and "'elsewhere'" in said[0], said
+        supervisor.stop()
+        supervisor.run()
+        try:
+            supervisor.run()
+        except RuntimeError as error:
+            assert "has run already" in str(error)
+        else:
+            raise SystemExit("it ran twice")
+        """
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- serving
+
+
+@pytest.mark.parametrize(("workers", "least", "most"), [(2, 0.40, 0.60), (4, 0.15, 0.35)])
+def test_connections_are_spread_evenly(supervised, workers, least, most):
+    it = supervised(
+        f"""
+        def setup(server):
+            server.add_event_listener("connect", lambda event: (event.socket.write(b"%d\\n" % os.getpid()),
+                                                                event.socket.close()))
+        run(Supervisor(setup, 0, "127.0.0.1", workers={workers}))
+        """
+    )
+    pids = set(it.all_started(workers))
+    counts = Counter()
+    for _ in range(2000):
+        with it.connect() as client:
+            counts[client.pid] += 1
+    assert set(counts) == pids
+    assert all(least <= count / 2000 <= most for count in counts.values()), counts
+    assert it.ends() == 0
+
+
+def test_a_worker_begins_with_what_an_exec_leaves_of_signals_and_a_reactor_of_its_own(supervised):
+    it = supervised(
+        """
+        signal.signal(signal.SIGUSR1, lambda number, frame: None)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+        reactor = serversocket.reactor.current_reactor()
+        def setup(server):
+            assert server.listening
+            assert server.reactor is not reactor and server.reactor is serversocket.reactor.current_reactor()
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+            assert signal.set_wakeup_fd(-1) == -1
+            handled = {number for number in signal.valid_signals() if callable(signal.getsignal(number))}
+            assert handled == {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}, handled
+            assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
+            assert supervisor.local_port == server.local_port
+            supervisor.stop()  # of a copy, it stops nothing
+            server.add_event_listener("connect", connected)
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=1)
+        run(supervisor)
+        """
+    )
+    it.started()
+    with it.connect() as client:
+        assert client.pid != it.process.pid
+        assert client.echoes()
+    assert it.ends() == 0
+
+
+def test_what_was_and_is_printed_appears_once(supervised):
+    it = supervised(
+        """
+        def setup(server):
+            logging.getLogger().handlers.clear()  # so that the log does not flush what is printed
+            sys.stdout.write("from the worker\\n")
+            server.add_event_listener("connect", connected)
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        print("port", supervisor.local_port, flush=True)
+        sys.stdout.write("before\\n")
+        supervisor.run()
+        """
+    )
+    it.all_started()
+    assert it.ends() == 0
+    assert it.log.count("before\n") == 1
+    assert it.log.count("from the worker\n") == 2
+
+
+def test_nobody_has_descriptors_of_others(supervised):
+    it = supervised()
+    supervisor = it.process.pid
+    workers = it.all_started()
+
+    def complete():
+        return [len(descriptors(worker)) for worker in workers] == [7, 7]
+
+    until(lambda: len(descriptors(supervisor)) == 6, "a wakeup pair, two listeners, two lifelines")
+    own = descriptors(supervisor)
+    shared = [set(descriptors(worker)) & set(own) for worker in workers]
+    assert [sorted(each.partition(":")[0] for each in one) for one in shared] == [["pipe", "socket"]] * 2
+    assert not shared[0] & shared[1]
+    what = "a listener and a lifeline; epoll, a wakeup descriptor and pair, and the spare one of a reactor"
+    until(complete, what)
+    for _ in range(3):
+        it.send(signal.SIGHUP)
+        workers = [it.started(1), it.started(2)]
+        until(lambda: len(descriptors(supervisor)) == 6, "the same as in the beginning")
+        assert [each for each in descriptors(supervisor) if each.startswith("socket")] == [
+            each for each in own if each.startswith("socket")
+        ]
+        until(complete, what)
+    assert it.ends() == 0
+
+
+def test_the_state_of_signals_is_restored(supervised):
+    it = supervised(
+        """
+        def handler(number, frame):
+            pass
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        before = [signal.getsignal(number) for number in range(1, 32)], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        run(Supervisor(setup, 0, "127.0.0.1", workers=2))
+        after = [signal.getsignal(number) for number in range(1, 32)], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert before == after
+        assert signal.set_wakeup_fd(-1) == -1
+        """
+    )
+    it.started()
+    status = Path(f"/proc/{it.process.pid}/status").read_text()
+    ignored = int(re.search(r"SigIgn:\s*([0-9a-f]+)", status)[1], 16)
+    assert ignored & 1 << signal.SIGHUP - 1  # as under nohup
+    assert it.ends() == 0
+
+
+# ------------------------------------------------------------------------------------------ a worker that dies
+
+
+def test_a_worker_that_is_killed_is_started_anew(supervised):
+    it = supervised()
+    first, second = it.all_started()
+    os.kill(second, signal.SIGKILL)
+    it.tells(rf"worker 2 \(pid {second}\) died: SIGKILL; the next one starts in ")
+    third = it.started(2)
+    seen = set()
+    while seen != {first, third}:
+        with it.connect() as client:
+            seen.add(client.pid)
+        assert seen <= {first, third}
+    assert it.ends() == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("os._exit(3)", "exit status 3"),
+        ("sys.exit(4)", "exit status 4"),
+        ("sys.exit()", "exit status 0"),
+        ("serversocket.stop()", "exit status 0"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "signal 40"),
+    ],
+)
+def test_how_it_died_is_told(supervised, how, said):
+    it = supervised(
+        f"""
+        import faulthandler
+        faulthandler.disable()
+        def setup(server):
+            server.add_event_listener("connect", lambda event: {how})
+        run(Supervisor(setup, 0, "127.0.0.1", workers=1))
+        """
+    )
+    pid = it.started()
+    it.connect().close()
+    it.tells(rf"worker 1 \(pid {pid}\) died: {said}; the next one starts in ")
+    it.started(1)
+    assert it.ends() == 0
+
+
+def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_on(supervised, tmp_path):
+    it = supervised(
+        """
+        def setup(server):
+            try:
+                os.mkdir(sys.argv[1])  # the first one can
+            except FileExistsError:
+                raise ValueError("not today") from None
+            server.add_event_listener("connect", connected)
+        run(Supervisor(setup, 0, "127.0.0.1", workers=2))
+        """,
+        str(tmp_path / "place"),
+    )
+    good = it.started()
+    for delay in ("0.1", "0.2", "0.4"):
+        number, pid, rest = it.line(r"worker (\d) \(pid (\d+)\) died: (.*)").groups()
+        assert rest == f"exit status 1; the next one starts in {delay} s"
+        assert it.log.count(f"a worker (pid {pid}) failed\n") == 1
+        until(lambda: _answer(it.port) == good, "the other one serves")
+    assert it.log.count("ValueError: not today\n") == it.log.count("failed\nTraceback") >= 3
+    (tmp_path / "place").rmdir()
+    late = it.started(int(number))
+    # It lives long enough for a fresh start.
+    with it.connect() as client, it.connect() as other:
+        born = {client.pid, other.pid} <= {good, late}
+    assert born
+    until(lambda: _age(late) > 1.2, "it has lived for more than a second")
+    (tmp_path / "place").rmdir()
+    os.kill(late, signal.SIGKILL)
+    it.tells(rf"worker {number} \(pid {late}\) died: SIGKILL; the next one starts in 0 s")
+    it.started(int(number))
+    assert it.ends() == 0
+
+
+def _answer(port):
+    """The pid of who answers; None where it takes longer than a moment, as in the queue of a dead worker."""
+    with Client(port) as client:
+        client.settimeout(0.2)
+        try:
+            return client.pid
+        except TimeoutError:
+            return None
+
+
+def _age(pid):
+    """Seconds since a process was started."""
+    with open("/proc/uptime") as uptime, open(f"/proc/{pid}/stat") as stat:
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def test_setup_that_returns_nonsense_fails(supervised):
+    it = supervised('run(Supervisor(lambda server: 5, 0, "127.0.0.1", workers=1))')
+    it.line(r"TypeError: what setup returns must be callable or None, not 5 \(int\)")
+    it.line(r"worker 1 \(pid \d+\) died: exit status 1")
+    assert it.ends() == 0
+
+
+# ----------------------------------------------------------------------------------------- nobody who waits is lost
+
+
+def test_clients_in_the_queue_of_a_killed_worker_are_served_by_the_next_one(supervised):
+    it = supervised()
+    old = set(it.all_started())
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    clients = [it.connect() for _ in range(40)]  # the system has accepted them, nobody else
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    served = Counter(client.pid for client in clients)
+    assert sum(served.values()) == 40
+    assert len(served) == 2
+    assert not served.keys() & old
+    for client in clients:
+        assert client.echoes()
+        client.close()
+    assert it.ends() == 0
+
+
+def test_no_connection_is_lost_when_an_idle_worker_is_killed(supervised):
+    it = supervised()
+    pids = it.all_started()
+    for turn in range(300):
+        if turn in (100, 200):
+            # No connection is open, so it has accepted none.
+            os.kill(pids[turn // 100 - 1], signal.SIGKILL)
+        with it.connect() as client:
+            assert client.pid
+            assert client.echoes(b"%d" % turn)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+    assert it.ends() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_no_connection_is_lost_while_workers_are_replaced(supervised, number):
+    it = supervised(
+        """
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        signal.signal(signal.SIGUSR1, lambda number, frame: supervisor.restart())
+        run(supervisor)
+        """
+    )
+    old = set(it.all_started())
+    seen = []
+    while len(seen) < 300 or not old.isdisjoint(seen[-50:]):
+        if len(seen) == 100:
+            it.send(number)
+        with it.connect() as client:
+            seen.append(client.pid)
+            assert client.echoes(b"%d" % len(seen))
+        assert len(seen) < 20_000
+    assert len(set(seen)) == 4
+    new = {it.started(1), it.started(2)}
+    assert new == set(seen) - old
+    assert it.ends() == 0
+
+
+def test_restarts_that_overlap_end_with_new_workers_and_no_others(supervised):
+    it = supervised()
+    old = set(it.all_started())
+    for _ in range(5):
+        it.send(signal.SIGHUP)
+        with it.connect() as client:
+            assert client.pid
+            assert client.echoes()
+    until(lambda: len(it.workers()) == 2 and old.isdisjoint(it.workers()), "two new workers")
+    assert it.ends() == 0
+
+
+def test_the_old_worker_accepts_no_more_and_finishes_its_connections(supervised):
+    it = supervised()
+    old = set(it.all_started())
+    with it.connect() as client:
+        pid = client.pid
+        it.send(signal.SIGHUP)
+        new = {it.started(1), it.started(2)}
+        (other,) = old - {pid}
+        it.tells(rf"worker \d \(pid {other}\) ended: exit status 0")
+        until(lambda: {_answer(it.port) for _ in range(10)} <= new, "nobody else accepts")
+        for _ in range(50):
+            assert _answer(it.port) in new
+        assert client.echoes(bytes(1 << 20))
+    it.tells(rf"worker \d \(pid {pid}\) ended: exit status 0")
+    assert it.ends() == 0
+
+
+def test_a_replacement_that_fails_leaves_the_old_workers(supervised, tmp_path):
+    it = supervised(
+        """
+        def setup(server):
+            if os.path.exists(sys.argv[1]):
+                raise ValueError("the new settings are wrong")
+            server.add_event_listener("connect", connected)
+        run(Supervisor(setup, 0, "127.0.0.1", workers=2))
+        """,
+        str(tmp_path / "wrong"),
+    )
+    old = set(it.all_started())
+    (tmp_path / "wrong").touch()
+    it.send(signal.SIGHUP)
+    it.line(r"worker 1 \(pid \d+\) ended before it was ready: exit status 1; what is not replaced yet goes on")
+    for _ in range(50):
+        assert _answer(it.port) in old
+    (tmp_path / "wrong").unlink()
+    it.send(signal.SIGHUP)
+    assert not {it.started(1), it.started(2)} & old
+    assert it.ends() == 0
+
+
+# --------------------------------------------------------------------------------------------------- the end
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "Ctrl-C", "group", "stop"])
+def test_an_orderly_end_finishes_what_is_in_flight(supervised, how):
+    it = supervised(
+        """
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        signal.signal(signal.SIGUSR1, lambda number, frame: supervisor.stop())
+        run(supervisor)
+        """
+    )
+    it.all_started()
+    with it.connect() as client:
+        pid = client.pid
+        if how == "Ctrl-C":  # it reaches every process of the terminal
+            os.killpg(it.process.pid, signal.SIGINT)
+        elif how == "group":
+            os.killpg(it.process.pid, signal.SIGTERM)
+        else:
+            it.send({"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "stop": signal.SIGUSR1}[how])
+        until(lambda: _refused(it.port), "nobody accepts")
+        assert client.echoes(bytes(1 << 20))
+        assert not gone(pid)
+        client.close()
+        assert it.ends(None) == 0
+    assert it.log.endswith("over\n")
+    assert "died" not in it.log or how == "group"
+    assert f"(pid {pid}) ended: exit status 0\n" in it.log or how == "group"
+
+
+def test_who_waits_at_the_end_is_served_before_the_queue_is_closed(supervised):
+    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=1))')
+    pid = it.started()
+    os.kill(pid, signal.SIGSTOP)
+    clients = [it.connect() for _ in range(40)]
+    it.send(signal.SIGTERM)
+    it.line("the workers are told to end")
+    os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        assert client.pid == pid
+        assert client.echoes()
+        client.close()
+    assert it.ends(None) == 0
+
+
+def _refused(port):
+    try:
+        Client(port).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
+
+
+def test_another_thread_may_end_it(supervised):
+    it = supervised(
+        """
+        import warnings
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        def end():
+            os.read(gate, 1)
+            supervisor.stop()
+        gate, told = os.pipe()
+        signal.signal(signal.SIGUSR1, lambda number, frame: os.write(told, b"x"))
+        threading.Thread(target=end).start()
+        run(supervisor)
+        """
+    )
+    it.all_started()
+    assert it.ends(signal.SIGUSR1) == 0
+
+
+def test_stop_before_run_ends_it(supervised):
+    it = supervised(
+        """
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        supervisor.stop()
+        run(supervisor)
+        """
+    )
+    assert it.ends(None) == 0
+
+
+def test_the_second_signal_ends_it_at_once(supervised):
+    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))')
+    it.all_started()
+    with it.connect() as client:
+        pid = client.pid
+        it.send(signal.SIGTERM)
+        it.line("the workers are told to end")
+        assert client.echoes()
+        assert it.ends(signal.SIGINT) == 0
+        assert client.recv(1) == b""
+    assert f"(pid {pid}) ended: SIGKILL\n" in it.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_after_the_grace_a_worker_is_killed(supervised, number):
+    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=0.3))')
+    it.all_started()
+    with it.connect() as client:
+        pid = client.pid
+        it.send(number)
+        it.tells(rf"worker \d \(pid {pid}\) is killed: the 0.3 seconds of grace are over")
+        it.tells(rf"worker \d \(pid {pid}\) ended: SIGKILL")
+        assert client.recv(1) == b""
+    assert it.ends(signal.SIGTERM if number == signal.SIGHUP else None) == 0
+
+
+def test_a_worker_that_is_stuck_is_killed_after_the_grace(supervised):
+    it = supervised(
+        """
+        def setup(server):
+            server.add_event_listener("connect", lambda event: time.sleep(1000))
+        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=0))
+        """
+    )
+    it.started()
+    with it.connect():
+        assert it.ends() == 0
+
+
+def test_what_setup_returns_closes_the_rest(supervised):
+    it = supervised(
+        """
+        def setup(server):
+            server.add_event_listener("connect", connected)
+            timer = server.reactor.call_later(1000, print)
+            def farewell():
+                assert not server.bound
+                print("farewell", flush=True)
+                timer.cancel()
+            return farewell
+        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=1000))
+        """
+    )
+    pid = it.started()
+    os.kill(pid, signal.SIGTERM)  # one worker alone
+    it.line("farewell")
+    it.tells(rf"worker 1 \(pid {pid}\) died: exit status 0")
+    it.started()
+    assert it.ends() == 0
+    assert it.log.count("farewell") == 2
+
+
+@pytest.mark.parametrize("user", ["same", "nobody"])
+@pytest.mark.parametrize("busy", ["pass", "time.sleep(1000)", "sum(range(10**15))"])
+def test_workers_do_not_outlive_a_supervisor_that_is_killed(supervised, busy, user):
+    if user == "nobody" and os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    it = supervised(
+        f"""
+        def setup(server):
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+            if {user == "nobody"}:
+                os.setuid(65534)
+            server.add_event_listener("connect", connected)
+        def connected(event):
+            event.socket.write(b"%d\\n" % os.getpid())
+            event.socket.flush()
+            {busy}
+        run(Supervisor(setup, 0, "127.0.0.1", workers=3))
+        """
+    )
+    pids = it.all_started(3)
+    os.kill(pids[0], signal.SIGKILL)  # those that are started later have seen more
+    pids[0] = it.started(1)
+    clients = [it.connect() for _ in range(12)]
+    clients[0].pid  # noqa: B018 - a worker is busy now
+    it.process.kill()
+    it.process.wait()
+    try:
+        until(lambda: all(map(gone, pids)), "the workers are gone")
+    finally:
+        for pid in pids:
+            if not gone(pid):
+                os.kill(pid, signal.SIGKILL)
+        for client in clients:
+            client.close()
+
+
+def test_an_error_of_the_programs_own_handler_leaves_no_worker(supervised):
+    it = supervised(
+        """
+        def fail(number, frame):
+            raise SystemExit  # no Exception, for logging would contain that
+        signal.signal(signal.SIGUSR1, fail)
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
+        try:
+            run(supervisor)
+        except SystemExit:
+            print("failed", len(os.listdir("/proc/self/fd")) - 4, flush=True)
+        """
+    )
+    pids = it.all_started()
+    it.send(signal.SIGUSR1)
+    it.line("failed 0")
+    assert all(map(gone, pids))
+    assert it.ends(None) == 0
