@@ -92,7 +92,7 @@ COST = scenarios(
 
 # How the cost of a message grows with the connections that are open: with silent ones, and with talking ones.
 CONNECTIONS = (10, 100, 1000, 9000)
-TALKING = 64
+TALKING = CONNECTIONS[0]
 GROWTH = {
     f"{kind}-{count}": Scenario("echo", ("echo", "--connections", str(talking), "--idle", str(count - talking)))
     for kind, most in (("idle", TALKING), ("active", CONNECTIONS[-1]))

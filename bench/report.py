@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from statistics import median
 
-from peers import CONNECTIONS, REFERENCE
+from peers import CONNECTIONS, REFERENCE, TALKING
 from results import PERCENTILES, Result
 
 COST = f"""\
@@ -14,10 +14,11 @@ BUSY = "How busy the server's core was. Below 100 % the cost contains falling as
 LATENCY = "Latency in µs, {}. It follows from the number in flight; compare within a column only."
 
 GROWTH = f"""\
-Server CPU time for an echoed message of 64 bytes, user and kernel, by the number of open connections: in µs; as growth over the
-server's own smallest number; and as that growth over the growth of {REFERENCE}. Medians of the rounds."""
+Server CPU time for an echoed message of 64 bytes, user and kernel, by the number of open connections: in µs, as a ratio
+to {REFERENCE} in the same round, as growth over the server's own cost with the fewest, and as that growth over that of
+{REFERENCE}. Medians of the rounds."""
 KINDS = {
-    "idle": "**Idle**: up to 64 connections have a message in flight, the others are silent.",
+    "idle": f"**Idle**: {TALKING} connections have a message in flight, the others are silent.",
     "active": "**Active**: every connection has a message in flight.",
 }
 
@@ -45,6 +46,16 @@ def header(result: Result) -> str:
         f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
     ]
     return "\n".join(f"* {line}" for line in lines)
+
+
+def measured_on(result: Result) -> str:
+    """When, on what and with what it was measured: two lines, for under a picture."""
+    facts = result.facts
+    runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
+    versions = [f"{module} {version}" for module, version in facts["versions"].items() if version]
+    rounds = f"medians of {len(result.rounds)} rounds" if len(result.rounds) > 1 else "one round"
+    where = f"{facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, {facts['libc']}"
+    return f"{facts['date'][:10]}, {rounds}; {where}\n{', '.join([*runtimes, *versions])}"
 
 
 def remarks(result: Result) -> list[str]:
@@ -125,9 +136,8 @@ def growth_of(result: Result, kind: str) -> list[str]:
         return middle(result.growths(server, scenario, smallest), ".2f")
 
     def against_reference(server: str, scenario: str) -> str:
-        theirs = result.growths(REFERENCE, scenario, smallest)
-        mine = result.growths(server, scenario, smallest)
-        return f"{median(mine) / median(theirs):.2f}" if mine and theirs else "-"
+        now, first = result.ratios(server, scenario), result.ratios(server, smallest)
+        return f"{median(now) / median(first):.2f}" if now and first else "-"
 
     def busy(server: str, scenario: str) -> str:
         return middle(result.values(server, scenario, "busy"), ".0%")

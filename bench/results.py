@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -45,10 +44,12 @@ def _version(module: str) -> str | None:
     return None
 
 
-def machine(servers: Iterable[Server]) -> dict:
+def machine(servers: list[Server]) -> dict:
+    """What the figures depend on; of runtimes and modules those of *servers*."""
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
     modules = sorted({module for server in servers for module in server.modules})
+    names = {server.name for server in servers}
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -59,8 +60,8 @@ def machine(servers: Iterable[Server]) -> dict:
         "libc": " ".join(platform.libc_ver()),
         "compiler": _first_line("gcc", "--version"),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "node": _runtime("node", "--version"),
-        "go": _runtime("go", "version"),
+        "node": _runtime("node", "--version") if "node" in names else None,
+        "go": _runtime("go", "version") if "go" in names else None,
         "versions": {module: _version(module) for module in modules},
     }
 

@@ -110,7 +110,7 @@ def main() -> int:
     try:
         servers, failed = prepare(chosen)
         started = time.time()
-        facts = results.machine(SERVERS) | {"load_average_before": results.load_average()}
+        facts = results.machine(servers) | {"load_average_before": results.load_average()}
         measurements = measure_all(chosen, servers)
     except KeyboardInterrupt:
         say("interrupted: nothing was stored")
