@@ -25,7 +25,7 @@ from peers import COST, HERE, REFERENCE, SERVERS, Server
 
 RECORDED = HERE / "results" / "instructions.json"
 GUARDED = ("burst", "ping")
-COLUMNS = {"burst": "a connection", "echo": "a message of 64", "ping": "a message alone"}
+COLUMNS = {"burst": "a connection", "echo": "a message", "ping": "a message alone"}
 
 # The allocator and the hashing of strings must be the same in both runs.
 STEADY = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
