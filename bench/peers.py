@@ -21,10 +21,6 @@ class Server:
     installable: bool = True  # whether pip may fetch the modules, under the same names
     compiler: str = "gcc"  # of a server that is compiled: a program that need not be there
 
-    @property
-    def ours(self) -> bool:
-        return self.name.startswith("serversocket")
-
 
 def script(name: str, file: str, *modules: str, arguments: tuple[str, ...] = (), **options) -> Server:
     return Server(name, (sys.executable, str(HERE / "servers" / file), *arguments), modules, **options)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from peers import CONNECTIONS, HERE, REFERENCE, TALKING
 from report import measured_on
-from results import PERCENTILES, Result
+from result import PERCENTILES, Result
 
 # A white ground: a README is read on a white page and on a black one.
 mpl.rcParams.update(
@@ -91,7 +91,8 @@ def name_rows(leftmost: Iterable[Axes], servers: list[str]) -> None:
     for axes in leftmost:
         axes.set_yticks(range(len(servers)), ["C" if server == REFERENCE else SHOWN[server] for server in servers])
         axes.set_ylim(len(servers) - 0.4, -0.6)
-        axes.get_yticklabels()[servers.index("serversocket-native")].set_fontweight("bold")
+        for server, label in zip(servers, axes.get_yticklabels(), strict=True):
+            label.set_fontweight("bold" if server == "serversocket-native" else "normal")
 
 
 def heading(figure: Figure, text: str) -> None:
@@ -122,9 +123,11 @@ def costs(result: Result) -> Figure:
             axes.barh(index, end - 1, left=1, height=0.72, color=colour(server))
             axes.text(max(end, 1) * 1.06, index, f"{ratio:.2f}", va="center", fontsize=7.5, color="#40464e")
         axes.axvline(1, color="#20252b", linewidth=0.9)
-        reference = median(result.values(REFERENCE, scenario, "cpu_us"))
         axes.set_title(scenario, pad=5)
-        axes.set_title(f"C: {reference:.3g} µs", loc="right", fontsize=7.5, fontweight="normal", color="#6a7078", pad=5)
+        if reference := result.values(REFERENCE, scenario, "cpu_us"):
+            axes.set_title(
+                f"C: {median(reference):.3g} µs", loc="right", fontsize=7.5, fontweight="normal", color="#6a7078", pad=5
+            )
         axes.set_xscale("log")
         axes.set_xlim(0.8, MOST_RATIO * 1.9)
         axes.set_xticks([1, 2, 5, 10, 20])

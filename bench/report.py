@@ -4,7 +4,7 @@ from collections.abc import Callable
 from statistics import median
 
 from peers import CONNECTIONS, REFERENCE, TALKING
-from results import PERCENTILES, Result
+from result import PERCENTILES, Result
 
 COST = f"""\
 Server CPU time for an operation, user and kernel: µs for {REFERENCE}, the others as a ratio to it in the same round

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import harness
 import report
-import results
 from peers import COST, GROWTH, GROWTH_SERVERS, HERE, REFERENCE, SERVERS, Server
+from result import Result, load_average, machine
 
 
 def names(known):
@@ -110,14 +110,14 @@ def main() -> int:
     try:
         servers, failed = prepare(chosen)
         started = time.time()
-        facts = results.machine(servers) | {"load_average_before": results.load_average()}
+        facts = machine(servers) | {"load_average_before": load_average()}
         measurements = measure_all(chosen, servers)
     except KeyboardInterrupt:
         say("interrupted: nothing was stored")
         return 130
-    facts |= {"load_average_after": results.load_average(), "took_seconds": round(time.time() - started)}
+    facts |= {"load_average_after": load_average(), "took_seconds": round(time.time() - started)}
     rows = [server.name for server in SERVERS if server.name in failed or server in servers]
-    result = results.Result(facts, list(chosen.scenarios), rows, failed, measurements)
+    result = Result(facts, list(chosen.scenarios), rows, failed, measurements)
     name, text = ("growth", report.growth(result)) if chosen.growth else ("latest", report.cost(result))
     print(text)
     chosen.results.mkdir(parents=True, exist_ok=True)
