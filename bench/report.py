@@ -53,9 +53,9 @@ def measured_on(result: Result) -> str:
     facts = result.facts
     runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
     versions = [f"{module} {version}" for module, version in facts["versions"].items() if version]
-    rounds = f"medians of {len(result.rounds)} rounds" if len(result.rounds) > 1 else "one round"
+    how = [facts["date"][:10], f"rounds: {len(result.rounds)}", result.disturbance()]
     where = f"{facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, {facts['libc']}"
-    return f"{facts['date'][:10]}, {rounds}; {where}\n{', '.join([*runtimes, *versions])}"
+    return f"{', '.join(filter(None, how))}; {where}\n{', '.join([*runtimes, *versions])}"
 
 
 def remarks(result: Result) -> list[str]:

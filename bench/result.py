@@ -112,11 +112,14 @@ class Result:
             elif "rate" in m and m["rate"] < BEHIND * m["rate_asked"]:
                 rates = f"{m['rate']:.0f} of {m['rate_asked']:.0f} MiB/s"
                 lines.append(f"{m['server']}, {m['scenario']}, round {m['round']}: fell behind: {rates}")
-        if disturbed := sum(m["disturbed"] >= DISTURBED for m in self.found.values()):
-            lines.append(
-                f"{disturbed} of {len(self.found)} measurements were disturbed: other programs used the load's core"
-            )
+        if disturbance := self.disturbance():
+            lines.append(f"{disturbance}: other programs used the load's core")
         return lines
+
+    def disturbance(self) -> str:
+        """How many measurements were disturbed; nothing where none was."""
+        disturbed = sum(m["disturbed"] >= DISTURBED for m in self.found.values())
+        return f"{disturbed} of {len(self.found)} measurements were disturbed" if disturbed else ""
 
     def _summary(self, server: str, scenario: str) -> dict:
         ratios = self.ratios(server, scenario)
