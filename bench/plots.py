@@ -43,7 +43,7 @@ mpl.rcParams.update(
     }
 )
 OURS, OURS_TOO, OTHERS = "#d1495b", "#e8a0a9", "#9fb1c4"
-MOST_RATIO = 25  # a longer bar is cut off here; its figure stands beside it
+LEAST_RATIO, MOST_RATIO = 0.75, 25  # a longer bar is cut off here; its figure stands beside it
 SHOWN_LATENCIES = ("ping", "echo", "short")
 
 # The servers that a picture has room for, and their names in it; all others are in the tables.
@@ -119,7 +119,7 @@ def costs(result: Result) -> Figure:
                 axes.text(1.05, index, "failed", va="center", fontsize=7.5)
                 continue
             ratio = median(ratios)
-            end = min(max(ratio, 1 / 1.5), MOST_RATIO)
+            end = min(max(ratio, LEAST_RATIO), MOST_RATIO)
             axes.barh(index, end - 1, left=1, height=0.72, color=colour(server))
             axes.text(max(end, 1) * 1.06, index, f"{ratio:.2f}", va="center", fontsize=7.5, color="#40464e")
         axes.axvline(1, color="#20252b", linewidth=0.9)
@@ -129,7 +129,7 @@ def costs(result: Result) -> Figure:
                 f"C: {median(reference):.3g} µs", loc="right", fontsize=7.5, fontweight="normal", color="#6a7078", pad=5
             )
         axes.set_xscale("log")
-        axes.set_xlim(0.8, MOST_RATIO * 1.9)
+        axes.set_xlim(LEAST_RATIO, MOST_RATIO * 1.9)
         axes.set_xticks([1, 2, 5, 10, 20])
         axes.xaxis.set_major_formatter(FuncFormatter(plain))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -193,7 +193,8 @@ def latency(result: Result) -> Figure:
                 axes.scatter(value, index, s=24, marker=marker, facecolors=fill, edgecolors=shade, zorder=3)
         axes.set_title(scenario)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        least, most = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 100 * least else (1,)))
         axes.xaxis.set_major_formatter(FuncFormatter(plain))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("µs")
