@@ -174,10 +174,12 @@ def growth(result: Result) -> Figure:
     return figure
 
 
-def latency(result: Result) -> Figure:
+def latency(result: Result) -> Figure | None:
     """A panel for each scenario, a line for each server from the median to the 99.9 %."""
     servers = [REFERENCE, *rows(result)]
-    scenarios = [scenario for scenario in SHOWN_LATENCIES if scenario in result.scenarios]
+    scenarios = [name for name in SHOWN_LATENCIES if any(result.latency(server, name) for server in servers)]
+    if not scenarios:
+        return None
     figure = Figure(figsize=(10, 1.3 + 0.24 * len(servers)), layout="constrained")
     panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)
     markers = ("o", "o", "o", "D")
@@ -209,7 +211,7 @@ def latency(result: Result) -> Figure:
 
 
 # The picture, and the measurements that it is drawn from.
-PICTURES: dict[str, tuple[str, Callable[[Result], Figure]]] = {
+PICTURES: dict[str, tuple[str, Callable[[Result], Figure | None]]] = {
     "costs": ("latest", costs),
     "growth": ("growth", growth),
     "latency": ("latest", latency),
@@ -226,9 +228,13 @@ def main() -> None:
         if not file.exists():
             print(f"{name}: there is no {file}", file=sys.stderr)
             continue
+        figure = draw(Result.load(file))
+        if figure is None:
+            print(f"{name}: {file} has nothing to draw", file=sys.stderr)
+            continue
         picture = chosen.folder / f"{name}.{chosen.format}"
         metadata = {"Date": None, "Creator": None} if chosen.format == "svg" else None
-        draw(Result.load(file)).savefig(picture, metadata=metadata, dpi=110)
+        figure.savefig(picture, metadata=metadata, dpi=110)
         print(picture, file=sys.stderr)
 
 
