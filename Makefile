@@ -12,12 +12,13 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test bench lint docs clean
+.PHONY: help install serve test bench record lint docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
 	@echo 'make test [ARGS="-k name"]                run the tests on every engine that is built'
-	@echo 'make bench                                measure'
+	@echo 'make bench                                measure, and draw what was measured'
+	@echo 'make record                               count the instructions that a test compares with; needs valgrind'
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
 	@echo 'make clean                                remove all that was made'
@@ -41,8 +42,16 @@ test: $(INSTALLED) .venv/group-test
 	if [ -n "$$failed" ]; then echo "== Failed on:$$failed"; exit 1; fi; \
 	echo "== Passed on: $$engines"
 
+# With ARGS one run with these arguments; without, all that the README and bench/results show.
 bench: $(INSTALLED) .venv/group-bench
-	$(BIN)/python bench/run.py $(ARGS)
+	@status=0; \
+	$(BIN)/python bench/run.py $(ARGS) || status=$$?; \
+	$(if $(ARGS),,$(BIN)/python bench/run.py --growth || status=$$?;) \
+	$(BIN)/python bench/plots.py || status=$$?; \
+	exit $$status
+
+record: $(INSTALLED)
+	$(BIN)/python bench/callgrind.py --record
 
 lint: $(INSTALLED) .venv/group-lint
 	$(BIN)/ruff check

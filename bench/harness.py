@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from peers import BUILD, CHECKS, HERE, SCENARIOS, Server
+from peers import BUILD, CHECKS, HERE, Scenario, Server
 
 START_TIMEOUT = 20
 STOP_TIMEOUT = 3
@@ -24,14 +24,21 @@ class Failure(Exception):
     """A server or a measurement went wrong; the text is for the report."""
 
 
-def build(compiler: str = "gcc") -> None:
-    """Compile the C programs where they are older than their sources."""
+def build() -> None:
+    """Compile the programs that are older than their sources; the one in Go only where Go is installed."""
     BUILD.mkdir(exist_ok=True)
-    changed = max(source.stat().st_mtime for source in HERE.glob("*.[ch]"))
-    for name in ("load", "c_epoll"):
-        target = BUILD / name
-        if not target.exists() or target.stat().st_mtime < changed:
-            subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", target, HERE / f"{name}.c"], check=True)
+    gcc = ("gcc", "-O2", "-Wall", "-Wextra")
+    _compile("load", gcc, HERE / "load.c", HERE / "gauge.h")
+    _compile("c_epoll", gcc, HERE / "c_epoll.c")
+    if shutil.which("go"):
+        _compile("net_server", ("go", "build"), HERE / "servers" / "net_server.go")
+
+
+def _compile(name: str, compiler: tuple[str, ...], source: Path, *headers: Path) -> None:
+    target = BUILD / name
+    changed = max(path.stat().st_mtime for path in (source, *headers))
+    if not target.exists() or target.stat().st_mtime < changed:
+        subprocess.run([*compiler, "-o", target, source], check=True)
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -47,8 +54,10 @@ def allow_many_files() -> None:
 
 def missing(server: Server) -> str | None:
     """Why *server* cannot be run here; None where it can."""
-    if not shutil.which(server.command[0]):
-        return f"{Path(server.command[0]).name} is not installed"
+    program = server.command[0]
+    if not shutil.which(program):
+        compiled = Path(program).parent == BUILD
+        return f"{server.compiler if compiled else Path(program).name} is not installed"
     if not server.modules:
         return None
     check = subprocess.run(
@@ -126,7 +135,7 @@ class Running:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.send_signal(signal.SIGCONT)  # a load that died in a burst leaves it stopped
+            self.process.send_signal(signal.SIGCONT)  # the load leaves it stopped
             try:
                 self.process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
@@ -142,13 +151,13 @@ class Running:
         self.stop()
 
 
-def load(running: Running, *arguments: str, timeout: float = 60, pids: bool = True) -> dict:
-    """Run the load against a server and return what it reports."""
+def load(running: Running, *arguments: str, timeout: float = 60) -> dict:
+    """Run the load against a server, which is left stopped, and return what it reports."""
     _, core = cores()
     before = running.pids()
-    tail = ["--server-pid", ",".join(map(str, before))] if pids else []
+    pids = ",".join(map(str, before))
     process = subprocess.Popen(
-        [BUILD / "load", "127.0.0.1", str(running.port), *arguments, *tail],
+        [BUILD / "load", "127.0.0.1", str(running.port), *arguments, "--server-pid", pids],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -186,7 +195,7 @@ def verify(server: Server, roles: set[str]) -> None:
                     raise Failure(f"does not pass `{check}`: {failure}") from None
 
 
-def measure(server: Server, scenario: str, seconds: float, warmup: float) -> dict:
+def measure(server: Server, scenario: Scenario, seconds: float, warmup: float) -> dict:
     """One measurement, repeated a few times where others kept the load from its core."""
     for _ in range(ATTEMPTS):
         result = attempt(server, scenario, seconds, warmup)
@@ -195,12 +204,12 @@ def measure(server: Server, scenario: str, seconds: float, warmup: float) -> dic
     return result
 
 
-def attempt(server: Server, scenario: str, seconds: float, warmup: float) -> dict:
+def attempt(server: Server, scenario: Scenario, seconds: float, warmup: float) -> dict:
     """One measurement, on a server of its own."""
-    with Running(server, SCENARIOS[scenario]) as running:
+    with Running(server, scenario.role) as running:
         time.sleep(0.05)  # what a runtime does in the background when it starts may finish
         arguments = ("--seconds", str(seconds), "--warmup", str(warmup))
-        result = load(running, scenario, *arguments, timeout=seconds + warmup + 40)
+        result = load(running, *scenario.load, *arguments, timeout=seconds + warmup + 40)
     if not result["operations"]:
         raise Failure("no operation was completed")
     result["cpu_us"] = result["server_cpu"] * 1e6 / result["operations"]

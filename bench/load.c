@@ -28,7 +28,8 @@
 
 #define MEBIBYTE (UINT64_C(1) << 20)
 #define PERIOD 65521 /* bytes until the pattern repeats: a prime, so that it is in step with no buffer size */
-#define SOURCES 64   /* addresses that short connections come from */
+#define SOURCES 64   /* addresses that connections come from */
+#define OPENING 512  /* connections opened before the server must have accepted them: fewer than its backlog */
 #define BULK_CHUNK 65536
 #define MAXIMUM_ERRORS 100
 
@@ -66,6 +67,7 @@ static struct phase {
     int64_t start, end, deadline;
 } phase;
 
+static const struct linger reset = {1, 0}; /* close() sends a reset */
 static struct sockaddr_in server = {.sin_family = AF_INET};
 static double seconds = -1, warmup, grace = 10;
 static uint64_t operations;
@@ -131,22 +133,20 @@ static struct connection *open_connection(void)
     c->sent = c->received = 0;
     c->target = scenario.kind == CHURN ? scenario.size : 0;
     c->seed = opened * 8191 % PERIOD;
+    /*
+     * Ports must not run out, and one server's leavings must not slow the next one down. One address has 28,000
+     * ports, and a connection closed in order holds one for a minute (TIME_WAIT). So connections come from many
+     * addresses, their ports chosen at connect(). Where connections are short the server closes first; the client,
+     * having seen the end, goes with a reset, which leaves no TIME_WAIT on either side. The others: see leave().
+     */
     int on = 1;
-    if (scenario.kind == CHURN) {
-        /*
-         * Ports must not run out, and one server's leavings must not slow the next one down. One address has 28,000
-         * ports, and a connection closed in order holds one for a minute (TIME_WAIT). So connections come from many
-         * addresses, their ports chosen at connect(). The server closes first in every such scenario; the client, having
-         * seen the end, goes with a reset, which leaves no TIME_WAIT on either side.
-         */
-        struct linger reset = {1, 0};
-        struct sockaddr_in source = {.sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(0x7f010001 + (uint32_t)(opened % SOURCES))};
+    struct sockaddr_in source = {.sin_family = AF_INET,
+                                 .sin_addr.s_addr = htonl(0x7f010001 + (uint32_t)(opened % SOURCES))};
+    set(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(c->fd, (void *)&source, sizeof source))
+        die("bind");
+    if (scenario.kind == CHURN)
         set(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        set(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-        if (bind(c->fd, (void *)&source, sizeof source))
-            die("bind");
-    }
     if (scenario.kind == BULK_OUT) {
         int size = 256 * 1024; /* fixed: left to the kernel it grows for seconds, and with it the work per wake-up */
         set(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -273,21 +273,21 @@ static void begin_phase(uint64_t limit, double length)
     phase.deadline = phase.end + grace * SECOND;
 }
 
-static void messages(int connections, int depth, uint64_t limit, double length)
+static void messages(int first, int count, int depth, uint64_t limit, double length)
 {
     static struct epoll_event events[256];
     begin_phase(limit, length);
     if (scenario.kind == CHURN)
         refill();
     else
-        for (int i = 0; i < connections; i++) {
+        for (int i = first; i < first + count; i++) {
             for (int n = 0; n < depth && may_issue(now()); n++)
                 issue(&pool[i], now());
             flush(&pool[i]);
         }
     while (alive && errors < MAXIMUM_ERRORS && phase.completed + phase.failed < phase.issued) {
-        int count = epoll_wait(poller, events, 256, 100);
-        for (int i = 0; i < count; i++) {
+        int ready = epoll_wait(poller, events, 256, 100);
+        for (int i = 0; i < ready; i++) {
             bool ending = events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
             (scenario.kind == CHURN ? churn_event : echo_event)(events[i].data.ptr, ending);
         }
@@ -347,8 +347,36 @@ static void run_phase(uint64_t limit, double length)
     if (scenario.kind == BULK_IN || scenario.kind == BULK_OUT)
         bulk(limit, length);
     else
-        messages(scenario.connections, scenario.depth, limit, length);
+        messages(0, scenario.connections, scenario.depth, limit, length);
     usleep(5000); /* what the server still does after the last answer belongs to this phase */
+}
+
+/*
+ * Opens the connections that stay, no more at a time than a backlog holds. Where there is an echo each sends a message:
+ * once that has come back the server has accepted all, the idle ones too.
+ */
+static void open_all(void)
+{
+    for (int first = 0; first < pool_size && !errors; first += OPENING) {
+        int count = pool_size - first < OPENING ? pool_size - first : OPENING;
+        for (int i = 0; i < count && open_connection(); i++)
+            ;
+        if (scenario.kind == ECHO && !errors)
+            messages(first, count, 1, count, grace);
+    }
+}
+
+/*
+ * The connections that are open go with a reset, so that thousands do not stay in TIME_WAIT. The server must not come to
+ * see it: it is left stopped, for whoever started it to end.
+ */
+static void leave(void)
+{
+    if (!server_count || !freeze(now() + SECOND))
+        return;
+    for (int i = 0; i < pool_size; i++)
+        if (pool[i].fd >= 0)
+            set(pool[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
 static void usage(void)
@@ -426,10 +454,7 @@ int main(int argc, char **argv)
         c->began = calloc(scenario.depth ? scenario.depth : 1, sizeof *c->began);
     }
     if (scenario.kind != CHURN)
-        while (spare_count && open_connection())
-            ;
-    if (scenario.kind == ECHO && !errors) /* one message each: now every connection, the idle ones too, is accepted */
-        messages(pool_size, 1, pool_size, grace);
+        open_all();
     if (warmup > 0 && !errors)
         run_phase(UINT64_MAX / MEBIBYTE, warmup);
 
@@ -453,8 +478,9 @@ int main(int argc, char **argv)
     if (scenario.rate)
         printf(", \"rate_asked\": %.1f, \"rate\": %.1f", scenario.rate, phase.bytes / (elapsed / 1e9) / MEBIBYTE);
     if (latencies)
-        printf(", \"latency_us\": {\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f}", percentile(.5),
-               percentile(.9), percentile(.99), longest / 1e3);
+        printf(", \"latency_us\": {\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}",
+               percentile(.5), percentile(.9), percentile(.99), percentile(.999), longest / 1e3);
     printf("}\n");
+    leave();
     return errors ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-"""The table of servers. A new server is one line here and one script in servers/."""
+"""The tables of servers and of scenarios. A new server is one line here and one script in servers/."""
 
 import sys
 from dataclasses import dataclass, field
@@ -15,26 +15,36 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_"
 @dataclass(frozen=True)
 class Server:
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # the role is appended
     modules: tuple[str, ...] = ()  # what the interpreter must be able to import
     environment: dict[str, str] = field(default_factory=dict)
     installable: bool = True  # whether pip may fetch the modules, under the same names
+    compiler: str = "gcc"  # of a server that is compiled: a program that need not be there
 
 
-def script(name: str, file: str, *modules: str, **options) -> Server:
-    return Server(name, (sys.executable, str(HERE / "servers" / file)), modules, **options)
+def script(name: str, file: str, *modules: str, arguments: tuple[str, ...] = (), **options) -> Server:
+    return Server(name, (sys.executable, str(HERE / "servers" / file), *arguments), modules, **options)
 
 
-def ours(implementation: str) -> Server:
-    environment = {"SERVERSOCKET_IMPL": implementation}
-    name = f"serversocket-{implementation}"
-    return script(name, "serversocket_server.py", "serversocket", environment=environment, installable=False)
+def ours(variant: str, file: str, *modules: str, engine: str = "native", arguments=(), **environment: str) -> Server:
+    """A variant of our own server, made by *arguments* before the role or by environment variables."""
+    return script(
+        f"serversocket-{variant}",
+        file,
+        "serversocket",
+        *modules,
+        arguments=arguments,
+        environment={"SERVERSOCKET_IMPL": engine, **environment},
+        installable=False,
+    )
 
 
 SERVERS = (
     Server(REFERENCE, (str(BUILD / "c_epoll"),)),
-    ours("native"),
-    ours("pure"),
+    ours("native", "serversocket_server.py"),
+    ours("pure", "serversocket_server.py", engine="pure"),
+    ours("asyncio", "serversocket_asyncio.py"),
+    ours("uvloop", "serversocket_uvloop.py", "uvloop"),
     script("select-epoll", "select_epoll.py"),
     script("selectors", "selectors_loop.py"),
     script("uvloop-protocol", "uvloop_protocol.py", "uvloop"),
@@ -47,22 +57,52 @@ SERVERS = (
     script("gevent", "gevent_server.py", "gevent"),
     script("twisted", "twisted_server.py", "twisted"),
     script("trio", "trio_server.py", "trio"),
+    Server("go", (str(BUILD / "net_server"),), compiler="go"),
     Server("node", ("node", str(HERE / "servers" / "net_server.js"))),
 )
 
-# The scenarios, and the role a server plays in each.
-SCENARIOS = {
-    "accept": "accept",
-    "burst": "accept",
-    "short": "reply",
-    "echo": "echo",
-    "pipe": "echo",
-    "echo16k": "echo",
-    "idle1k": "echo",
-    "ping": "echo",
-    "bulkin": "discard",
-    "bulkout": "chargen",
+
+@dataclass(frozen=True)
+class Scenario:
+    role: str  # what the server does
+    load: tuple[str, ...]  # arguments of the load
+
+
+def scenarios(**roles: str) -> dict[str, Scenario]:
+    return {name: Scenario(role, (name,)) for name, role in roles.items()}
+
+
+# What an operation costs.
+COST = scenarios(
+    accept="accept",
+    burst="accept",
+    short="reply",
+    echo="echo",
+    pipe="echo",
+    echo16k="echo",
+    idle1k="echo",
+    ping="echo",
+    bulkin="discard",
+    bulkout="chargen",
+)
+
+# How the cost of a message grows with the connections that are open: with silent ones, and with talking ones.
+CONNECTIONS = (10, 100, 1000, 9000)
+TALKING = CONNECTIONS[0]
+GROWTH = {
+    f"{kind}-{count}": Scenario("echo", ("echo", "--connections", str(talking), "--idle", str(count - talking)))
+    for kind, most in (("idle", TALKING), ("active", CONNECTIONS[-1]))
+    for count in CONNECTIONS
+    for talking in (min(count, most),)
 }
+GROWTH_SERVERS = (
+    REFERENCE,
+    "serversocket-native",
+    "serversocket-pure",
+    "uvloop-protocol",
+    "asyncio-protocol",
+    "asyncio-buffered",
+)
 
 # What a server must get right before it is measured: load's arguments, by role.
 CHECKS = {

@@ -1,189 +1,159 @@
-"""From measurements to tables, and the facts about the machine they hold for."""
+"""The tables, in Markdown: what operations cost, and how the cost of a message grows with the connections."""
 
-import datetime
-import json
-import os
-import platform
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Callable
 from statistics import median
 
-from harness import DISTURBED
-from peers import REFERENCE, Server
+from peers import CONNECTIONS, REFERENCE, TALKING
+from result import PERCENTILES, Result
 
 COST = f"""\
 Server CPU time for an operation, user and kernel: µs for {REFERENCE}, the others as a ratio to it in the same round
 (median of the rounds; lower is better). An operation of bulkin and bulkout is one MiB."""
 SPREAD = "Least and greatest of the rounds."
 BUSY = "How busy the server's core was. Below 100 % the cost contains falling asleep and waking up."
-LATENCY = "Latency in µs, median / 99 %. It follows from the number in flight; compare within a column only."
+LATENCY = "Latency in µs, {}. It follows from the number in flight; compare within a column only."
 
-BEHIND = 0.95  # part of the asked rate below which a paced measurement is remarked on
+GROWTH = f"""\
+Server CPU time for an echoed message of 64 bytes, user and kernel, by the number of open connections: in µs, as a ratio
+to {REFERENCE} in the same round, as growth over the server's own cost with the fewest, and as that growth over that of
+{REFERENCE}. Medians of the rounds."""
+KINDS = {
+    "idle": f"**Idle**: {TALKING} connections have a message in flight, the others are silent.",
+    "active": "**Active**: every connection has a message in flight.",
+}
 
-
-def load_average() -> list[float]:
-    return [round(value, 2) for value in os.getloadavg()]
-
-
-def _first_line(*command: str) -> str | None:
-    if not shutil.which(command[0]):
-        return None
-    return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0]
-
-
-def _version(module: str) -> str | None:
-    for distribution in metadata.packages_distributions().get(module, [module]):
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            pass
-    return None
+Cell = Callable[[str, str], str]
 
 
-def machine(servers: Iterable[Server]) -> dict:
-    processors = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
-    modules = sorted({module for server in servers for module in server.modules})
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(command),
-        "cpu": models[0] if models else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "libc": " ".join(platform.libc_ver()),
-        "compiler": _first_line("gcc", "--version"),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "node": _first_line("node", "--version"),
-        "versions": {module: _version(module) for module in modules},
-    }
+def table(title: str, columns: dict[str, str], servers: list[str], value: Cell) -> str:
+    """A row for each of *servers*, a column for each of *columns*: the scenario, and its heading."""
+    rows = [[title, *columns.values()]]
+    rows += [[server, *(value(server, scenario) for scenario in columns)] for server in servers]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
 
 
-@dataclass
-class Result:
-    facts: dict
-    scenarios: list[str]
-    servers: list[str]
-    failed: dict[str, str]  # servers that were not measured at all, and why
-    measurements: list[dict]
+def header(result: Result) -> str:
+    facts = result.facts
+    versions = ", ".join(f"{module} {version}" for module, version in facts["versions"].items() if version)
+    runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
+    lines = [
+        f"{facts['date']}, `{facts['command']}`, {len(result.rounds)} rounds",
+        f"{facts['cpu']}, {facts['cores']} cores; {facts['kernel']}; {facts['libc']}; {facts['compiler']}",
+        "; ".join([*runtimes, versions]),
+        f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
+    ]
+    return "\n".join(f"* {line}" for line in lines)
 
-    def __post_init__(self) -> None:
-        self.found = {(m["server"], m["scenario"], m["round"]): m for m in self.measurements if "failed" not in m}
-        self.rounds = sorted({m["round"] for m in self.measurements})
 
-    def values(self, server: str, scenario: str, key: str) -> list[float]:
-        found = (self.found.get((server, scenario, number)) for number in self.rounds)
-        return [m[key] for m in found if m]
+def measured_on(result: Result) -> str:
+    """When, on what and with what it was measured: two lines, for under a picture."""
+    facts = result.facts
+    runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
+    versions = [f"{module} {version}" for module, version in facts["versions"].items() if version]
+    how = [facts["date"][:10], f"rounds: {len(result.rounds)}", result.disturbance()]
+    where = f"{facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, {facts['libc']}"
+    return f"{', '.join(filter(None, how))}; {where}\n{', '.join([*runtimes, *versions])}"
 
-    def ratios(self, server: str, scenario: str) -> list[float]:
-        """CPU time for an operation against the reference's in the same round."""
-        pairs = (
-            (self.found.get((server, scenario, number)), self.found.get((REFERENCE, scenario, number)))
-            for number in self.rounds
-        )
-        return [mine["cpu_us"] / reference["cpu_us"] for mine, reference in pairs if mine and reference]
 
-    def failures(self) -> list[str]:
-        lines = [f"{server}: {reason}" for server, reason in self.failed.items()]
-        for m in self.measurements:
-            if "failed" in m:
-                lines.append(f"{m['server']}, {m['scenario']}, round {m['round']}: failed: {m['failed']}")
-            elif "rate" in m and m["rate"] < BEHIND * m["rate_asked"]:
-                rates = f"{m['rate']:.0f} of {m['rate_asked']:.0f} MiB/s"
-                lines.append(f"{m['server']}, {m['scenario']}, round {m['round']}: fell behind: {rates}")
-        if disturbed := sum(m["disturbed"] >= DISTURBED for m in self.found.values()):
-            lines.append(
-                f"{disturbed} of {len(self.found)} measurements were disturbed: other programs used the load's core"
-            )
-        return lines
+def remarks(result: Result) -> list[str]:
+    failures = result.failures()
+    return ["Failures and remarks", "\n".join(f"* {line}" for line in failures)] if failures else []
 
-    def _cell(self, server: str, scenario: str, value: Callable[[str, str], str]) -> str:
-        if server in self.failed:
-            return "-"
-        failed = any("failed" in m for m in self.measurements if m["server"] == server and m["scenario"] == scenario)
-        if not self.values(server, scenario, "cpu_us"):
-            return "failed"
-        return value(server, scenario) + (" failed" if failed else "")
 
-    def _table(self, title: str, servers: list[str], value: Callable[[str, str], str]) -> str:
-        rows = [[title, *self.scenarios]]
-        rows += [[server, *(self._cell(server, scenario, value) for scenario in self.scenarios)] for server in servers]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
-        lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-        return "\n".join(lines)
+def cost(result: Result) -> str:
+    columns = {scenario: scenario for scenario in result.scenarios}
 
-    def _cost(self, server: str, scenario: str) -> str:
+    def show(value: Cell) -> Cell:
+        """*value*, or why there is none."""
+
+        def cell(server: str, scenario: str) -> str:
+            if server in result.failed:
+                return "-"
+            rounds = result.values(server, scenario, "cpu_us")
+            if not rounds:
+                return "failed"
+            return value(server, scenario) + (" failed" if len(rounds) < len(result.rounds) else "")
+
+        return cell
+
+    def ratio(server: str, scenario: str) -> str:
         if server == REFERENCE:
-            return f"{median(self.values(server, scenario, 'cpu_us')):.2f} µs"
-        ratios = self.ratios(server, scenario)
+            return f"{median(result.values(server, scenario, 'cpu_us')):.2f} µs"
+        ratios = result.ratios(server, scenario)
         return f"{median(ratios):.2f}" if ratios else "no reference"
 
-    def _spread(self, server: str, scenario: str) -> str:
+    def spread(server: str, scenario: str) -> str:
         if server == REFERENCE:
-            values = self.values(server, scenario, "cpu_us")
+            values = result.values(server, scenario, "cpu_us")
         else:
-            values = self.ratios(server, scenario) or [float("nan")]
+            values = result.ratios(server, scenario) or [float("nan")]
         return f"{min(values):.2f}-{max(values):.2f}"
 
-    def _busy(self, server: str, scenario: str) -> str:
-        return f"{median(self.values(server, scenario, 'busy')):.0%}"
+    def busy(server: str, scenario: str) -> str:
+        return f"{median(result.values(server, scenario, 'busy')):.0%}"
 
-    def _latency(self, server: str, scenario: str) -> str:
-        measured = (self.found.get((server, scenario, number)) for number in self.rounds)
-        found = [m["latency_us"] for m in measured if m and "latency_us" in m]
-        if not found:
-            return "-"
-        return f"{median(m['p50'] for m in found):.0f} / {median(m['p99'] for m in found):.0f}"
+    def latency(*names: str) -> Cell:
+        def cell(server: str, scenario: str) -> str:
+            found = result.latency(server, scenario)
+            return " / ".join(f"{found[name]:.0f}" for name in names) if found else "-"
 
-    def markdown(self) -> str:
-        facts = self.facts
-        versions = ", ".join(f"{module} {version}" for module, version in facts["versions"].items() if version)
-        lines = [
-            f"{facts['date']}, `{facts['command']}`, {len(self.rounds)} rounds",
-            f"{facts['cpu']}, {facts['cores']} cores; {facts['kernel']}; {facts['libc']}; {facts['compiler']}",
-            f"{facts['python']}; node {facts['node']}; {versions}",
-            f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
-        ]
-        measured = [server for server in self.servers if server not in self.failed]
-        parts = [
-            "# Benchmark results",
-            "\n".join(f"* {line}" for line in lines),
-            COST,
-            self._table("cost", self.servers, self._cost),
-            SPREAD,
-            self._table("spread", measured, self._spread),
-            BUSY,
-            self._table("busy", measured, self._busy),
-            LATENCY,
-            self._table("latency", measured, self._latency),
-        ]
-        if failures := self.failures():
-            parts += ["Failures and remarks", "\n".join(f"* {line}" for line in failures)]
-        return "\n\n".join(parts) + "\n"
+        return cell
 
-    def json(self) -> str:
-        summary = {
-            scenario: {
-                server: {
-                    "cpu_us": self.values(server, scenario, "cpu_us"),
-                    "ratio": self.ratios(server, scenario),
-                    "ratio_median": median(self.ratios(server, scenario)) if self.ratios(server, scenario) else None,
-                }
-                for server in self.servers
-                if server not in self.failed
-            }
-            for scenario in self.scenarios
-        }
-        content = {
-            "facts": self.facts,
-            "failures": self.failures(),
-            "summary": summary,
-            "measurements": self.measurements,
-        }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    parts = [
+        "# Benchmark results",
+        header(result),
+        COST,
+        table("cost", columns, result.servers, show(ratio)),
+        SPREAD,
+        table("spread", columns, result.measured, show(spread)),
+        BUSY,
+        table("busy", columns, result.measured, show(busy)),
+    ]
+    for names in (PERCENTILES[:2], PERCENTILES[2:]):
+        told = " / ".join("median" if name == "p50" else f"{name[1:]} %" for name in names)
+        parts += [LATENCY.format(told), table("latency", columns, result.measured, show(latency(*names)))]
+    return "\n\n".join([*parts, *remarks(result)]) + "\n"
+
+
+def growth_of(result: Result, kind: str) -> list[str]:
+    """The tables of one kind of connections."""
+    smallest = f"{kind}-{CONNECTIONS[0]}"
+    columns = {f"{kind}-{count}": f"{count:,}" for count in CONNECTIONS}
+
+    def middle(values: list[float], form: str) -> str:
+        return format(median(values), form) if values else "-"
+
+    def cost_us(server: str, scenario: str) -> str:
+        return middle(result.values(server, scenario, "cpu_us"), ".2f")
+
+    def ratio(server: str, scenario: str) -> str:
+        return middle(result.ratios(server, scenario), ".2f")
+
+    def growth(server: str, scenario: str) -> str:
+        return middle(result.growths(server, scenario, smallest), ".2f")
+
+    def against_reference(server: str, scenario: str) -> str:
+        now, first = result.ratios(server, scenario), result.ratios(server, smallest)
+        return f"{median(now) / median(first):.2f}" if now and first else "-"
+
+    def busy(server: str, scenario: str) -> str:
+        return middle(result.values(server, scenario, "busy"), ".0%")
+
+    cells = {
+        "µs": cost_us,
+        f"ratio to {REFERENCE}": ratio,
+        "growth": growth,
+        f"growth / {REFERENCE}'s": against_reference,
+        "busy": busy,
+    }
+    return [table(title, columns, result.measured, cell) for title, cell in cells.items()]
+
+
+def growth(result: Result) -> str:
+    parts = ["# Growth with the number of connections", header(result), GROWTH]
+    for kind, told in KINDS.items():
+        parts += [told, *growth_of(result, kind)]
+    return "\n\n".join([*parts, *remarks(result)]) + "\n"

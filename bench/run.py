@@ -12,7 +12,8 @@ from pathlib import Path
 
 import harness
 import report
-from peers import HERE, REFERENCE, SCENARIOS, SERVERS, Server
+from peers import COST, GROWTH, GROWTH_SERVERS, HERE, REFERENCE, SERVERS, Server
+from result import Result, load_average, machine
 
 
 def names(known):
@@ -28,21 +29,24 @@ def names(known):
 def options() -> argparse.Namespace:
     servers = [server.name for server in SERVERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", type=names(servers), default=servers, metavar="A,B", help=", ".join(servers))
-    parser.add_argument(
-        "--scenarios", type=names(SCENARIOS), default=list(SCENARIOS), metavar="A,B", help=", ".join(SCENARIOS)
-    )
+    parser.add_argument("--growth", action="store_true", help="measure how echo's cost grows with the connections")
+    parser.add_argument("--servers", type=names(servers), metavar="A,B", help=", ".join(servers))
+    parser.add_argument("--scenarios", type=names(COST), metavar="A,B", help=", ".join(COST))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement")
     parser.add_argument("--warmup", type=float, default=0.2, help="seconds of load before each measurement")
     parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all runs, not to compare")
     parser.add_argument("--no-install", action="store_true", help="do not pip-install servers that are missing")
-    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of latest.json and latest.md")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the .json and .md files")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.warmup = 2, 0.2, 0.1
     if chosen.rounds < 1 or chosen.seconds <= 0 or chosen.warmup < 0:
         parser.error("rounds and seconds must be positive")
+    if chosen.growth and chosen.scenarios:
+        parser.error("--growth has its own scenarios")
+    chosen.servers = chosen.servers or (list(GROWTH_SERVERS) if chosen.growth else servers)
+    chosen.scenarios = GROWTH if chosen.growth else {name: COST[name] for name in chosen.scenarios or COST}
     return chosen
 
 
@@ -53,7 +57,7 @@ def say(text: str) -> None:
 def prepare(chosen: argparse.Namespace) -> tuple[list[Server], dict[str, str]]:
     """The servers that can be measured, and why the others cannot. The reference is always among them."""
     ready, failed = [], {}
-    roles = {SCENARIOS[scenario] for scenario in chosen.scenarios}
+    roles = {scenario.role for scenario in chosen.scenarios.values()}
     for server in SERVERS:
         if server.name not in {*chosen.servers, REFERENCE}:
             continue
@@ -79,17 +83,20 @@ def prepare(chosen: argparse.Namespace) -> tuple[list[Server], dict[str, str]]:
 def measure_all(chosen: argparse.Namespace, servers: list[Server]) -> list[dict]:
     measurements = []
     total = chosen.rounds * len(chosen.scenarios) * len(servers)
-    for number in range(1, chosen.rounds + 1):
+    for number in range(chosen.rounds):
+        # Each round begins with another server, so that none always follows the same one, or comes first.
+        first = number * len(servers) // chosen.rounds
         for scenario in chosen.scenarios:
-            for server in servers:
-                measurement = {"round": number, "scenario": scenario, "server": server.name}
+            for server in servers[first:] + servers[:first]:
+                measurement = {"round": number + 1, "scenario": scenario, "server": server.name}
                 try:
-                    measurement |= harness.measure(server, scenario, chosen.seconds, chosen.warmup)
+                    taken = harness.measure(server, chosen.scenarios[scenario], chosen.seconds, chosen.warmup)
+                    measurement = taken | measurement
                     outcome = f"{measurement['cpu_us']:10.2f} µs"
                 except harness.Failure as failure:
                     measurement["failed"] = outcome = str(failure)
                 measurements.append(measurement)
-                say(f"{len(measurements):5}/{total}  round {number}  {scenario:8} {server.name:20} {outcome}")
+                say(f"{len(measurements):5}/{total}  round {number + 1}  {scenario:11} {server.name:20} {outcome}")
     return measurements
 
 
@@ -103,19 +110,19 @@ def main() -> int:
     try:
         servers, failed = prepare(chosen)
         started = time.time()
-        facts = report.machine(SERVERS) | {"load_average_before": report.load_average()}
+        facts = machine(servers) | {"load_average_before": load_average()}
         measurements = measure_all(chosen, servers)
     except KeyboardInterrupt:
         say("interrupted: nothing was stored")
         return 130
-    facts |= {"load_average_after": report.load_average(), "took_seconds": round(time.time() - started)}
+    facts |= {"load_average_after": load_average(), "took_seconds": round(time.time() - started)}
     rows = [server.name for server in SERVERS if server.name in failed or server in servers]
-    result = report.Result(facts, chosen.scenarios, rows, failed, measurements)
-    text = result.markdown()
+    result = Result(facts, list(chosen.scenarios), rows, failed, measurements)
+    name, text = ("growth", report.growth(result)) if chosen.growth else ("latest", report.cost(result))
     print(text)
     chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "latest.md").write_text(text, encoding="utf-8")
-    (chosen.results / "latest.json").write_text(result.json(), encoding="utf-8")
+    (chosen.results / f"{name}.md").write_text(text, encoding="utf-8")
+    result.save(chosen.results / f"{name}.json")
     return 1 if any("failed" in measurement for measurement in measurements) else 0
 
 

@@ -12,11 +12,10 @@ Role = TypeVar("Role")
 
 
 def role(roles: dict[str, Role]) -> Role:
-    """Return the entry of *roles* that the command line names."""
+    """Return the entry of *roles* that the command line's last argument names."""
     try:
-        (name,) = sys.argv[1:]
-        return roles[name]
-    except (ValueError, KeyError):
+        return roles[sys.argv[-1]]
+    except KeyError:
         sys.exit(f"usage: {sys.argv[0]} {' | '.join(roles)}")
 
 

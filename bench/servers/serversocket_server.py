@@ -53,12 +53,17 @@ def fill(socket, pending):
         pending += socket.write(CHUNK)
 
 
-server = ServerSocket()
-server.add_event_listener(
-    "connect",
-    role({"accept": accept, "reply": reply, "echo": echo, "discard": discard, "chargen": chargen}),
-)
-server.bind(0, "127.0.0.1")
-server.listen()
-announce(server.local_port)
-serversocket.run()
+def start():
+    server = ServerSocket()
+    server.add_event_listener(
+        "connect",
+        role({"accept": accept, "reply": reply, "echo": echo, "discard": discard, "chargen": chargen}),
+    )
+    server.bind(0, "127.0.0.1")
+    server.listen()
+    announce(server.local_port)
+
+
+if __name__ == "__main__":
+    start()
+    serversocket.run()
