@@ -5,7 +5,7 @@ from common import CHUNK, announce, role
 import serversocket
 from serversocket import ServerSocket
 
-FILL = 4 * len(CHUNK)
+FILL = 16 * len(CHUNK)  # in a turn, as the server in C
 
 
 def accept(event):
