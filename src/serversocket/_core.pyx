@@ -50,6 +50,7 @@ cdef class Acceptor(Source):
     cdef type socket_class
     cdef bint _listening_now
     cdef bint paused
+    cdef bint deferring         # the system shows clients only when they have sent something
     cdef int luck               # how many first reads in vain are still allowed
     cdef uint32_t accepted
 
@@ -131,15 +132,18 @@ cdef class Acceptor(Source):
             self._discard()
             raise
 
-    def _listen(self, int backlog):
+    def _listen(self, int backlog, int defer_accept):
         cdef int code
         self._check()
+        checked(_defer_accept(self.fd, defer_accept))
         _reuse_address(self.fd, 1)
         if system.listen(self.fd, backlog) < 0:
             code = system.errno
             if not self._listening_now:
                 _reuse_address(self.fd, 0)
+                _defer_accept(self.fd, 0)
             raise_errno(code)
+        self.deferring = defer_accept > 0
         self._listening_now = True
         try:
             self._settle()
@@ -248,7 +252,7 @@ cdef class Acceptor(Source):
         """
         self.accepted += 1
         try:
-            if not interrupted and (self.luck or self.accepted % TRY_YOUR_LUCK == 0):
+            if not interrupted and (self.deferring or self.luck or self.accepted % TRY_YOUR_LUCK == 0):
                 self.luck = LUCK if stream._first_read() else max(self.luck - 1, 0)
         finally:
             stream._settle()
@@ -296,6 +300,10 @@ cdef class Acceptor(Source):
 
 cdef int _reuse_address(int fd, int on) noexcept:
     return system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
+
+
+cdef int _defer_accept(int fd, int seconds) noexcept:
+    return system.setsockopt(fd, system.IPPROTO_TCP, system.TCP_DEFER_ACCEPT, &seconds, sizeof(seconds))
 
 
 cdef int _bind_apart(int fd, Address *address, system.socklen_t length) noexcept:

@@ -80,6 +80,7 @@ cdef extern from "netinet/in.h" nogil:
 
 cdef extern from "netinet/tcp.h" nogil:
     enum:
+        TCP_DEFER_ACCEPT
         TCP_NODELAY
 
 

@@ -113,6 +113,26 @@ def parse_backlog(value: object) -> int:
     return min(backlog, _MAX_BACKLOG) or _MAX_BACKLOG
 
 
+def parse_defer_accept(value: object) -> int:
+    """How long the system may hold a client back that sends nothing, as ``TCP_DEFER_ACCEPT`` takes it.
+
+    Args:
+        value: Seconds, an int or anything with ``__index__``; 0 for not at all.
+
+    Raises:
+        TypeError: Any other type, `bool` included.
+        RangeError: Negative, or more than a C int holds (#2006).
+        IOError: The system does not know how (#2002, ``ENOTSUP``).
+    """
+    seconds = _integer("defer_accept", value)
+    if not 0 <= seconds < 2**31:
+        raise errors.out_of_bounds("listen", f"defer_accept {errors.shown(seconds)} is not between 0 and 2**31 - 1")
+    if seconds and sys.platform != "linux":
+        detail = f"defer_accept: {sys.platform} does not hold clients back until they send"
+        raise errors.invalid_socket("listen", detail, errno.ENOTSUP)
+    return seconds
+
+
 def _integer(parameter: str, value: object) -> int:
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
         raise errors.wrong_type(parameter, value, "an int")

@@ -14,6 +14,7 @@ from .addresses import (
     format_endpoint,
     parse_address,
     parse_backlog,
+    parse_defer_accept,
     parse_port,
     refused,
     require_local,
@@ -101,24 +102,28 @@ class ServerSocket(Acceptor):
         except OSError as error:
             raise refused("bind", address, port, error) from None
 
-    def listen(self, backlog: SupportsIndex = 0) -> None:
+    def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
 
         Args:
             backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the
                 system's maximum.
+            defer_accept: Seconds, 0 for off. The system shows a client only when it has sent something, or once it has
+                been silent for about so long: for protocols in which the client speaks first. Linux only.
 
         Raises:
-            IOError: The socket is not bound, or the system refuses (#2002).
-            RangeError: `backlog` is negative (#2006).
-            TypeError: `backlog` is not an integer.
+            IOError: The socket is not bound, or the system refuses; or `defer_accept` is not 0 and the system is not
+                Linux (#2002).
+            RangeError: `backlog` or `defer_accept` is negative (#2006).
+            TypeError: One of them is not an integer.
         """
         self.reactor._check_thread()
         if not self.bound:
             raise errors.not_open("listen")
         length = parse_backlog(backlog)
+        seconds = parse_defer_accept(defer_accept)
         try:
-            self._listen(length)
+            self._listen(length, seconds)
         except OSError as error:
             raise errors.invalid_socket("listen", self._endpoint(), error) from None
 

@@ -238,16 +238,18 @@ class Acceptor(Source):
             self._discard_()
             raise
 
-    def _listen(self, backlog: int) -> None:
+    def _listen(self, backlog: int, defer_accept: int) -> None:
         reactor, sock = self._owner_(), self._socket_
         if sock is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        _defer_accept(sock, defer_accept)
         _reuse_address(sock, True)
         try:
             sock.listen(backlog)
         except BaseException:
             if not self._listening_:
                 _reuse_address(sock, False)
+                _defer_accept(sock, 0)
             raise
         reactor._open_spare_()
         self._listening_ = True
@@ -368,6 +370,11 @@ class Acceptor(Source):
         if entries:
             self._deliver_(Event(CLOSE), entries)
         return True
+
+
+def _defer_accept(sock: socket.socket, seconds: int) -> None:
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
 
 
 def _reuse_address(sock: socket.socket, on: bool) -> None:
