@@ -4,8 +4,9 @@
  *   c_epoll accept | reply | echo | discard | chargen
  *
  * prints "PORT n" and serves until SIGTERM. It makes no system call that could be spared: addresses come from accept4,
- * TCP_NODELAY is inherited from the listener, a socket that is closed at once never meets epoll, a short read ends a
- * turn, send is tried at once and EPOLLOUT armed only for what is left.
+ * TCP_NODELAY is inherited from the listener, a socket that is closed at once never meets epoll, a short request is looked
+ * for at once, for the client speaks first, a short read ends a turn, send is tried at once and EPOLLOUT armed only for
+ * what is left.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -98,15 +99,21 @@ static void echo(int fd)
         keep(fd, buffer + (sent < 0 ? 0 : sent), size - (sent < 0 ? 0 : sent));
 }
 
-/* The reply to a short request fits every send buffer. */
-static void reply(int fd)
+/* The reply to a short request fits every send buffer. Whether there was a request. */
+static int answer(int fd)
 {
     ssize_t size = recv(fd, buffer, sizeof buffer, 0);
     if (size < 0 && errno == EAGAIN)
-        return;
+        return 0;
     if (size > 0)
         send(fd, buffer, size, MSG_NOSIGNAL);
     drop(fd);
+    return 1;
+}
+
+static void reply(int fd)
+{
+    answer(fd);
 }
 
 static void discard(int fd)
@@ -131,12 +138,13 @@ static const struct role {
     const char *name;
     void (*serve)(int fd);
     uint32_t interest;
+    int (*at_once)(int fd); /* tried when a connection is accepted; whether that was all */
 } roles[] = {
-    {"accept", NULL, 0},
-    {"reply", reply, EPOLLIN},
-    {"echo", echo, EPOLLIN},
-    {"discard", discard, EPOLLIN},
-    {"chargen", chargen, EPOLLOUT},
+    {"accept", NULL, 0, NULL},
+    {"reply", reply, EPOLLIN, answer},
+    {"echo", echo, EPOLLIN, NULL},
+    {"discard", discard, EPOLLIN, NULL},
+    {"chargen", chargen, EPOLLOUT, NULL},
 };
 
 static void accept_batch(const struct role *role)
@@ -152,7 +160,7 @@ static void accept_batch(const struct role *role)
                 die("accept4");
         } else if (!role->serve || fd >= MAXIMUM_FILES)
             close(fd);
-        else
+        else if (!role->at_once || !role->at_once(fd))
             watch(EPOLL_CTL_ADD, fd, role->interest);
     }
 }
