@@ -8,6 +8,7 @@ do the usual call themselves, and leave all others, by keyword or with a wrong n
 method that they stand for.
 """
 
+from cpython.mem cimport PyMem_Malloc
 from cpython.object cimport PyObject
 
 from ._input cimport FINISHED
@@ -35,7 +36,6 @@ cdef extern from "Python.h":
 cdef enum:
     METHODS = 3
 
-cdef PyMethodDef definitions[METHODS]
 cdef list names = ["read", "write", "close"]
 cdef list texts = []    # what the definitions point to
 cdef object general_read = Stream.read
@@ -44,11 +44,19 @@ cdef object general_close = Stream.close
 
 
 def quicken(type cls):
-    """Gives a subclass of `Stream` direct methods; for one class, the one that most connections are of."""
+    """Gives a subclass of `Stream` direct methods: the class that most connections are of.
+
+    What a method descriptor is made from has to outlive it, so it is never freed: no more than one class is quickened,
+    but for a program that imports the package anew.
+    """
     cdef void *functions[METHODS]
     cdef int index
-    if texts or not issubclass(cls, Stream):
+    cdef PyMethodDef *definitions
+    if not issubclass(cls, Stream):
         raise TypeError(f"{cls!r} cannot be quickened")
+    definitions = <PyMethodDef *> PyMem_Malloc(METHODS * sizeof(PyMethodDef))
+    if definitions == NULL:
+        raise MemoryError
     functions[0] = <void *> read
     functions[1] = <void *> write
     functions[2] = <void *> close

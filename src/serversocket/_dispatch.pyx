@@ -336,9 +336,11 @@ cdef Event take_event(int kind):
 
 cdef int give_back(Event event, int kind) except -1:
     """What was taken; the caller holds the only reference that counts here."""
+    if Py_REFCNT(event) > 1:
+        return 0
+    event._target = event._current_target = event.subject = None    # the last reference to what runs Python code?
     if Py_REFCNT(event) > 1 or spares[kind] != NULL:
         return 0
-    event._target = event._current_target = event.subject = None
     event.flags = 0
     event.part = event.total = 0
     Py_INCREF(event)

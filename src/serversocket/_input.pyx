@@ -15,18 +15,25 @@ from . import errors
 
 cdef extern from "Python.h":
     """
-    /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
-    static PyObject *shorten(PyObject *memory, Py_ssize_t size)
+    /* What was written since the program took the hash must not go by it. */
+    static void forget_hash(PyObject *memory)
     {
         _Pragma("GCC diagnostic push")
         _Pragma("GCC diagnostic ignored \\"-Wdeprecated-declarations\\"")
         ((PyBytesObject *)memory)->ob_shash = -1;
         _Pragma("GCC diagnostic pop")
+    }
+
+    /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
+    static PyObject *shorten(PyObject *memory, Py_ssize_t size)
+    {
+        forget_hash(memory);
         if (Py_SIZE(memory) != size)
             _PyBytes_Resize(&memory, size);
         return memory;
     }
     """
+    void forget_hash(bytes memory)
     object shorten(PyObject *memory, Py_ssize_t size)
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
 
@@ -276,10 +283,12 @@ cdef class Input(Source):
         if memory is not None:
             offset = self.data - PyBytes_AS_STRING(memory)
             if 0 <= offset <= PyBytes_GET_SIZE(memory) - size:
+                forget_hash(memory)
                 return memoryview(memory)[offset:offset + size]
         offset = self._offset_in_lent()
         if offset >= 0:
             return memoryview(self.lent).cast("B")[offset:offset + size].toreadonly()
+        size = min(size, self.size)     # a buffer made in Python may have read meanwhile
         return memoryview(PyBytes_FromStringAndSize(self.data, size))
 
     cdef Py_ssize_t _offset_in_lent(self) except -2:

@@ -13,6 +13,7 @@ cdef class Stream(Input):
     cdef object attempt     # what is connecting; has cancel()
     cdef bint no_delay
     cdef int failure        # the errno of a failed send
+    cdef bint torn          # input was lost: what comes after it is not read
 
     # Output: what has not been sent yet.
     cdef object head

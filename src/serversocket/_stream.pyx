@@ -120,6 +120,7 @@ cdef class Stream(Input):
         """Closes without events, and forgets input and output."""
         self._shut()
         self.state = CLOSED
+        self.failure = 0
         self._drop_input()
         self._drop_output()
         return 0
@@ -294,7 +295,7 @@ cdef class Stream(Input):
         if failure and self.fd >= 0:
             self._receive(failure)
             if self.state == CONNECTED:
-                self._finish(failure, "send")
+                self._finish(failure, "recv" if self.torn else "send")
         return 0
 
     cdef int _tell_progress(self) except -1:
@@ -368,6 +369,8 @@ cdef class Stream(Input):
         cdef bint more
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
+            if self.torn:
+                return 0
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
                 more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)
@@ -378,28 +381,36 @@ cdef class Stream(Input):
         return 0
 
     cdef bint _receive_lent(self, int ending) except -1:
-        """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on."""
+        """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on.
+
+        Where the buffer is made in Python, its program runs when it is opened and released, and may close the socket.
+        """
         cdef Py_buffer view
         cdef ssize_t count
-        cdef int fd = self.fd
+        cdef int code, fd = self.fd
+        cdef bint more
         try:
             open_buffer("read_buffer", self.lent, &view)
         except Exception as error:
             self.lent = None
             report(error, self)
             return self.fd == fd and self.state == CONNECTED
-        if view.len == 0:
-            self.lent = None
+        if view.len == 0 or self.fd != fd:
+            if view.len == 0:
+                self.lent = None
             PyBuffer_Release(&view)
-            return True
+            return self.fd == fd
         count = system.recv(fd, view.buf, view.len, 0)
         if count <= 0:
-            PyBuffer_Release(&view)     # keeps `errno`, but for a buffer made in Python
-            return self._received(NULL, count, 1, ending)
+            code = system.errno
+            PyBuffer_Release(&view)
+            system.errno = code
+            return self.fd == fd and self._received(NULL, count, 1, ending)
         try:
-            return self._received(<char *> view.buf, count, view.len, ending)
+            more = self._received(<char *> view.buf, count, view.len, ending)
         finally:
             PyBuffer_Release(&view)
+        return more and self.fd == fd
 
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
@@ -447,6 +458,7 @@ cdef class Stream(Input):
         return 0
 
     cdef int _input_lost(self) except -1:
+        self.torn = True
         return self._fail(system.ENOMEM)
 
     cdef int _finish(self, int failure, str call) except -1:
@@ -502,7 +514,6 @@ cdef class Stream(Input):
         if self.pending or (self.written and not self.failure and self._input_waits()):
             self._linger()
         self._discard()
-        self.failure = 0
         return 0
 
     cdef bint _input_waits(self) noexcept:
@@ -519,7 +530,6 @@ cdef class Stream(Input):
         self._require(CONNECTED, "abort")
         self._reset()
         self._discard()
-        self.failure = 0
 
     cdef void _reset(self) noexcept:
         """Makes the close that follows a reset."""
@@ -570,6 +580,7 @@ cdef class Stream(Input):
         self._drop_input()
         self._drop_output()
         self.attempt = None
+        self.torn = False
         self.written = 0
         connector._hold(False)
         connector._reactor._withdraw(connector)

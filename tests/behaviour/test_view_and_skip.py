@@ -232,3 +232,21 @@ def test_a_slice_of_a_view_is_as_good_as_the_view():
         it.socket.skip()
         arrived(it, bytes(1000))
         assert part == b"cde"
+
+
+def test_the_hash_of_what_a_view_shows():
+    with connection(types=()) as it:
+        seen = []
+
+        def look(event):
+            view = event.target.view()
+            seen.append(
+                (bytes(view), hash(view) == hash(bytes(view)), hash(view.obj) == hash(bytes(bytearray(view.obj))))
+            )
+            event.target.skip()
+
+        it.socket.add_event_listener("socketData", look)
+        for text in (b"hello", b"world", pattern(9000)):
+            it.peer.sendall(text)
+            it.until(lambda text=text: seen and seen[-1][0].endswith(text[-5:]))
+        assert all(of_view and of_memory for _, of_view, of_memory in seen)

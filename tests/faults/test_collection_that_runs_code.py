@@ -86,3 +86,52 @@ warnings.simplefilter("ignore", ResourceWarning)
 """
         + EPILOGUE
     )
+
+
+def test_object_in_an_event_that_serves_another_reactor_while_it_goes():
+    python(
+        """
+        import gc, socket
+        import serversocket
+
+        accepted = []
+
+        def listen(listener):
+            server = serversocket.ServerSocket(reactor=serversocket.Reactor())
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            server.add_event_listener("connect", listener)
+            return server
+
+        def visit(server):
+            with socket.create_connection(("127.0.0.1", server.local_port)):
+                before = len(accepted)
+                while len(accepted) == before:
+                    server.reactor.poll(1)
+
+        class Visitor:
+            def __del__(self):
+                visit(other)
+
+        def connected(event):
+            accepted.append(1)
+            event.socket.close()
+            event.socket = Visitor()
+
+        def count():
+            gc.collect()
+            return sum(type(it) is serversocket.ServerSocketConnectEvent for it in gc.get_objects())
+
+        other = listen(lambda: accepted.append(2))
+        server = listen(connected)
+        visit(server)
+        before = count()
+        for _ in range(10):
+            visit(server)
+        assert accepted == [1, 2] * 11, accepted
+        assert count() == before, (count(), before)
+        for it in server, other:
+            it.close()
+            it.reactor.close()
+        """
+    )
