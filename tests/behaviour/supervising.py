@@ -155,7 +155,7 @@ def supervised() -> Iterator[Callable[..., Supervised]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=_heed_signals,
             env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             cwd=Path(__file__).parent,
         )
@@ -171,8 +171,9 @@ def supervised() -> Iterator[Callable[..., Supervised]]:
             stream.close()
 
 
-def _heed_interrupts() -> None:
+def _heed_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job begins with it ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what `nohup` starts with this
 
 
 def until(predicate: Callable[[], object], what: str) -> None:
