@@ -16,6 +16,7 @@ import math
 import threading
 
 from . import errors
+from .limits import REACTOR_LIMIT, as_limit
 
 cdef extern from "Python.h":
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
@@ -33,6 +34,10 @@ cdef inline double now() noexcept nogil:
     cdef system.timespec clock
     system.clock_gettime(system.CLOCK_MONOTONIC, &clock)
     return clock.tv_sec + clock.tv_nsec * 1e-9
+
+
+cdef inline uint32_t moment_of(double seconds) noexcept:
+    return <uint32_t> <uint64_t> (seconds * 1e3)
 
 
 cdef void _close(int *fd) noexcept:
@@ -62,6 +67,7 @@ cdef class Reactor(EventDispatcher):
         self.thread = this_thread()
         self.thread_name = threading.current_thread().name
         self.deadline = NEVER
+        self.limit = REACTOR_LIMIT
         self.owners = []
         self.dirty = []
         self.postponed = []
@@ -193,6 +199,72 @@ cdef class Reactor(EventDispatcher):
         if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
         return owned
+
+    # ---- what is kept for the program
+
+    @property
+    def buffer_limit(self):
+        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
+
+        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
+        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+        """
+        return self.limit
+
+    @buffer_limit.setter
+    def buffer_limit(self, value):
+        self._check_owner()
+        self.limit = as_limit(value)
+
+    @property
+    def bytes_kept(self):
+        """How many bytes of unread input and unsent output all connections keep together."""
+        return self.kept
+
+    cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
+        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
+        cdef Source fullest
+        while self.kept > self.limit - more:
+            fullest = self._fullest()
+            if fullest is None or fullest is asking:
+                return False
+            fullest._overrun()
+        return True
+
+    cdef Source _fullest(self):
+        cdef uint32_t index
+        cdef Py_ssize_t kept, most = 0
+        cdef Source source, fullest = None
+        for index in range(self.slot_count):
+            if self._alive(index):
+                source = <Source> self.slots[index].source
+                kept = source._kept()
+                if kept > most:
+                    fullest = source
+                    most = kept
+        return fullest
+
+    cdef int _track_idle(self) except -1:
+        """From now on connections know when something was last sent or received."""
+        self.moment = moment_of(now())
+        self.tracking = True
+        return 0
+
+    def _end_idle(self):
+        """Breaks the connections that were idle for too long; whether others may still become so."""
+        cdef uint32_t index, moment = moment_of(now())
+        cdef Source source
+        cdef bint any_limited = False
+        for index in range(self.slot_count):
+            if self._alive(index):
+                source = <Source> self.slots[index].source
+                any_limited |= source._idle_too_long(moment)
+        self.tracking = any_limited
+        return any_limited
 
     # ---- running
 
@@ -382,6 +454,8 @@ cdef class Reactor(EventDispatcher):
             if self.dirty:
                 self._send_dirty()
             count = self._wait(0 if self.postponed or self.woken else timeout)
+            if self.tracking:
+                self.moment = moment_of(now())
             for index in range(count):
                 tag = self.ready[index].data.u64
                 slot = <uint32_t> tag
@@ -480,6 +554,11 @@ cdef class Reactor(EventDispatcher):
         return done
 
 
+@cython.final
+cdef class Tally:
+    """How many connections of one server are open."""
+
+
 # Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
 # that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
 
@@ -493,6 +572,9 @@ cdef class Source(EventDispatcher):
 
     def __dealloc__(self):
         cdef int fd = self.fd
+        cdef Py_ssize_t kept = self._kept()
+        if kept and self._reactor is not None:
+            self._reactor.kept -= kept
         if fd >= 0:
             self._shut()    # first: the warning may run anything
             if not self.quiet and PyErr_ResourceWarning(
@@ -543,13 +625,20 @@ cdef class Source(EventDispatcher):
             system.close(fd)
         self.fd = -1
         self.interest = 0
+        self._uncount()
 
     cdef int _lost(self) except -1:
         """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
+        self._uncount()
         return self._discard()
+
+    cdef inline void _uncount(self) noexcept:
+        if self.tally is not None:
+            self.tally.open -= 1
+            self.tally = None
 
     cdef void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""
@@ -573,6 +662,18 @@ cdef class Source(EventDispatcher):
         """Closes without events: the reactor is closed."""
         self._shut()
         return 0
+
+    cdef Py_ssize_t _kept(self) noexcept:
+        """How many bytes it keeps for the program."""
+        return 0
+
+    cdef int _overrun(self) except -1:
+        """It keeps more than all others, and there is no room for more."""
+        return 0
+
+    cdef bint _idle_too_long(self, uint32_t moment) except -1:
+        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        return False
 
     def fileno(self):
         """The descriptor.
