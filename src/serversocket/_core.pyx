@@ -204,7 +204,11 @@ cdef class Acceptor(Source):
         return 0
 
     cdef int _listening(self, kind) except -1:
-        return self._settle()
+        try:
+            return self._settle()
+        except OSError as error:
+            self._store(kind, ())   # it was the first listener of its type, or the last
+            raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     cdef int _settle(self) except -1:
         """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""

@@ -29,6 +29,7 @@ ctypedef uint8_t flag           # a truth; a `bint` is an int, and every connect
 cdef struct Slot:
     PyObject *source            # borrowed; NULL where the slot is free
     uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
+    uint32_t freed              # the turn in which that was
 
 
 cdef class Reactor(EventDispatcher):
@@ -38,6 +39,7 @@ cdef class Reactor(EventDispatcher):
     cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
     cdef uintptr_t thread   # whose it is; 0, nobody's, in a forked child
     cdef str thread_name
+    cdef list wakeups           # descriptors that only wake
 
     # Who is watched. A slot's index is the number of the descriptor.
     cdef Slot *slots
@@ -47,6 +49,7 @@ cdef class Reactor(EventDispatcher):
     cdef Py_ssize_t retained    # what is open without a descriptor
 
     # What a turn works with.
+    cdef uint32_t turns         # how many there were, modulo 2 ** 32
     cdef bytes buffer           # where input is received; only `landing` reads this field
     cdef system.epoll_event *ready
     cdef list dirty             # sources with output that nobody has tried to send yet
@@ -80,6 +83,7 @@ cdef class Reactor(EventDispatcher):
     cdef bint _anything_left(self) except -1
     cdef int _show_work(self) except -1
     cdef int _postpone(self, Source source) except -1
+    cdef int _rebuild(self) except -1
     cdef Py_ssize_t _turn(self, double timeout) except -1
     cdef int _wait(self, double timeout) except -1
     cdef int _drain(self, int fd) except -1

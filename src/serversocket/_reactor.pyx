@@ -69,6 +69,7 @@ cdef class Reactor(EventDispatcher):
         self.deadline = NEVER
         self.limit = REACTOR_LIMIT
         self.owners = []
+        self.wakeups = []
         self.dirty = []
         self.postponed = []
         self.landing()
@@ -153,6 +154,7 @@ cdef class Reactor(EventDispatcher):
         for index in range(before, after):
             slots[index].source = NULL
             slots[index].generation = 0
+            slots[index].freed = 0
         self.owners.extend([None] * (after - before))
         self.slot_count = after
         return 0
@@ -195,6 +197,7 @@ cdef class Reactor(EventDispatcher):
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         slot.source = NULL
         slot.generation += 1
+        slot.freed = self.turns
         source.slot = NO_SLOT
         if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
@@ -401,10 +404,12 @@ cdef class Reactor(EventDispatcher):
         event.events = system.EPOLLIN
         event.data.u64 = (<uint64_t> fd) << 32 | <uint64_t> NO_SLOT
         checked(system.epoll_ctl(self.epoll, system.EPOLL_CTL_ADD, fd, &event))
+        self.wakeups.append(fd)
 
     def _remove_wakeup(self, int fd):
         if self.epoll >= 0:
             system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, fd, NULL)
+            self.wakeups.remove(fd)
 
     def _retain(self):
         self.retained += 1
@@ -449,11 +454,13 @@ cdef class Reactor(EventDispatcher):
         cdef uint64_t tag
         cdef Source source
         cdef Py_ssize_t handled = 0
+        cdef bint haunted = False
         self.in_turn = True
         try:
             if self.dirty:
                 self._send_dirty()
             count = self._wait(0 if self.postponed or self.woken else timeout)
+            self.turns += 1
             if self.tracking:
                 self.moment = moment_of(now())
             for index in range(count):
@@ -463,6 +470,8 @@ cdef class Reactor(EventDispatcher):
                     self._drain(<int> (tag >> 32))
                     continue
                 if self.slots[slot].generation != <uint32_t> (tag >> 32) or not self._alive(slot):
+                    # Freed in this turn: what was ready before that. In an earlier one: it cannot be in epoll any more.
+                    haunted |= self.slots[slot].freed != self.turns
                     continue
                 source = <Source> self.slots[slot].source
                 handled += 1
@@ -472,6 +481,8 @@ cdef class Reactor(EventDispatcher):
                     # No single connection's trouble, such as memory running out, may end the service of the others.
                     report(error, source)
             source = None
+            if haunted:
+                self._rebuild()
             if self.deadline != NEVER and self.deadline <= now():
                 handled += self._run_timers()
             if self.woken:
@@ -485,6 +496,39 @@ cdef class Reactor(EventDispatcher):
             self.in_turn = False
             self._show_work()
         return handled
+
+    cdef int _rebuild(self) except -1:
+        """Puts a new epoll in the place of this one, which reports a descriptor that nobody can take out of it.
+
+        Somebody has closed it behind its source's back while a duplicate lives, in a forked child perhaps. Epoll goes by
+        what is open, not by the number, and would wake this reactor for ever.
+        """
+        cdef uint32_t index
+        cdef system.epoll_event event
+        cdef Source source
+        cdef int old = self.epoll
+        cdef int fresh = system.epoll_create1(system.EPOLL_CLOEXEC)
+        if fresh < 0:
+            return 0    # the next turn tries again
+        try:
+            for fd in self.wakeups:
+                event.events = system.EPOLLIN
+                event.data.u64 = (<uint64_t> <uint32_t> fd) << 32 | <uint64_t> NO_SLOT
+                checked(system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, fd, &event))
+            for index in range(self.slot_count):
+                if self._alive(index) and (<Source> self.slots[index].source).watched:
+                    source = <Source> self.slots[index].source
+                    event.events = source.interest
+                    event.data.u64 = (<uint64_t> self.slots[index].generation) << 32 | index
+                    # Where this fails, that descriptor too was closed behind its source's back.
+                    system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, source.fd, &event)
+            checked(system.dup3(fresh, old, system.O_CLOEXEC))
+        except OSError:
+            return 0
+        finally:
+            system.close(fresh)
+        self._moved()
+        return 0
 
     cdef int _wait(self, double timeout) except -1:
         cdef int count

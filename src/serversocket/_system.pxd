@@ -164,6 +164,7 @@ cdef extern from "fcntl.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     int close(int fd)
+    int dup3(int fd, int number, int flags)
     ssize_t read(int fd, void *buffer, size_t length)
     ssize_t write(int fd, const void *buffer, size_t length)
 

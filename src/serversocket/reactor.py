@@ -80,6 +80,9 @@ class Reactor(Scheduler, _engine.Reactor):
         super()._forked()
         self._drop_scheduled()
 
+    def _moved(self) -> None:
+        hosting.rejoin(self)
+
     def _watch_idle(self, seconds: float) -> None:
         """Looks for connections that are idle for too long, often enough for one that may be it for so long."""
         period = min(max(seconds / 8, SHORTEST_IDLE_PERIOD), LONGEST_IDLE_PERIOD)

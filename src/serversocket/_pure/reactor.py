@@ -164,6 +164,7 @@ class Reactor(EventDispatcher):
 
         def call_later(self, seconds: float, callback: Callable[[], object]) -> Any: ...
         def _run_timers(self) -> int: ...
+        def _moved(self) -> None: ...
         def _run_calls(self) -> int: ...
         @property
         def _has_scheduled(self) -> bool: ...
@@ -539,7 +540,15 @@ class Reactor(EventDispatcher):
         if self._deadline_ is not None and timeout != 0:
             left = max(self._deadline_ - monotonic(), 0)
             timeout = left if timeout is None else min(left, timeout)
-        return self._selector_.select(timeout if timeout is None else min(timeout, LONGEST_WAIT))
+        ready = self._selector_.select(timeout if timeout is None else min(timeout, LONGEST_WAIT))
+        if getattr(self._selector_, "haunted", False):
+            self._rebuild_(self._selector_)
+        return ready
+
+    def _rebuild_(self, selector: Any) -> None:
+        with suppress(OSError):  # no descriptor is left: the next turn tries again
+            selector.rebuild()
+            self._moved()
 
     def _drain_(self, key: selectors.SelectorKey) -> None:
         self._woken_ = True

@@ -345,7 +345,11 @@ class Acceptor(Source):
         self._shut_()
 
     def _listening_changed(self, type: str, present: bool) -> None:
-        self._settle_()
+        try:
+            self._settle_()
+        except OSError as error:
+            self._listeners_.pop(type, None)  # it was the first listener of its type, or the last
+            raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     def _settle_(self) -> None:
         """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
