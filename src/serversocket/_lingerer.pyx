@@ -9,11 +9,10 @@ from . cimport _system as system
 from ._output cimport Output
 from ._reactor cimport READ_SIZE
 
+from . import limits
+
 cdef enum:
     READS_PER_TURN = 4          # so that a fast sender cannot starve the others
-
-cdef double STALLED_SECONDS = 60.0  # in which the peer fetches nothing of what is still to be sent
-cdef double LINGER_SECONDS = 2.0    # for the peer to fetch what was sent to it before it was closed
 
 
 @cython.final
@@ -36,13 +35,13 @@ cdef class Lingerer(Output):
             if self.pending:
                 interest |= system.EPOLLOUT
                 if self.timer is None:
-                    self._time(STALLED_SECONDS)
+                    self._time(limits.STALLED_SECONDS)
             elif self.ended:
                 return self._discard()
             elif not self.told:
                 self.told = True
                 system.shutdown(self.fd, system.SHUT_WR)
-                self._time(LINGER_SECONDS)
+                self._time(limits.LINGER_SECONDS)
             self._reactor._watch(self, interest)
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
@@ -95,7 +94,7 @@ cdef class Lingerer(Output):
 
     def _expire(self):
         if self.pending and self.pending < self.unsent:
-            self._time(STALLED_SECONDS)
+            self._time(limits.STALLED_SECONDS)
             return
         if self.pending:
             self._reset()

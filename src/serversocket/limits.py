@@ -1,4 +1,4 @@
-"""How much a connection may keep for the program, and for how long it may stay silent."""
+"""How much a connection may keep for the program, and for how long what happens to it may take."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ __all__ = ["CONNECTION_LIMIT", "HIGH_WATER_MARK", "REACTOR_LIMIT", "as_limit", "
 HIGH_WATER_MARK = 64 * 1024
 CONNECTION_LIMIT = 256 * 1024 * 1024
 REACTOR_LIMIT = 1024 * 1024 * 1024
+
+# What is left of a connection that was closed. Seconds.
+STALLED_SECONDS = 60.0
+"""In which the peer may fetch nothing of what is still to be sent."""
+LINGER_SECONDS = 2.0
+"""For the peer to fetch what was sent to it before it was closed."""
 
 _LARGEST = 2**62
 _LONGEST = 2_000_000  # seconds; in milliseconds it must fit into 31 bits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -10,14 +9,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from . import _engine, hosting
 from .events import UncaughtErrorEvent
 from .naming import with_as3_names
+from .reporting import log_error
 from .scheduling import Scheduler
-
-logger = logging.getLogger("serversocket")
 
 # How often idle connections are looked for. Seconds.
 SHORTEST_IDLE_PERIOD = 0.01
@@ -151,8 +149,7 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     else:
         listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
     if reactor is None or not listening:
-        with suppress(Exception):  # a filter of that logger may raise; the reactor goes on
-            logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
+        log_error(error, dispatcher)
         return
     _threads.reporting = True
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -623,3 +624,16 @@ def test_info_as_json() -> None:
     assert facts["version"] == serversocket.__version__
     assert facts["ephemeral_port_first"] is None or facts["ephemeral_port_first"] < facts["ephemeral_port_last"]
     assert isinstance(facts["ipv6"], bool)
+
+
+@on_linux
+def test_info_counts_the_clients_that_found_a_backlog_full() -> None:
+    before = json.loads(run("info", "--json").stdout)["listen_overflows"]
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        for _ in range(10):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        assert json.loads(run("info", "--json").stdout)["listen_overflows"] > before

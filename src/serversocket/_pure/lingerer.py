@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 
+from .. import limits
 from .output import Output, Queue, reset
 from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
 from .sockets import Tally
 
 READS_PER_TURN = 4  # so that a fast sender cannot starve the others
-STALLED_SECONDS = 60.0  # in which the peer fetches nothing of what is still to be sent
-LINGER_SECONDS = 2.0  # for the peer to fetch what was sent to it before it was closed
 
 
 class Lingerer(Output):
@@ -53,14 +52,14 @@ class Lingerer(Output):
             if self._pending_:
                 interest |= WRITE
                 if self._timer_ is None:
-                    self._time_(reactor, STALLED_SECONDS)
+                    self._time_(reactor, limits.STALLED_SECONDS)
             elif self._ended_:
                 self._discard_()
                 return
             elif not self._told_:
                 self._told_ = True
                 sock.shutdown(socket.SHUT_WR)
-                self._time_(reactor, LINGER_SECONDS)
+                self._time_(reactor, limits.LINGER_SECONDS)
             reactor._watch_(slot, interest)
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
@@ -75,7 +74,7 @@ class Lingerer(Output):
 
     def _expire_(self) -> None:
         if self._pending_ and self._pending_ < self._unsent_ and self._reactor_ is not None:
-            self._time_(self._reactor_, STALLED_SECONDS)
+            self._time_(self._reactor_, limits.STALLED_SECONDS)
             return
         if self._pending_ and self._socket_ is not None:
             reset(self._socket_)
