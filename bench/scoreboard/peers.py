@@ -15,21 +15,22 @@ SCRIPTS = HERE / "scoreboard" / "servers"
 class Peer:
     name: str
     benchmark: Server
+    crowd: str  # the role that echoes to more clients than it can serve
     special: Server | None  # None: it takes part with what the benchmark's server can do
 
     def server(self, role: str) -> Server:
         return self.special if self.special and role not in BENCHMARK_ROLES else self.benchmark
 
 
-def peer(name: str, benchmark: str, file: str | None = None, *arguments: str) -> Peer:
+def peer(name: str, benchmark: str, file: str | None = None, *arguments: str, crowd: str = "echo") -> Peer:
     server = BENCHMARK[benchmark]
     if file is None:
-        return Peer(name, server, None)
+        return Peer(name, server, crowd, None)
     # The scripts take their command line and their constants from the benchmark's.
     paths = (str(HERE / "servers"), os.environ.get("PYTHONPATH"))
     environment = server.environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     special = script(name, f"../scoreboard/servers/{file}", *server.modules, arguments=arguments)
-    return Peer(name, server, replace(special, environment=environment))
+    return Peer(name, server, crowd, replace(special, environment=environment))
 
 
 OURS = "serversocket"
@@ -40,7 +41,7 @@ PEERS = {
     for each in (
         peer(OURS, "serversocket-native", "serversocket_server.py"),
         peer(PURE, "serversocket-pure", "serversocket_server.py"),
-        peer("asyncio", "asyncio-protocol", "asyncio_server.py"),
+        peer("asyncio", "asyncio-protocol", "asyncio_server.py", crowd="echo-default-backlog"),
         peer("uvloop", "uvloop-protocol", "asyncio_server.py", "uvloop"),
         peer("gevent", "gevent", "gevent_server.py"),
         peer("Twisted", "twisted", "twisted_server.py"),

@@ -18,7 +18,7 @@ RECOVERY = 5.0  # seconds
 
 def measure(peer: Peer, seconds: float = 3.0) -> dict:
     """Figures: `log_lines_per_second`, `p99_ms`, `told` of `waiting` (per cent: `told_percent`), `recovery_s`."""
-    with start(peer, "echo") as running, contextlib.ExitStack() as stack:
+    with start(peer, peer.crowd) as running, contextlib.ExitStack() as stack:
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
         probe = stack.enter_context(client.connect(running.port))
         client.exchange(probe)

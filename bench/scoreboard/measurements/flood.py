@@ -11,7 +11,7 @@ from scoreboard.peers import Peer, start
 
 def measure(peer: Peer, seconds: float = 2.0) -> dict:
     """Figures: `p99_ms` and others of the exchange, `connections_per_second` of the flood."""
-    with start(peer, "echo") as running:
+    with start(peer, peer.crowd) as running:
         command = [BUILD / "flood", str(running.port), str(seconds)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 20)
         process.require_alive(running)

@@ -6,6 +6,7 @@ import time
 from scoreboard import client, process
 from scoreboard.peers import Peer, start
 
+BRIEF = 0.3  # seconds in which the first one is let go, or the server has ended
 PAUSE = 0.3  # seconds between the message that raises and the next
 MOMENTS = ("connect", "data", "close")
 
@@ -17,8 +18,8 @@ def measure(peer: Peer, connections: int = 600, patience: float = 3.0) -> dict:
         with start(peer, f"raise-{moment}") as running:
             with client.connect(running.port) as first:  # what is opened once, for ever, is opened
                 provoke(moment, [first], patience)
+            process.wait_until(lambda: not process.alive(running), BRIEF)
             process.require_alive(running)
-            process.settle(running, 0, seconds=0.3)
             before = process.descriptors(running)
             with client.many(connections // len(MOMENTS), running.port) as clients:
                 hung += provoke(moment, clients, patience)

@@ -9,7 +9,7 @@ import program
 from common import ADDRESS, BACKLOG, announce, role
 from program import Batch, Deliberate, in_child, piece, prepare_to_end, say
 
-DEFAULT_BACKLOG = 100  # asyncio accepts as many in a turn, so a longer one would not do it justice
+DEFAULT_BACKLOG = 100  # asyncio accepts as many in a turn, so a longer one does not do it justice in a crowd
 
 
 class Echo(asyncio.Protocol):
@@ -97,6 +97,7 @@ async def accepted():
 
 ROLES = {
     "echo": Echo,
+    "echo-default-backlog": Echo,
     "offer": Offer,
     "raise-connect": RaiseConnect,
     "raise-data": RaiseData,
@@ -113,7 +114,7 @@ ROLES = {
 async def serve():
     global server, ended
     ended = asyncio.Event()
-    backlog = BACKLOG if "uvloop" in sys.argv else DEFAULT_BACKLOG
+    backlog = DEFAULT_BACKLOG if name == "echo-default-backlog" else BACKLOG
     server = await asyncio.get_running_loop().create_server(protocol, ADDRESS, 0, backlog=backlog)
     announce(server.sockets[0].getsockname()[1])
     await ended.wait()
