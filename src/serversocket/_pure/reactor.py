@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -40,6 +41,11 @@ Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
 def refuse_copy(owner: object) -> NoReturn:
     """What owns descriptors has no copies: each would close them."""
     raise TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
+
+
+def _close(fd: int) -> None:
+    with suppress(OSError):  # it is closed in any case
+        os.close(fd)
 
 
 class Slot:
@@ -105,7 +111,7 @@ class Waker:
                 self._ends[0].close()
                 self._ends[1].close()
             elif fd >= 0:
-                os.close(fd)
+                _close(fd)
 
     def forked(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
@@ -184,9 +190,10 @@ class Reactor(EventDispatcher):
         self._slots_ = {}
         self._dirty_ = deque()
         self._postponed_ = deque()
-        self._selector_ = Selector()
+        selector = Selector()
         self._waker_ = Waker()
-        self._selector_.register(self._waker_.fileno(), READ, self._waker_)
+        self._selector_ = selector  # from here on there is something to close
+        selector.register(self._waker_.fileno(), READ, self._waker_)
         self._open_spare_()
         return self
 
@@ -272,8 +279,8 @@ class Reactor(EventDispatcher):
             if self._selector_ is not None and not self._dead_:
                 try:
                     self._selector_.unregister(fd)
-                except OSError:
-                    return False
+                except OSError as error:
+                    return error.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM)
         if get_ident() != self._thread_ and not self._dead_:
             self._wake()  # collected by another thread: it may have been all that `run` waits for
         return True
@@ -433,7 +440,7 @@ class Reactor(EventDispatcher):
     def _close_spare_(self) -> None:
         spare, self._spare_ = self._spare_, -1
         if spare >= 0:
-            os.close(spare)
+            _close(spare)
 
     # ---- the turn
 

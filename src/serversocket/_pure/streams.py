@@ -713,7 +713,10 @@ class Stream(Source):
         except OSError:
             self._remote_ = connector._address_  # it is gone again
         if self._no_delay_:
-            self.tcp_no_delay = True
+            try:
+                self.tcp_no_delay = True
+            except OSError as error:
+                self._fail_(error.errno or errno.EIO)
         entries = self._listeners_.get(CONNECT)
         try:
             if entries:
