@@ -630,7 +630,7 @@ cdef class Lingerer(Stream):
             elif self.ended:
                 return self._discard()
             elif self.attempt is None:
-                system.shutdown(self.fd, system.SHUT_WR)
+                checked(system.shutdown(self.fd, system.SHUT_WR))
                 self.attempt = self._reactor.call_later(LINGER_SECONDS, self._expire)
             self._reactor._watch(self, interest)
         except OSError:
