@@ -246,7 +246,7 @@ cdef class Stream(Input):
 
     cdef int _take_off(self, Py_ssize_t count) except -1:
         """Takes what was sent off the queue."""
-        cdef Py_ssize_t done = 0
+        cdef Py_ssize_t index, done = 0
         self.pending -= count
         if self.pending == 0:
             self.head = None
@@ -259,8 +259,12 @@ cdef class Stream(Input):
             self.head = self.more[done]
             done += 1
         self.offset = count
-        if done:
-            del self.more[:done]
+        try:
+            if done:
+                del self.more[:done]
+        except MemoryError:
+            for index in range(done):
+                self.more[index] = b""      # goes with the next
         return 0
 
     cdef int _drop_output(self) except -1:
@@ -278,14 +282,14 @@ cdef class Stream(Input):
 
     cdef int _after_sending(self) except -1:
         """Registers the wait for EPOLLOUT and asks for the due event."""
-        if self.progressed:
-            self._reactor._postpone(self)
         # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
         # hears of progress may write more: EPOLLOUT stays until then.
         if self.watched and (
             self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
         ):
             self._settle()
+        if self.progressed:
+            self._reactor._postpone(self)   # last: memory may run out
         return 0
 
     cdef int _attend(self) except -1:
@@ -370,7 +374,7 @@ cdef class Stream(Input):
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
             if self.torn:
-                return 0
+                return self._fail(system.ENOMEM) if ending <= 0 else 0      # the first time, memory may have run out
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
                 more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)

@@ -133,8 +133,9 @@ class ThreadAlarm:
             self._deadline = deadline
             self._changed.notify()
             if self._thread is None and deadline is not None:
-                self._thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
+                thread.start()  # which may fail
+                self._thread = thread
 
     def _run(self) -> None:
         with self._changed:
