@@ -10,8 +10,9 @@ import sys
 from collections import Counter
 
 import shim
+from descriptors import descriptors
 from peer import Peer
-from scenario import IDLE_TURNS, KINDS, Scenario, descriptors
+from scenario import IDLE_TURNS, KINDS, Scenario
 from table import calls, cases
 
 from serversocket import implementation

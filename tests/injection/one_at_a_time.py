@@ -11,8 +11,9 @@ import time
 import traceback
 
 import shim
+from descriptors import descriptors
 from peer import Peer
-from scenario import Scenario, descriptors
+from scenario import Scenario
 from table import Case, cases
 
 from serversocket import implementation

@@ -6,9 +6,7 @@ exceptions of its calls or as events; whatever fails can be tried again; nothing
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import select
 import time
 from collections.abc import Callable, Collection
@@ -26,16 +24,6 @@ LAST = 5
 KINDS = ("echoed", "given", "asked too much", "aborted", "resetting")
 SEND_BUFFER = 32_768  # so that a large message has to wait for its receiver
 IDLE_TURNS = 200  # without anything to do, although the descriptor was readable
-
-
-def descriptors() -> dict[int, str]:
-    """What is open in this process, without the descriptor that the listing itself uses."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            os.fstat(int(name))
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-    return found
 
 
 class Scenario:
