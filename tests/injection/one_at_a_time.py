@@ -1,6 +1,6 @@
-"""Runs the cases of one system call, each with a reactor of its own, and says which failed.
+"""Runs the cases of some system calls, each with a reactor of its own, and says which failed.
 
-python one_at_a_time.py CALL
+python one_at_a_time.py CALL...
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import gc
 import sys
 import time
 import traceback
+from itertools import chain
 
 import shim
 from descriptors import descriptors
@@ -47,12 +48,12 @@ def run(case: Case, peer: Peer) -> None:
     assert seconds < CPU_SECONDS, f"took {seconds:.1f} seconds of CPU time"
 
 
-def main(call: str) -> int:
+def main(*names: str) -> int:
     peer = Peer()
     passed = failed = 0
     gc.collect()
     gc.freeze()
-    for case in cases(implementation, call):
+    for case in chain.from_iterable(cases(implementation, call) for call in names):
         try:
             run(case, peer)
             passed += 1
