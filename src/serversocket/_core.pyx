@@ -28,12 +28,13 @@ from ._dispatch cimport (
     CLIENT, CLOSE, CONNECT, NEW_INSTANCE, Event, give_back, listeners_of, pending_error, take_event,
 )
 from ._input cimport CONNECTED
-from ._reactor cimport Py_REFCNT, Reactor, Source, checked, open_spare, raise_errno
+from ._reactor cimport Py_REFCNT, Reactor, Source, Tally, checked, open_spare, raise_errno
 from ._stream cimport Stream
 
 from . import _connector, _direct, _dispatch, _reactor, _stream, errors
 from .accepting import Action, action_for
 from .inheriting import prepare
+from .limits import as_limit
 
 
 cdef enum:
@@ -50,12 +51,16 @@ cdef class Acceptor(Source):
     cdef type socket_class
     cdef bint _listening_now
     cdef bint paused
+    cdef Tally counter          # those that it has accepted, as long as they are open
+    cdef Py_ssize_t most        # of them; 0: any number
+    cdef Py_ssize_t refused     # clients that were closed at once
     cdef bint deferring         # the system shows clients only when they have sent something
     cdef int luck               # how many first reads in vain are still allowed
     cdef uint32_t accepted
 
     def __cinit__(self):
         self.socket_class = Stream
+        self.counter = Tally.__new__(Tally)
 
     @property
     def _socket_class(self):
@@ -86,6 +91,33 @@ cdef class Acceptor(Source):
     def local_port(self):
         """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
         return port_of(&self.address) if self.fd >= 0 else 0
+
+    @property
+    def connections(self):
+        """How many connections that this server has accepted are open, those that still send their last included."""
+        return self.counter.open
+
+    @property
+    def max_connections(self):
+        """How many connections may be open at once; ``None``, at first, for any number.
+
+        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
+
+        Raises:
+            TypeError: The value is neither an integer nor ``None``.
+            RangeError: It is not positive (#2006).
+        """
+        return self.most or None
+
+    @max_connections.setter
+    def max_connections(self, value):
+        self._check()
+        self.most = 0 if value is None else as_limit(value, "max_connections")
+
+    @property
+    def turned_away(self):
+        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
+        return self.refused
 
     def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only, bint reuse_port):
         cdef Address address
@@ -172,7 +204,11 @@ cdef class Acceptor(Source):
         return 0
 
     cdef int _listening(self, kind) except -1:
-        return self._settle()
+        try:
+            return self._settle()
+        except OSError as error:
+            self._store(kind, ())   # it was the first listener of its type, or the last
+            raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     cdef int _settle(self) except -1:
         """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
@@ -202,6 +238,10 @@ cdef class Acceptor(Source):
                 if system.errno == system.EAGAIN or not self._accept_goes_on(system.errno):
                     return 0
                 continue
+            if self.most and self.counter.open >= self.most:
+                system.close(fd)
+                self.refused += 1
+                continue
             self._accepted(fd, &peer, entries)
         return 0
 
@@ -224,6 +264,8 @@ cdef class Acceptor(Source):
         stream.quiet = True
         stream.fd = fd      # from here on, whatever happens, it is closed with the stream
         self._reactor._enroll(stream, fd)
+        stream.tally = self.counter
+        self.counter.open += 1
         stream.peer = peer[0]
         stream.state = CONNECTED
         stream.serving = True
@@ -265,25 +307,29 @@ cdef class Acceptor(Source):
             return True
         if action is Action.DONE or (action is Action.GONE and self._gone()):
             return False
-        if action is Action.SHED:
-            self._shed()
-        self._accept_failed(code)
+        self._accept_failed(code, action is not Action.SHED or not self._shed())
         return False
 
-    cdef int _shed(self) except -1:
-        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes."""
-        cdef int fd, _
+    cdef bint _shed(self) except -1:
+        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
+
+        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
+        system has none at all, only time helps.
+        """
+        cdef int fd, code, _
         cdef Reactor reactor = self._reactor
         for _ in range(ACCEPTS_PER_TURN):
             if reactor.spare >= 0:
                 system.close(reactor.spare)
             fd = system.accept4(self.fd, NULL, NULL, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
+            code = system.errno
             if fd >= 0:
                 system.close(fd)
+                self.refused += 1
             reactor.spare = open_spare()
             if fd < 0:
-                return 0
-        return 0
+                return action_for(code) is Action.DONE
+        return True
 
     cdef bint _gone(self) except -1:
         """Whether the listening socket was shut down from outside; then it is closed and says so, once."""

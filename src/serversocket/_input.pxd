@@ -2,7 +2,7 @@
 
 cimport cython
 
-from ._reactor cimport Source
+from ._reactor cimport Source, flag
 
 
 cdef enum State:
@@ -14,6 +14,7 @@ cdef enum State:
 
 cdef class Input(Source):
     cdef State state
+    cdef flag torn          # input was lost: what comes after it is not read
     cdef char *data         # what has not been read yet
     cdef Py_ssize_t size
     cdef bytes store        # memory of its own, in which `data` lies; None while it lies where it was received

@@ -309,12 +309,17 @@ cdef class Input(Source):
         return offset
 
     cdef void _advance(self, Py_ssize_t count) noexcept:
+        if self.size == count:
+            self._drop_input()
+            return
         self.data += count
         self.size -= count
-        if self.size == 0:
-            self._drop_input()
+        if self.store is not None:
+            self._reactor.kept -= count
 
     cdef void _drop_input(self) noexcept:
+        if self.store is not None:
+            self._reactor.kept -= self.size
         self.store = None
         self.data = NULL
         self.size = 0
@@ -344,6 +349,7 @@ cdef class Input(Source):
             self.store = store
         system.memcpy(self.data + self.size, data, size)
         self.size = needed
+        self._reactor.kept += size
         return True
 
     cdef int _input_lost(self) except -1:

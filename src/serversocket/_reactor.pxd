@@ -3,7 +3,7 @@
 cimport cython
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 
 from . cimport _system as system
 from ._dispatch cimport EventDispatcher
@@ -23,9 +23,13 @@ cdef enum:
     NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
 
 
+ctypedef uint8_t flag           # a truth; a `bint` is an int, and every connection has ten
+
+
 cdef struct Slot:
     PyObject *source            # borrowed; NULL where the slot is free
     uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
+    uint32_t freed              # the turn in which that was
 
 
 cdef class Reactor(EventDispatcher):
@@ -35,6 +39,7 @@ cdef class Reactor(EventDispatcher):
     cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
     cdef uintptr_t thread   # whose it is; 0, nobody's, in a forked child
     cdef str thread_name
+    cdef list wakeups           # descriptors that only wake
 
     # Who is watched. A slot's index is the number of the descriptor.
     cdef Slot *slots
@@ -44,11 +49,19 @@ cdef class Reactor(EventDispatcher):
     cdef Py_ssize_t retained    # what is open without a descriptor
 
     # What a turn works with.
+    cdef uint32_t turns         # how many there were, modulo 2 ** 32
     cdef bytes buffer           # where input is received; only `landing` reads this field
     cdef system.epoll_event *ready
     cdef list dirty             # sources with output that nobody has tried to send yet
     cdef list postponed         # sources to attend to in the last step of the turn
     cdef double deadline
+
+    # What is kept for programs, by all connections: unread input and unsent output.
+    cdef Py_ssize_t kept
+    cdef Py_ssize_t limit       # of it
+    cdef bint tracking          # some connection may not be idle for long: `moment` is kept up to date
+    cdef uint32_t moment        # milliseconds of the monotonic clock when this turn began, modulo 2 ** 32
+
     cdef bint in_turn
     cdef bint in_run
     cdef bint stopping
@@ -70,31 +83,46 @@ cdef class Reactor(EventDispatcher):
     cdef bint _anything_left(self) except -1
     cdef int _show_work(self) except -1
     cdef int _postpone(self, Source source) except -1
+    cdef int _rebuild(self) except -1
     cdef Py_ssize_t _turn(self, double timeout) except -1
     cdef int _wait(self, double timeout) except -1
     cdef int _drain(self, int fd) except -1
     cdef int _send_dirty(self) except -1
     cdef Py_ssize_t _run_postponed(self) except -1
+    cdef int _relieve(self, Source asking, Py_ssize_t more) except -1
+    cdef Source _fullest(self)
+    cdef int _track_idle(self) except -1
+
+
+@cython.final
+cdef class Tally:
+    """How many connections of one server are open."""
+    cdef Py_ssize_t open
 
 
 cdef class Source(EventDispatcher):
     cdef Reactor _reactor
+    cdef Tally tally            # where this connection is counted while it is open
     cdef int fd
     cdef uint32_t slot
     cdef uint32_t interest
-    cdef bint watched
-    cdef bint dirty             # in the reactor's list of those with output to send
-    cdef bint quiet             # collected by design: no ResourceWarning
+    cdef flag watched
+    cdef flag dirty             # in the reactor's list of those with output to send
+    cdef flag quiet             # collected by design: no ResourceWarning
 
     cdef bint _reactor_is_dead(self) noexcept
     cdef int _own(self, int fd) except -1
     cdef void _shut(self) noexcept
     cdef int _lost(self) except -1
+    cdef void _uncount(self) noexcept
     cdef void _hold(self, bint strongly) noexcept
     cdef int _ready(self, uint32_t events) except -1
     cdef int _attend(self) except -1
     cdef int _send_output(self) except -1
     cdef int _discard(self) except -1
+    cdef Py_ssize_t _kept(self) noexcept
+    cdef int _overrun(self) except -1
+    cdef bint _idle_too_long(self, uint32_t moment) except -1
 
 
 cdef inline int raise_errno(int code) except -1:

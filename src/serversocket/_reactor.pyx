@@ -16,6 +16,7 @@ import math
 import threading
 
 from . import errors
+from .limits import REACTOR_LIMIT, as_limit
 
 cdef extern from "Python.h":
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
@@ -33,6 +34,10 @@ cdef inline double now() noexcept nogil:
     cdef system.timespec clock
     system.clock_gettime(system.CLOCK_MONOTONIC, &clock)
     return clock.tv_sec + clock.tv_nsec * 1e-9
+
+
+cdef inline uint32_t moment_of(double seconds) noexcept:
+    return <uint32_t> <uint64_t> (seconds * 1e3)
 
 
 cdef void _close(int *fd) noexcept:
@@ -62,7 +67,9 @@ cdef class Reactor(EventDispatcher):
         self.thread = this_thread()
         self.thread_name = threading.current_thread().name
         self.deadline = NEVER
+        self.limit = REACTOR_LIMIT
         self.owners = []
+        self.wakeups = []
         self.dirty = []
         self.postponed = []
         self.landing()
@@ -147,6 +154,7 @@ cdef class Reactor(EventDispatcher):
         for index in range(before, after):
             slots[index].source = NULL
             slots[index].generation = 0
+            slots[index].freed = 0
         self.owners.extend([None] * (after - before))
         self.slot_count = after
         return 0
@@ -189,10 +197,77 @@ cdef class Reactor(EventDispatcher):
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         slot.source = NULL
         slot.generation += 1
+        slot.freed = self.turns
         source.slot = NO_SLOT
         if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
         return owned
+
+    # ---- what is kept for the program
+
+    @property
+    def buffer_limit(self):
+        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
+
+        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
+        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+        """
+        return self.limit
+
+    @buffer_limit.setter
+    def buffer_limit(self, value):
+        self._check_owner()
+        self.limit = as_limit(value)
+
+    @property
+    def bytes_kept(self):
+        """How many bytes of unread input and unsent output all connections keep together."""
+        return self.kept
+
+    cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
+        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
+        cdef Source fullest
+        while self.kept > self.limit - more:
+            fullest = self._fullest()
+            if fullest is None or fullest is asking:
+                return False
+            fullest._overrun()
+        return True
+
+    cdef Source _fullest(self):
+        cdef uint32_t index
+        cdef Py_ssize_t kept, most = 0
+        cdef Source source, fullest = None
+        for index in range(self.slot_count):
+            if self._alive(index):
+                source = <Source> self.slots[index].source
+                kept = source._kept()
+                if kept > most:
+                    fullest = source
+                    most = kept
+        return fullest
+
+    cdef int _track_idle(self) except -1:
+        """From now on connections know when something was last sent or received."""
+        self.moment = moment_of(now())
+        self.tracking = True
+        return 0
+
+    def _end_idle(self):
+        """Breaks the connections that were idle for too long; whether others may still become so."""
+        cdef uint32_t index, moment = moment_of(now())
+        cdef Source source
+        cdef bint any_limited = False
+        for index in range(self.slot_count):
+            if self._alive(index):
+                source = <Source> self.slots[index].source
+                any_limited |= source._idle_too_long(moment)
+        self.tracking = any_limited
+        return any_limited
 
     # ---- running
 
@@ -329,10 +404,12 @@ cdef class Reactor(EventDispatcher):
         event.events = system.EPOLLIN
         event.data.u64 = (<uint64_t> fd) << 32 | <uint64_t> NO_SLOT
         checked(system.epoll_ctl(self.epoll, system.EPOLL_CTL_ADD, fd, &event))
+        self.wakeups.append(fd)
 
     def _remove_wakeup(self, int fd):
         if self.epoll >= 0:
             system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, fd, NULL)
+            self.wakeups.remove(fd)
 
     def _retain(self):
         self.retained += 1
@@ -377,11 +454,15 @@ cdef class Reactor(EventDispatcher):
         cdef uint64_t tag
         cdef Source source
         cdef Py_ssize_t handled = 0
+        cdef bint haunted = False
         self.in_turn = True
         try:
             if self.dirty:
                 self._send_dirty()
             count = self._wait(0 if self.postponed or self.woken else timeout)
+            self.turns += 1
+            if self.tracking:
+                self.moment = moment_of(now())
             for index in range(count):
                 tag = self.ready[index].data.u64
                 slot = <uint32_t> tag
@@ -389,6 +470,8 @@ cdef class Reactor(EventDispatcher):
                     self._drain(<int> (tag >> 32))
                     continue
                 if self.slots[slot].generation != <uint32_t> (tag >> 32) or not self._alive(slot):
+                    # Freed in this turn: what was ready before that. In an earlier one: it cannot be in epoll any more.
+                    haunted |= self.slots[slot].freed != self.turns
                     continue
                 source = <Source> self.slots[slot].source
                 handled += 1
@@ -398,6 +481,8 @@ cdef class Reactor(EventDispatcher):
                     # No single connection's trouble, such as memory running out, may end the service of the others.
                     report(error, source)
             source = None
+            if haunted:
+                self._rebuild()
             if self.deadline != NEVER and self.deadline <= now():
                 handled += self._run_timers()
             if self.woken:
@@ -411,6 +496,39 @@ cdef class Reactor(EventDispatcher):
             self.in_turn = False
             self._show_work()
         return handled
+
+    cdef int _rebuild(self) except -1:
+        """Puts a new epoll in the place of this one, which reports a descriptor that nobody can take out of it.
+
+        Somebody has closed it behind its source's back while a duplicate lives, in a forked child perhaps. Epoll goes by
+        what is open, not by the number, and would wake this reactor for ever.
+        """
+        cdef uint32_t index
+        cdef system.epoll_event event
+        cdef Source source
+        cdef int old = self.epoll
+        cdef int fresh = system.epoll_create1(system.EPOLL_CLOEXEC)
+        if fresh < 0:
+            return 0    # the next turn tries again
+        try:
+            for fd in self.wakeups:
+                event.events = system.EPOLLIN
+                event.data.u64 = (<uint64_t> <uint32_t> fd) << 32 | <uint64_t> NO_SLOT
+                checked(system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, fd, &event))
+            for index in range(self.slot_count):
+                if self._alive(index) and (<Source> self.slots[index].source).watched:
+                    source = <Source> self.slots[index].source
+                    event.events = source.interest
+                    event.data.u64 = (<uint64_t> self.slots[index].generation) << 32 | index
+                    # Where this fails, that descriptor too was closed behind its source's back.
+                    system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, source.fd, &event)
+            checked(system.dup3(fresh, old, system.O_CLOEXEC))
+        except OSError:
+            return 0
+        finally:
+            system.close(fresh)
+        self._moved()
+        return 0
 
     cdef int _wait(self, double timeout) except -1:
         cdef int count
@@ -482,6 +600,11 @@ cdef class Reactor(EventDispatcher):
         return done
 
 
+@cython.final
+cdef class Tally:
+    """How many connections of one server are open."""
+
+
 # Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
 # that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
 
@@ -495,6 +618,9 @@ cdef class Source(EventDispatcher):
 
     def __dealloc__(self):
         cdef int fd = self.fd
+        cdef Py_ssize_t kept = self._kept()
+        if kept and self._reactor is not None:
+            self._reactor.kept -= kept
         if fd >= 0:
             self._shut()    # first: the warning may run anything
             if not self.quiet and PyErr_ResourceWarning(
@@ -545,13 +671,20 @@ cdef class Source(EventDispatcher):
             system.close(fd)
         self.fd = -1
         self.interest = 0
+        self._uncount()
 
     cdef int _lost(self) except -1:
         """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
+        self._uncount()
         return self._discard()
+
+    cdef inline void _uncount(self) noexcept:
+        if self.tally is not None:
+            self.tally.open -= 1
+            self.tally = None
 
     cdef void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""
@@ -575,6 +708,18 @@ cdef class Source(EventDispatcher):
         """Closes without events: the reactor is closed."""
         self._shut()
         return 0
+
+    cdef Py_ssize_t _kept(self) noexcept:
+        """How many bytes it keeps for the program."""
+        return 0
+
+    cdef int _overrun(self) except -1:
+        """It keeps more than all others, and there is no room for more."""
+        return 0
+
+    cdef bint _idle_too_long(self, uint32_t moment) except -1:
+        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        return False
 
     def fileno(self):
         """The descriptor.

@@ -1,39 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: embedsignature=True, always_allow_keywords=True
-"""Connections: `Stream`, and what outlives one (`Lingerer`)."""
+"""Connections: `Stream`."""
 
 cimport cython
-from cpython.buffer cimport PyBuffer_Release, PyObject_CheckBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBuffer_Release
 from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._address cimport Address, host_of, port_of
 from ._connector cimport Connector
-from ._dispatch cimport CLOSE, CONNECT, OUTPUT_PROGRESS, SOCKET_DATA, listeners_of, report
-from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, Input, open_buffer
+from ._dispatch cimport CLOSE, CONNECT, SOCKET_DATA, listeners_of, report
+from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, open_buffer
+from ._lingerer cimport Lingerer
+from ._output cimport Output
 from ._reactor cimport READ_SIZE, Reactor, checked
-
-from . import errors
 
 cdef enum:
     READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
     READS_AT_THE_END = 1024     # of one that broke, which has no other turn
-    CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
-    COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
-    TAIL_LIMIT = 65536          # how far joined writes may grow
-
-cdef double LINGER_SECONDS = 2.0    # for the peer to fetch what was sent to it before it was closed
 
 
 @cython.no_gc_clear
-cdef class Stream(Input):
-    """A connection. The public class is `serversocket.Socket`.
-
-    Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
-    gave them, and bytearrays, known only to this class, in which small writes are joined.
-    """
+@cython.auto_pickle(False)
+cdef class Stream(Output):
+    """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
     # ---- state
 
@@ -46,11 +36,6 @@ cdef class Stream(Input):
     def _opened(self):
         """Whether there is something to close."""
         return self.state == CONNECTED or self.state == CONNECTING
-
-    @property
-    def bytes_pending(self):
-        """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
-        return self.pending
 
     @property
     def remote_address(self):
@@ -84,7 +69,7 @@ cdef class Stream(Input):
     @property
     def tcp_no_delay(self):
         """Whether small writes are sent at once, without Nagle's algorithm (AIR: ``tcpNoDelay``); off at first."""
-        return self.no_delay
+        return bool(self.no_delay)
 
     @tcp_no_delay.setter
     def tcp_no_delay(self, value):
@@ -109,8 +94,11 @@ cdef class Stream(Input):
             return 0
         self._hold(self.listeners is not None or self.pending)
         try:
+            # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
             self._reactor._watch(
-                self, system.EPOLLIN | system.EPOLLRDHUP | (system.EPOLLOUT if self.blocked else 0)
+                self,
+                (system.EPOLLET if self.resting else system.EPOLLIN | system.EPOLLRDHUP)
+                | (system.EPOLLOUT if self.blocked else 0),
             )
         except OSError as error:
             self._fail(error.errno)
@@ -121,175 +109,9 @@ cdef class Stream(Input):
         self._shut()
         self.state = CLOSED
         self.failure = 0
+        self.resting = False
         self._drop_input()
         self._drop_output()
-        return 0
-
-    # ---- output
-
-    def write(self, data):
-        """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
-
-        Args:
-            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
-
-        Returns:
-            How many bytes were queued: all of them.
-
-        Raises:
-            IOError: The socket is not connected (#2002).
-            TypeError: `data` is not bytes-like.
-        """
-        return self._write(data)
-
-    cdef object _write(self, data):
-        cdef Py_ssize_t count
-        cdef bytes chunk
-        self._require(CONNECTED, "write")
-        chunk = <bytes> data if type(data) is bytes else self._as_bytes(data)
-        count = PyBytes_GET_SIZE(chunk)
-        if count:
-            self._queue(chunk, count)
-        return count
-
-    cdef bytes _as_bytes(self, data):
-        cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
-        if copied is None:
-            raise errors.wrong_type("data", data, "bytes-like")
-        self._require(CONNECTED, "write")   # Python code may have run meanwhile
-        return copied
-
-    cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
-        cdef object last
-        if not (self.dirty or self.serving or self.blocked):
-            self._reactor.dirty.append(self)
-            self.dirty = True
-        if self.head is None:
-            self.head = chunk
-            self.offset = 0
-        else:
-            if self.more is None:
-                self.more = []
-            last = self.more[len(self.more) - 1] if self.more else None
-            if count >= COPY_BELOW:
-                self.more.append(chunk)
-            elif type(last) is bytearray and PyByteArray_GET_SIZE(last) + count <= TAIL_LIMIT:
-                (<bytearray> last).extend(chunk)
-            else:
-                self.more.append(bytearray(chunk))
-        self.pending += count
-        self.written += count
-        if self.dirty:
-            self._reactor._show_work()
-        return 0
-
-    def flush(self):
-        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
-
-        Raises:
-            IOError: The socket is not connected (#2002).
-        """
-        self._require(CONNECTED, "flush")
-        self._send_output()
-
-    cdef int _transmit(self) except -1:
-        """Sends what the system takes, without calling into the program."""
-        cdef ssize_t sent
-        cdef Py_ssize_t offered
-        while self.pending:
-            sent = self._send_some(&offered)
-            if sent < 0:
-                if system.errno == system.EAGAIN or system.errno == system.EWOULDBLOCK:
-                    self.blocked = True
-                else:
-                    self._fail(system.errno)
-                return 0
-            if listeners_of(self, OUTPUT_PROGRESS) is not None:
-                self.progressed = True
-            self._take_off(sent)
-            if sent < offered:
-                self.blocked = True     # more would only be refused
-                return 0
-        self.blocked = False
-        return 0
-
-    cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
-        """What the system took of what was offered to it; -1 and `errno` if nothing."""
-        cdef ssize_t sent
-        if self.more:
-            return self._send_several(offered)
-        offered[0] = self.pending
-        while True:
-            sent = system.send(self.fd, _contents(self.head) + self.offset, self.pending, system.MSG_NOSIGNAL)
-            if sent >= 0 or system.errno != system.EINTR:
-                return sent
-
-    cdef ssize_t _send_several(self, Py_ssize_t *offered) except -2:
-        cdef system.iovec pieces[CHUNKS_PER_SEND]
-        cdef system.msghdr message
-        cdef ssize_t sent
-        cdef Py_ssize_t index, count = min(len(self.more) + 1, <Py_ssize_t> CHUNKS_PER_SEND)
-        pieces[0].iov_base = _contents(self.head) + self.offset
-        pieces[0].iov_len = offered[0] = _length(self.head) - self.offset
-        for index in range(1, count):
-            chunk = self.more[index - 1]
-            pieces[index].iov_base = _contents(chunk)
-            pieces[index].iov_len = _length(chunk)
-            offered[0] += pieces[index].iov_len
-        system.memset(&message, 0, sizeof(message))
-        message.msg_iov = pieces
-        message.msg_iovlen = count
-        while True:
-            sent = system.sendmsg(self.fd, &message, system.MSG_NOSIGNAL)
-            if sent >= 0 or system.errno != system.EINTR:
-                return sent
-
-    cdef int _take_off(self, Py_ssize_t count) except -1:
-        """Takes what was sent off the queue."""
-        cdef Py_ssize_t index, done = 0
-        self.pending -= count
-        if self.pending == 0:
-            self.head = None
-            self.more = None
-            self.offset = 0
-            return 0
-        count += self.offset
-        while count >= _length(self.head):
-            count -= _length(self.head)
-            self.head = self.more[done]
-            done += 1
-        self.offset = count
-        try:
-            if done:
-                del self.more[:done]
-        except MemoryError:
-            for index in range(done):
-                self.more[index] = b""      # goes with the next
-        return 0
-
-    cdef int _drop_output(self) except -1:
-        self.head = None
-        self.more = None
-        self.offset = self.pending = 0
-        self.blocked = self.progressed = False
-        return 0
-
-    cdef int _send_output(self) except -1:
-        if self.pending and not self.blocked:
-            self._transmit()
-            self._after_sending()
-        return 0
-
-    cdef int _after_sending(self) except -1:
-        """Registers the wait for EPOLLOUT and asks for the due event."""
-        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
-        # hears of progress may write more: EPOLLOUT stays until then.
-        if self.watched and (
-            self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
-        ):
-            self._settle()
-        if self.progressed:
-            self._reactor._postpone(self)   # last: memory may run out
         return 0
 
     cdef int _attend(self) except -1:
@@ -297,31 +119,79 @@ cdef class Stream(Input):
         if self.progressed:
             self._tell_progress()
         if failure and self.fd >= 0:
-            self._receive(failure)
+            if failure != system.ENOBUFS:       # where too much is kept, more is not read
+                self._receive(failure)
             if self.state == CONNECTED:
-                self._finish(failure, "recv" if self.torn else "send")
+                self._finish(failure, self._culprit(failure))
         return 0
 
-    cdef int _tell_progress(self) except -1:
-        """Dispatches outputProgress."""
-        self.progressed = False
-        if self.state != CONNECTED:
-            return 0
-        self.serving = True
-        try:
-            self._tell(OUTPUT_PROGRESS, self.pending, self.written)
-        finally:
-            self._served()
-        if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
+    cdef str _culprit(self, int failure):
+        """The call that an error is told of."""
+        if self.torn:
+            return "recv"
+        return "idle" if failure == system.ETIMEDOUT and self.longest else "send"
+
+    # ---- flow
+
+    def pause(self):
+        """Stops reading: no ``socketData`` until `resume`. What arrives waits in the system, and then the peer does.
+
+        That the peer has closed or broken the connection is heard after `resume` too, behind its last bytes. Only a
+        failed send ends the pause: the program is told at once, and what had arrived stays readable. A new connection
+        is not paused. Called again, it does nothing.
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> def forward(event):
+            ...     target.write(event.target.read())
+            ...     if target.congested:
+            ...         event.target.pause()  # until target's outputProgress resumes it
+            >>> source, target = serversocket.Socket(), serversocket.Socket()
+            >>> source.add_event_listener("socketData", forward)
+        """
+        self._require(CONNECTED, "pause")
+        if not self.failure and not self.resting:
+            self.resting = True
             self._settle()
-        return 0
+
+    def resume(self):
+        """Goes on reading after `pause`. Without one, it does nothing.
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+        """
+        self._require(CONNECTED, "resume")
+        if self.resting:
+            self.resting = False
+            self._settle()
+
+    @property
+    def paused(self):
+        """Whether `pause` was called, and `resume` was not."""
+        return bool(self.resting)
+
+    def _set_longest(self, uint32_t milliseconds):
+        """How long it may be idle from now on; 0 for ever."""
+        self._check()
+        self.longest = milliseconds
+        if milliseconds:
+            self._reactor._track_idle()
+            self.moment = self._reactor.moment
+
+    def _set_option(self, int level, int name, int value):
+        """Sets an option of the system's socket, a number; an OSError if it refuses."""
+        self._check()
+        checked(system.setsockopt(self.fd, level, name, &value, sizeof(value)))
 
     # ---- readiness
 
     cdef int _ready(self, uint32_t events) except -1:
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
-        if events & ~<uint32_t> system.EPOLLOUT:
+        if events & ~<uint32_t> system.EPOLLOUT and not self.resting:
             self.serving = True
             try:
                 self._receive(0 if not events & (system.EPOLLRDHUP | system.EPOLLHUP | system.EPOLLERR) else -1)
@@ -336,18 +206,11 @@ cdef class Stream(Input):
                 self._settle()
         return 0
 
-    cdef int _served(self) except -1:
-        """Sends what its own listener wrote, while it is still in the processor's cache."""
-        self.serving = False
-        if not self.dirty:
-            self._send_output()
-        return 0
-
     cdef bint _first_read(self) except -1:
         """Reads before the system has said that there is something; whether there was."""
         cdef char *memory
         cdef ssize_t count
-        if self.state != CONNECTED or listeners_of(self, SOCKET_DATA) is None or self.lent is not None:
+        if self.state != CONNECTED or self.resting or self.lent is not None or listeners_of(self, SOCKET_DATA) is None:
             return False
         memory = self._reactor.landing()
         count = system.recv(self.fd, memory, READ_SIZE, 0)
@@ -432,23 +295,26 @@ cdef class Stream(Input):
         self._arrived(memory, count)
         if self.slot != slot or reactor.slots[slot].generation != generation:
             return False
+        if self.resting and ending <= 0:
+            return False
         return count == room or ending
 
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
         """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
         cdef bint unheard = listeners_of(self, SOCKET_DATA) is None
+        self.moment = self._reactor.moment
         if self.size or unheard:
             if not self._append_input(data, count):
                 return self._finish(system.ENOMEM, "recv")
             if unheard:
-                return 0
+                return self._finish(system.ENOBUFS, "recv") if self._crowded() else 0
         else:
             self.data = data
             self.size = count
         try:
             self._tell(SOCKET_DATA, count, 0)
         finally:
-            if self.size and self.store is None:
+            if self.size:
                 self._keep_input()
         return 0
 
@@ -456,9 +322,12 @@ cdef class Stream(Input):
         """Moves what the listeners have left out of memory that is about to be used again."""
         cdef char *data = self.data
         cdef Py_ssize_t size = self.size
-        self._drop_input()
-        if not self._append_input(data, size):
-            self._finish(system.ENOMEM, "recv")
+        if self.store is None:
+            self._drop_input()
+            if not self._append_input(data, size):
+                return self._finish(system.ENOMEM, "recv")
+        if self.state == CONNECTED and not self.failure and self._crowded():
+            self._finish(system.ENOBUFS, "recv")
         return 0
 
     cdef int _input_lost(self) except -1:
@@ -473,12 +342,15 @@ cdef class Stream(Input):
             self._transmit()
         if failure == 0 and self.failure:
             failure = self.failure
-            call = "send"
-        if failure == 0 and self.pending:
+            call = self._culprit(failure)
+        if failure:
+            self._reset()       # whatever the reason was, the peer must not take this for the end of the stream
+        elif self.pending:
             self._linger(ended=True)
         self._shut()
         self._drop_output()
         self.failure = 0
+        self.resting = False
         self.state = FINISHED
         try:
             if failure:
@@ -486,13 +358,6 @@ cdef class Stream(Input):
         finally:
             if self.state == FINISHED:
                 self._tell(CLOSE, 0, 0)
-        return 0
-
-    cdef int _fail(self, int failure) except -1:
-        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
-        self.failure = failure
-        self._drop_output()
-        self._reactor._postpone(self)
         return 0
 
     # ---- the end
@@ -515,7 +380,9 @@ cdef class Stream(Input):
         self._require(CONNECTED, "close")
         if self.pending and not self.blocked:
             self._transmit()
-        if self.pending or (self.written and not self.failure and self._input_waits()):
+        if self.failure:
+            self._reset()
+        elif self.pending or (self.written and self._input_waits()):
             self._linger()
         self._discard()
         return 0
@@ -535,29 +402,25 @@ cdef class Stream(Input):
         self._reset()
         self._discard()
 
-    cdef void _reset(self) noexcept:
-        """Makes the close that follows a reset."""
-        cdef system.linger setting
-        setting.l_onoff = 1
-        setting.l_linger = 0
-        system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
-
     cdef int _linger(self, bint ended=False) except -1:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
         cdef int fd = self.fd
         lingerer._reactor = self._reactor
+        lingerer.tally = self.tally
+        self.tally = None
         lingerer.quiet = True
         lingerer.head = self.head
         lingerer.more = self.more
         lingerer.offset = self.offset
         lingerer.pending = self.pending
+        self.pending = 0
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
         lingerer._own(fd)
         lingerer.state = CONNECTED
-        lingerer.blocked = self.pending > 0
+        lingerer.blocked = lingerer.pending > 0
         lingerer.ended = ended
         lingerer._settle()
         return 0
@@ -585,6 +448,7 @@ cdef class Stream(Input):
         self._drop_output()
         self.attempt = None
         self.torn = False
+        self.resting = False
         self.written = 0
         connector._hold(False)
         connector._reactor._withdraw(connector)
@@ -594,88 +458,14 @@ cdef class Stream(Input):
         self._own(fd)
         self.state = CONNECTED
         self.peer = connector.address
-        if self.no_delay:
-            try:
+        self.moment = self._reactor.moment
+        try:
+            if self.no_delay:
                 self._apply_no_delay()
-            except OSError as error:
-                self._fail(error.errno)
+            self._connection_made()
+        except OSError as error:
+            self._fail(error.errno)
         try:
             self._tell(CONNECT, 0, 0)
         finally:
             self._settle()
-
-
-cdef inline char *_contents(chunk) noexcept:
-    return PyByteArray_AS_STRING(chunk) if type(chunk) is bytearray else PyBytes_AS_STRING(chunk)
-
-
-cdef inline Py_ssize_t _length(chunk) noexcept:
-    return PyByteArray_GET_SIZE(chunk) if type(chunk) is bytearray else PyBytes_GET_SIZE(chunk)
-
-
-@cython.final
-@cython.no_gc_clear
-cdef class Lingerer(Stream):
-    """What is left of a stream that was closed too early to just close its descriptor.
-
-    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while.
-    Meanwhile it reads and forgets: where input is unread, `close` makes the system reset the connection and drop
-    what the peer has not fetched yet.
-    """
-
-    cdef int _settle(self) except -1:
-        cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
-        if self.fd < 0:
-            return 0
-        self._hold(True)
-        try:
-            if self.pending:
-                interest |= system.EPOLLOUT
-            elif self.ended:
-                return self._discard()
-            elif self.attempt is None:
-                checked(system.shutdown(self.fd, system.SHUT_WR))
-                self.attempt = self._reactor.call_later(LINGER_SECONDS, self._expire)
-            self._reactor._watch(self, interest)
-        except OSError:
-            self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
-            self._discard()
-        return 0
-
-    cdef int _ready(self, uint32_t events) except -1:
-        if events & ~<uint32_t> system.EPOLLOUT:
-            self._waste()
-        if self.blocked and events & system.EPOLLOUT:
-            self.blocked = False
-            self._transmit()
-        return self._settle()
-
-    cdef int _waste(self) except -1:
-        """Reads and forgets."""
-        cdef ssize_t count
-        cdef int _
-        for _ in range(READS_PER_TURN):
-            count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
-            if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
-                return 0
-            if count <= 0:
-                self.ended = True
-                if count < 0:
-                    self._drop_output()
-                return 0
-        return 0
-
-    cdef int _attend(self) except -1:
-        return self._discard()      # a send has failed: nobody is there any more
-
-    cdef int _discard(self) except -1:
-        timer = self.attempt
-        self.attempt = None
-        self._drop_output()
-        self._shut()
-        if timer is not None and not self._reactor.dead:
-            timer.cancel()
-        return 0
-
-    def _expire(self):
-        self._discard()

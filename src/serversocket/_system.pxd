@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOENT, ENOMEM, EPERM, EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, EPERM, ETIMEDOUT, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:
@@ -53,6 +53,15 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
 
 
+cdef extern from "sys/ioctl.h" nogil:
+    int ioctl(int fd, unsigned long request, ...)
+
+
+cdef extern from "linux/sockios.h" nogil:
+    enum:
+        SIOCOUTQ
+
+
 cdef extern from "netinet/in.h" nogil:
     struct in_addr:
         uint32_t s_addr
@@ -98,6 +107,7 @@ cdef extern from "net/if.h" nogil:
 cdef extern from "sys/epoll.h" nogil:
     enum:
         EPOLLERR
+        EPOLLET
         EPOLLHUP
         EPOLLIN
         EPOLLOUT
@@ -154,6 +164,7 @@ cdef extern from "fcntl.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     int close(int fd)
+    int dup3(int fd, int number, int flags)
     ssize_t read(int fd, void *buffer, size_t length)
     ssize_t write(int fd, const void *buffer, size_t length)
 

@@ -7,6 +7,7 @@ was refused or the address and port, and the system's reason.
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import reprlib
 
@@ -203,6 +204,12 @@ def invalid_socket(call: str, detail: str = "", cause: OSError | int | None = No
 def not_open(call: str) -> IOError:
     """#2002: a call on a socket that is not open."""
     return invalid_socket(call, "the socket is not open")
+
+
+def over_limit(call: str, size: int, kept: int, name: str, limit: int) -> IOError:
+    """#2002: more would have to be kept than a limit allows."""
+    detail = f"{size} bytes on top of {kept}: {name} is {limit}"
+    return invalid_socket(call, detail, errno.ENOBUFS)
 
 
 def end_of_file(call: str, wanted: int, available: int) -> EOFError:

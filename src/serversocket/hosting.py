@@ -37,6 +37,14 @@ def hosted_reactor(make: type[_R]) -> _R | None:
     return reactor
 
 
+def rejoin(reactor: Reactor) -> None:
+    """After the reactor's descriptor has become another one of the same number, which its loop does not watch yet."""
+    for loop, hosted in list(_hosted.items()):
+        if hosted is reactor and not loop.is_closed():
+            loop.remove_reader(reactor.fileno())
+            loop.add_reader(reactor.fileno(), _poll, weakref.ref(reactor))
+
+
 def number_of(reactor: Reactor) -> int:
     """The descriptor by which a loop knows the reactor; -1 where none does."""
     return reactor.fileno() if not reactor.closed and any(hosted is reactor for hosted in _hosted.values()) else -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -10,14 +9,17 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from . import _engine, hosting
 from .events import UncaughtErrorEvent
 from .naming import with_as3_names
+from .reporting import log_error
 from .scheduling import Scheduler
 
-logger = logging.getLogger("serversocket")
+# How often idle connections are looked for. Seconds.
+SHORTEST_IDLE_PERIOD = 0.01
+LONGEST_IDLE_PERIOD = 1.0
 
 
 @with_as3_names
@@ -38,6 +40,10 @@ class Reactor(Scheduler, _engine.Reactor):
         a millisecond later
         >>> reactor.close()
     """
+
+    # The timer that looks for idle connections, while there are some that may not be idle for ever.
+    _idle_watch: object = None
+    _idle_period: float = LONGEST_IDLE_PERIOD
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +77,29 @@ class Reactor(Scheduler, _engine.Reactor):
     def _forked(self) -> None:
         super()._forked()
         self._drop_scheduled()
+
+    def _moved(self) -> None:
+        hosting.rejoin(self)
+
+    def _watch_idle(self, seconds: float) -> None:
+        """Looks for connections that are idle for too long, often enough for one that may be it for so long."""
+        period = min(max(seconds / 8, SHORTEST_IDLE_PERIOD), LONGEST_IDLE_PERIOD)
+        if self._idle_watch is None or period < self._idle_period:
+            self._idle_period = period
+            self._look_for_idle_later()
+
+    def _look_for_idle_later(self) -> None:
+        watch = self._idle_watch = object()
+        self._call_in_background(self._idle_period, lambda: self._look_for_idle(watch))
+
+    def _look_for_idle(self, watch: object) -> None:
+        if watch is not self._idle_watch:
+            return  # a shorter period has begun since
+        self._idle_watch = None
+        if self._end_idle():
+            self._look_for_idle_later()
+        else:
+            self._idle_period = LONGEST_IDLE_PERIOD
 
     def _report(self, error: BaseException, source: object) -> None:
         report_error(error, self)
@@ -120,8 +149,7 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     else:
         listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
     if reactor is None or not listening:
-        with suppress(Exception):  # a filter of that logger may raise; the reactor goes on
-            logger.error("uncaught error in a listener of %s", dispatcher, exc_info=error)
+        log_error(error, dispatcher)
         return
     _threads.reporting = True
     try:
@@ -130,6 +158,7 @@ def report_error(error: BaseException, dispatcher: object) -> None:
         _threads.reporting = False
 
 
+with_as3_names(_engine.Reactor, _engine.extend_type)
 _engine.set_error_reporter(report_error)
 
 

@@ -83,6 +83,7 @@ class Scheduler:
 
     _timers: list[tuple[float, int, TimerHandle]]
     _cancelled_timers: int
+    _background_timers: int
     _timer_numbers: count[int]
     _deadline: float | None
     _calls: deque[tuple[Callable[..., object], tuple[object, ...]]]
@@ -91,6 +92,7 @@ class Scheduler:
         self = super().__new__(cls)
         self._timers = []
         self._cancelled_timers = 0
+        self._background_timers = 0
         self._timer_numbers = count()
         self._deadline = None
         self._calls = deque()
@@ -119,6 +121,16 @@ class Scheduler:
         self._update_deadline()
         return handle
 
+    def _call_in_background(self, seconds: float, callback: Callable[[], object]) -> None:
+        """As `call_later`, for what is of no use once nothing else is open: `run` does not wait for it."""
+
+        def due() -> None:
+            self._background_timers -= 1
+            callback()
+
+        self.call_later(seconds, due)
+        self._background_timers += 1
+
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
         """Calls `callback` from the reactor, in its next turn. This may be called from any thread.
 
@@ -143,7 +155,7 @@ class Scheduler:
     @property
     def _has_scheduled(self) -> bool:
         """Whether a timer or a call is outstanding."""
-        return bool(self._calls) or len(self._timers) > self._cancelled_timers
+        return bool(self._calls) or len(self._timers) > self._cancelled_timers + self._background_timers
 
     def _run_timers(self) -> int:
         """Makes the calls that are due now, not those that they schedule. Returns how many."""
@@ -191,7 +203,7 @@ class Scheduler:
             handle._take()
         self._timers.clear()
         self._calls.clear()
-        self._cancelled_timers = 0
+        self._cancelled_timers = self._background_timers = 0
         self._deadline = None
 
     def _timer_cancelled(self) -> None:

@@ -137,9 +137,11 @@ class ServerSocket(Acceptor):
         """
         self._close()
 
-    def _accept_failed(self, code: int) -> None:
-        self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # first: paused without it would be for ever
-        self._pause()
+    def _accept_failed(self, code: int, lasting: bool) -> None:
+        """Says that a client could not be accepted; `lasting`: and that nobody can, for a while."""
+        if lasting:
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # first: paused without it would be for ever
+            self._pause()
         now = time.monotonic()
         if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
             self._next_report = now + ERROR_INTERVAL

@@ -13,6 +13,8 @@ from .byte_array import ByteArray
 from .connecting import Attempt
 from .data import DataInput, DataOutput
 from .events import IOErrorEvent
+from .limits import HIGH_WATER_MARK, as_mark
+from .liveness import Liveness
 from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
 
@@ -21,7 +23,7 @@ DEFAULT_TIMEOUT = 20_000
 
 
 @with_as3_names
-class Socket(Stream, DataInput, DataOutput):
+class Socket(Stream, Liveness, DataInput, DataOutput):
     """A TCP connection (AIR: ``flash.net.Socket``).
 
     Args:
@@ -43,6 +45,7 @@ class Socket(Stream, DataInput, DataOutput):
 
     # Class attributes until they are set, so that a connection which does not use them does not pay for them.
     _timeout: int = DEFAULT_TIMEOUT
+    _high_water_mark: int = HIGH_WATER_MARK
     _host: str = ""
     _port: int = 0
 
@@ -66,6 +69,37 @@ class Socket(Stream, DataInput, DataOutput):
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise errors.wrong_type("timeout", value, "an integer, in milliseconds")
         self._timeout = max(value.__index__(), LEAST_TIMEOUT)
+
+    @property
+    def high_water_mark(self) -> int:
+        """How many bytes may be pending before the socket is `congested`; 65,536 at first.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is negative (#2006).
+        """
+        return self._high_water_mark
+
+    @high_water_mark.setter
+    def high_water_mark(self, value: SupportsIndex) -> None:
+        self._high_water_mark = as_mark(value)
+
+    @property
+    def congested(self) -> bool:
+        """Whether more is pending than `high_water_mark`: to be asked after a `write`.
+
+        Who produces output pauses then, and goes on when an ``outputProgress`` event finds this false again.
+
+        Example:
+            >>> import serversocket
+            >>> def send(event):
+            ...     while not event.target.congested:
+            ...         event.target.write(bytes(8192))
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("connect", send)
+            >>> socket.add_event_listener("outputProgress", send)
+        """
+        return bool(self.bytes_pending > self._high_water_mark)
 
     def connect(self, host: Host, port: SupportsIndex) -> None:
         """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.

@@ -18,7 +18,8 @@ from typing import NoReturn, Self, SupportsIndex
 from . import errors, worker
 from .addresses import Host, require_reuse_port
 from .naming import with_as3_names
-from .reactor import Reactor, logger
+from .reactor import Reactor
+from .reporting import logger
 from .server import ServerSocket
 
 LEAST_LIFE = 1.0  # seconds; a worker that did not live so long has died at once

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from . import errors
-from .reactor import logger
+from .reporting import logger
 from .server import ServerSocket
 
 if sys.platform == "linux":

@@ -24,5 +24,7 @@ def test_the_named_tests_exist_or_a_reason_is_given(row: re.Match[str]) -> None:
     named = NAMED.findall(row["tests"])
     assert named or row["tests"].strip().startswith("None: ")
     for path, name in named:
-        functions = [node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)]
+        functions = [
+            node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)
+        ]
         assert name in functions, f"{path} has no {name}"

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import time
 
 import pytest
 
 from serversocket import Reactor, ServerSocket
 from serversocket.reactor import current_reactor
 
-from ..behaviour.helpers import connect_to, connection, on_posix, receive_exactly, run_until
+from ..behaviour.helpers import Log, connect_to, connection, listening, on_posix, receive_exactly, run_until, settle
 
 pytestmark = on_posix
 
@@ -93,3 +95,60 @@ def test_the_next_connection_may_get_the_number():
             client.sendall(b"hello")
             assert receive_exactly(it.reactor, client, 5) == b"hello"
             accepted[0].close()
+
+
+def test_a_duplicate_that_lives_on_does_not_make_the_reactor_spin():
+    with connection() as it, connection() as other:
+        number = it.socket.fileno()
+        duplicate = os.dup(number)
+        try:
+            os.close(number)
+            it.peer.sendall(b"to the duplicate, for ever")
+            it.until_event("close")
+            assert it.log.types == ["ioError", "close"]
+            assert it.log.of("ioError")[0].errno == errno.EBADF
+            settle(it.reactor)
+            assert sum(it.reactor.poll(0.001) for _ in range(50)) == 0
+            other.peer.sendall(b"hello")
+            other.until(lambda: other.log.data == b"hello")
+        finally:
+            os.close(duplicate)
+
+
+def test_a_loop_goes_on_hosting_a_reactor_that_had_to_begin_anew():
+    async def until(predicate):
+        while not predicate():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    async def main():
+        logs = []
+        accepted = []
+
+        def accept(event):
+            accepted.append(event.socket)
+            logs.append(Log(event.socket))
+
+        with listening() as server:
+            server.add_event_listener("connect", accept)
+            clients = []
+            for _ in range(2):
+                _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+                clients.append(writer)
+            await until(lambda: len(logs) == 2)
+            number = accepted[0].fileno()
+            duplicate = os.dup(number)
+            os.close(number)
+            clients[0].write(b"to the duplicate, for ever")
+            await until(lambda: logs[0].count("close"))
+            await asyncio.sleep(0.05)
+            used = time.process_time()
+            await asyncio.sleep(0.5)
+            assert time.process_time() - used < 0.3
+            clients[1].write(b"hello")
+            await until(lambda: logs[1].data == b"hello")
+            os.close(duplicate)
+            for writer in clients:
+                writer.close()
+            accepted[1].close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))

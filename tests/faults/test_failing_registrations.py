@@ -110,6 +110,27 @@ def test_listen():
     )
 
 
+def test_a_listener_of_a_listening_server():
+    with_failing(
+        3,
+        """
+        with serversocket.ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            try:
+                note(server, "connect")
+            except serversocket.IOError as error:
+                assert "epoll_ctl: No space left on device" in str(error), error
+                assert not server.has_event_listener("connect")
+            else:
+                raise AssertionError("add_event_listener() says nothing")
+            events = note(server, "connect")
+            with socket.create_connection(("127.0.0.1", server.local_port)):
+                until(lambda: events)
+        """,
+    )
+
+
 def test_accept():
     with_failing(
         3,

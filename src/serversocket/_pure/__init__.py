@@ -6,6 +6,7 @@ own fields and methods: they cannot meet the names of a subclass, just as the na
 
 from __future__ import annotations
 
+from .connector import Connector
 from .events import (
     Event,
     EventDispatcher,
@@ -15,9 +16,10 @@ from .events import (
     extend_type,
     set_error_reporter,
 )
+from .lingerer import Lingerer
 from .reactor import Reactor
 from .sockets import Acceptor, Source
-from .streams import Connector, Lingerer, Stream, quicken
+from .streams import Stream, quicken
 
 __all__ = [
     "Acceptor",

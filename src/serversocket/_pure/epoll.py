@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from select import EPOLLIN, EPOLLOUT, epoll
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
@@ -22,8 +24,11 @@ _READINESS = [
 class EpollSelector(BaseSelector):
     """`selectors.EpollSelector`, at half of its cost for each descriptor that is ready.
 
-    What has no key is passed over: a closed descriptor is reported for as long as another process has a duplicate.
+    A descriptor that was closed without having been unregistered is reported for as long as another process has a
+    duplicate, and nobody can take it out any more: it has no key, and the selector is `haunted` until it is rebuilt.
     """
+
+    haunted = False
 
     def __init__(self) -> None:
         self._epoll = epoll()
@@ -48,7 +53,17 @@ class EpollSelector(BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         keys = self._keys
         reports = self._epoll.poll(timeout, len(keys) or 1)
-        return [(keys[fd], _READINESS[reported]) for fd, reported in reports if fd in keys]
+        ready = [(keys[fd], _READINESS[reported]) for fd, reported in reports if fd in keys]
+        self.haunted = len(ready) < len(reports)
+        return ready
+
+    def rebuild(self) -> None:
+        """Puts a new epoll, with the descriptors that have keys, in the place of this one."""
+        with epoll() as fresh:
+            for key in self._keys.values():
+                with suppress(OSError):  # that one too was closed
+                    fresh.register(key.fd, _INTERESTS[key.events])
+            os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
 
     def close(self) -> None:
         self._epoll.close()

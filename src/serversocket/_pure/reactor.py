@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .. import errors
+from ..limits import REACTOR_LIMIT, as_limit
 from .events import EventDispatcher, nesting, report_error
 
 try:
@@ -25,13 +26,15 @@ except ImportError:  # a system without it
     from selectors import DefaultSelector  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, SupportsIndex
 
+    from .output import Output
     from .sockets import Source
-    from .streams import Stream
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+RESTING = 4  # it waits for nothing, but is open; the selector does not know it
+READ_SIZE = 65536  # larger buffers cost an mmap each time they are allocated
 LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
 #: What waits for readiness; a test may put another one here.
@@ -46,6 +49,12 @@ def refuse_copy(owner: object) -> NoReturn:
 def _close(fd: int) -> None:
     with suppress(OSError):  # it is closed in any case
         os.close(fd)
+
+
+class Cancellable(Protocol):
+    """What is under way, such as a timer or an attempt to connect."""
+
+    def cancel(self) -> None: ...
 
 
 class Slot:
@@ -162,6 +171,7 @@ class Reactor(EventDispatcher):
 
         def call_later(self, seconds: float, callback: Callable[[], object]) -> Any: ...
         def _run_timers(self) -> int: ...
+        def _moved(self) -> None: ...
         def _run_calls(self) -> int: ...
         @property
         def _has_scheduled(self) -> bool: ...
@@ -169,7 +179,7 @@ class Reactor(EventDispatcher):
     _thread_: int
     _thread_name_: str
     _slots_: dict[int, Slot]
-    _dirty_: deque[Stream]  # with output that nobody has tried to send yet
+    _dirty_: deque[Output]  # with output that nobody has tried to send yet
     _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
     _waker_: Waker
     _selector_: selectors.BaseSelector | None = None
@@ -177,6 +187,8 @@ class Reactor(EventDispatcher):
     _spare_ = -1
     _deadline_: float | None = None
     _watched_ = 0
+    _kept_ = 0  # bytes of unread input and unsent output, by all connections
+    _limit_ = REACTOR_LIMIT  # of it
     _retained_ = 0
     _in_turn_ = False
     _in_run_ = False
@@ -251,18 +263,19 @@ class Reactor(EventDispatcher):
         return slot
 
     def _watch_(self, slot: Slot, events: int) -> None:
-        """Changes what a descriptor is watched for; `events` is 0 for nothing."""
+        """Changes what a descriptor is watched for; 0: nothing, and it is as good as closed."""
         if events == slot.events:
             return
         selector = self._open_selector_()
-        if not slot.events:
-            selector.register(slot.fd, events, slot)
-            self._watched_ += 1
-        elif events:
-            selector.modify(slot.fd, events, slot)
-        else:
+        before, after = slot.events & ~RESTING, events & ~RESTING
+        if not before:
+            if after:
+                selector.register(slot.fd, after, slot)
+        elif not after:
             selector.unregister(slot.fd)
-            self._watched_ -= 1
+        elif after != before:
+            selector.modify(slot.fd, after, slot)
+        self._watched_ += bool(events) - bool(slot.events)
         slot.events = events
 
     def _withdraw_(self, slot: Slot) -> bool:
@@ -275,9 +288,9 @@ class Reactor(EventDispatcher):
         if self._slots_.get(fd) is slot:
             del self._slots_[fd]
         if slot.events:
-            slot.events = 0
+            known, slot.events = slot.events != RESTING, 0
             self._watched_ -= 1
-            if self._selector_ is not None and not self._dead_:
+            if known and self._selector_ is not None and not self._dead_:
                 try:
                     self._selector_.unregister(fd)
                 except OSError as error:
@@ -285,6 +298,46 @@ class Reactor(EventDispatcher):
         if get_ident() != self._thread_ and not self._dead_:
             self._wake()  # collected by another thread: it may have been all that `run` waits for
         return True
+
+    # ---- what is kept for the program
+
+    @property
+    def buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
+
+        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
+        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+        """
+        return self._limit_
+
+    @buffer_limit.setter
+    def buffer_limit(self, value: SupportsIndex) -> None:
+        self._check_()
+        self._limit_ = as_limit(value)
+
+    @property
+    def bytes_kept(self) -> int:
+        """How many bytes of unread input and unsent output all connections keep together."""
+        return self._kept_
+
+    def _relieve_(self, asking: Source, more: int) -> bool:
+        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
+        while self._kept_ + more > self._limit_:
+            fullest = max(filter(None, map(_source, self._slots_.values())), key=_counted, default=None)
+            if fullest is None or fullest is asking or not fullest._counted_:
+                return False
+            fullest._overrun_()
+        return True
+
+    def _end_idle(self) -> bool:
+        """Breaks the connections that were idle for too long; whether others may still become so."""
+        now = monotonic()
+        limited = [source._idle_too_long_(now) for source in map(_source, self._slots_.values()) if source is not None]
+        return any(limited)
 
     # ---- running
 
@@ -495,7 +548,15 @@ class Reactor(EventDispatcher):
         if self._deadline_ is not None and timeout != 0:
             left = max(self._deadline_ - monotonic(), 0)
             timeout = left if timeout is None else min(left, timeout)
-        return self._selector_.select(timeout if timeout is None else min(timeout, LONGEST_WAIT))
+        ready = self._selector_.select(timeout if timeout is None else min(timeout, LONGEST_WAIT))
+        if getattr(self._selector_, "haunted", False):
+            self._rebuild_(self._selector_)
+        return ready
+
+    def _rebuild_(self, selector: Any) -> None:
+        with suppress(OSError):  # no descriptor is left: the next turn tries again
+            selector.rebuild()
+            self._moved()
 
     def _drain_(self, key: selectors.SelectorKey) -> None:
         self._woken_ = True
@@ -508,6 +569,14 @@ class Reactor(EventDispatcher):
         dirty = self._dirty_
         for _ in range(len(dirty)):
             dirty.popleft()._send_written_()
+
+
+def _source(slot: Slot) -> Source | None:
+    return slot.source
+
+
+def _counted(source: Source) -> int:
+    return source._counted_
 
 
 def _seconds(timeout: float | None) -> float | None:

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .. import errors
 from ..accepting import Action, action_for
 from ..inheriting import prepare
+from ..limits import as_limit
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
 from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
 
 if TYPE_CHECKING:
+    from typing import Self, SupportsIndex
+
     from .streams import Stream
 
 ACCEPTS_PER_TURN = 64  # of one acceptor, so that a flood of clients cannot starve the others
@@ -47,15 +50,28 @@ def port_of(address: SocketAddress | None) -> int:
     return int(address[1]) if address else 0
 
 
+class Tally:
+    """How many connections of one server are open."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = 0
+
+
 class Source(EventDispatcher):
     """Owns one descriptor of a reactor."""
 
     _reactor_: Reactor | None = None
+    _tally_: Tally | None = None  # where this connection is counted while it is open
+    _counted_ = 0  # bytes that it keeps for the program, as the reactor has been told
     _socket_: socket.socket | None = None
     _slot_: Slot | None = None
     _quiet_ = False  # collected by design: no ResourceWarning
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self._counted_ and self._reactor_ is not None:
+            self._reactor_._kept_ -= self._counted_
         if self._socket_ is not None:
             try:
                 if not self._quiet_:
@@ -119,6 +135,12 @@ class Source(EventDispatcher):
         sock = self._let_go_()
         if sock is not None:
             _close(sock)
+        self._uncount_()
+
+    def _uncount_(self) -> None:
+        tally, self._tally_ = self._tally_, None
+        if tally is not None:
+            tally.open -= 1
 
     def _discard_(self) -> None:
         """Closes without events: the reactor is closed, or forked."""
@@ -129,7 +151,15 @@ class Source(EventDispatcher):
         sock = self._let_go_()
         if sock is not None:
             sock.detach()
+        self._uncount_()
         self._discard_()
+
+    def _overrun_(self) -> None:
+        """It keeps more than all others, and there is no room for more."""
+
+    def _idle_too_long_(self, now: float) -> bool:
+        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        return False
 
     def _ready_(self, events: int) -> None:
         """The descriptor is ready."""
@@ -174,10 +204,18 @@ class Acceptor(Source):
     _address_: SocketAddress | None = None
     _listening_ = False
     _paused_ = False
+    _most_ = 0  # connections that may be open at once; 0: any number
+    _refused_ = 0  # clients that were closed at once
+    _connections_: Tally
 
     if TYPE_CHECKING:
 
-        def _accept_failed(self, code: int) -> None: ...
+        def _accept_failed(self, code: int, lasting: bool) -> None: ...
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._connections_ = Tally()
+        return self
 
     @property
     def bound(self) -> bool:
@@ -198,6 +236,33 @@ class Acceptor(Source):
     def local_port(self) -> int:
         """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
         return port_of(self._address_)
+
+    @property
+    def connections(self) -> int:
+        """How many connections that this server has accepted are open, those that still send their last included."""
+        return self._connections_.open
+
+    @property
+    def max_connections(self) -> int | None:
+        """How many connections may be open at once; ``None``, at first, for any number.
+
+        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
+
+        Raises:
+            TypeError: The value is neither an integer nor ``None``.
+            RangeError: It is not positive (#2006).
+        """
+        return self._most_ or None
+
+    @max_connections.setter
+    def max_connections(self, value: SupportsIndex | None) -> None:
+        self._check_()
+        self._most_ = 0 if value is None else as_limit(value, "max_connections")
+
+    @property
+    def turned_away(self) -> int:
+        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
+        return self._refused_
 
     def _bind(self, family: int, host: str, port: int, scope_id: int, v6_only: bool, reuse_port: bool) -> None:
         reactor = self._owner_()
@@ -280,7 +345,11 @@ class Acceptor(Source):
         self._shut_()
 
     def _listening_changed(self, type: str, present: bool) -> None:
-        self._settle_()
+        try:
+            self._settle_()
+        except OSError as error:
+            self._listeners_.pop(type, None)  # it was the first listener of its type, or the last
+            raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     def _settle_(self) -> None:
         """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
@@ -311,6 +380,10 @@ class Acceptor(Source):
                 if not self._accept_goes_on_(sock, error.errno or errno.EIO):
                     return
                 continue
+            if self._most_ and self._connections_.open >= self._most_:
+                accepted.close()
+                self._refused_ += 1
+                continue
             self._accepted_(reactor, accepted, peer)
 
     def _accepted_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress) -> None:
@@ -323,7 +396,7 @@ class Acceptor(Source):
         except BaseException:
             accepted.close()
             raise
-        stream._accept_(reactor, accepted, peer)
+        stream._accept_(reactor, accepted, peer, self._connections_)
         stream._serving_ = True
         try:
             self._deliver_(event, self._listeners_[CONNECT])
@@ -342,22 +415,26 @@ class Acceptor(Source):
             return True
         if action is Action.DONE or (action is Action.GONE and self._gone_(sock)):
             return False
-        if action is Action.SHED:
-            self._shed_(sock)
-        self._accept_failed(code)
+        self._accept_failed(code, action is not Action.SHED or not self._shed_(sock))
         return False
 
-    def _shed_(self, sock: socket.socket) -> None:
-        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes."""
+    def _shed_(self, sock: socket.socket) -> bool:
+        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
+
+        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
+        system has none at all, only time helps.
+        """
         reactor = self._owner_()
         for _ in range(ACCEPTS_PER_TURN):
             reactor._close_spare_()
             try:
                 sock.accept()[0].close()
-            except OSError:
-                return
+                self._refused_ += 1
+            except OSError as error:
+                return action_for(error.errno or errno.EIO) is Action.DONE
             finally:
                 reactor._open_spare_()
+        return True
 
     def _gone_(self, sock: socket.socket) -> bool:
         """Whether the listening socket was shut down from outside; then it is closed and says so, once."""

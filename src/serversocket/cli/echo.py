@@ -12,14 +12,11 @@ from .console import logger
 SUMMARY = "a server that sends back what it receives (RFC 862)"
 DESCRIPTION = "Sends back to each client what it receives from it (RFC 862)."
 EPILOG = f"""\
-A client that leaves 256 MiB of what comes back unread is reset, so that it cannot take all memory.
+From a client that does not take back what it has sent, nothing more is read until it does.
 {serving.ENDING}
 
 example:
   serversocket echo --host 127.0.0.1 --port 7000"""
-
-# AIR's sockets always read: what a client does not take back has to wait here.
-MOST_PENDING = 256 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +33,18 @@ def run(options: argparse.Namespace) -> int:
 def welcome(socket: Socket) -> None:
     """Serves a client."""
     socket.add_event_listener("socketData", _reply)
+    socket.add_event_listener("outputProgress", _go_on)
 
 
 def _reply(event: Any) -> None:
     socket: Socket = event.target
     count = socket.write(socket.read())
     logger.debug("%d bytes from %s", count, serving.endpoint(socket))
-    if socket.bytes_pending > MOST_PENDING:
-        logger.warning("Connection with %s reset: it sends and does not read", serving.endpoint(socket))
-        socket.abort()
+    if socket.congested:
+        socket.pause()
+
+
+def _go_on(event: Any) -> None:
+    socket: Socket = event.target
+    if not socket.congested:
+        socket.resume()

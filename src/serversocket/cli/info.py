@@ -19,6 +19,7 @@ example:
   serversocket info --json"""
 
 _KERNEL_SETTINGS = Path("/proc/sys/net")
+_KERNEL_COUNTS = Path("/proc/net/netstat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,8 @@ def gather() -> dict[str, object]:
         "machine": platform.machine(),
         "somaxconn": _setting("core/somaxconn"),
         "tcp_max_syn_backlog": _setting("ipv4/tcp_max_syn_backlog"),
+        "listen_overflows": _count("ListenOverflows"),
+        "listen_drops": _count("ListenDrops"),
         "open_files_soft": soft,
         "open_files_hard": hard,
         "ephemeral_port_first": first,
@@ -73,6 +76,16 @@ def _settings(name: str) -> list[int]:
 
 def _setting(name: str) -> int | None:
     return next(iter(_settings(name)), None)
+
+
+def _count(name: str) -> int | None:
+    """One of the system's TCP counts: of all programs, since it began. It keeps names and numbers in lines by turns."""
+    try:
+        lines = [line.split() for line in _KERNEL_COUNTS.read_text().splitlines() if line.startswith("TcpExt:")]
+        names, numbers = lines
+        return int(numbers[names.index(name)])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _ephemeral_ports() -> tuple[int | None, int | None]:

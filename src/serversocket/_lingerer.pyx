@@ -1,0 +1,101 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""`Lingerer`: what outlives a connection."""
+
+cimport cython
+from libc.stdint cimport uint32_t
+
+from . cimport _system as system
+from ._output cimport Output
+from ._reactor cimport READ_SIZE, checked
+
+from . import limits
+
+cdef enum:
+    READS_PER_TURN = 4          # so that a fast sender cannot starve the others
+
+
+@cython.final
+@cython.no_gc_clear
+@cython.auto_pickle(False)
+cdef class Lingerer(Output):
+    """What is left of a stream that was closed too early to just close its descriptor.
+
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while; a
+    peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is unread, `close` makes
+    the system reset the connection and drop what the peer has not fetched yet.
+    """
+
+    cdef int _settle(self) except -1:
+        cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
+        if self.fd < 0:
+            return 0
+        self._hold(True)
+        try:
+            if self.pending:
+                interest |= system.EPOLLOUT
+                if self.timer is None:
+                    self._time(limits.STALLED_SECONDS)
+            elif self.ended:
+                return self._discard()
+            elif not self.told:
+                self.told = True
+                checked(system.shutdown(self.fd, system.SHUT_WR))
+                self._time(limits.LINGER_SECONDS)
+            self._reactor._watch(self, interest)
+        except (OSError, MemoryError):
+            self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard()
+        return 0
+
+    cdef int _time(self, double seconds) except -1:
+        timer = self.timer
+        self.timer = self._reactor.call_later(seconds, self._expire)
+        self.unsent = self.pending
+        if timer is not None:
+            timer.cancel()
+        return 0
+
+    cdef int _ready(self, uint32_t events) except -1:
+        if events & ~<uint32_t> system.EPOLLOUT:
+            self._waste()
+        if self.blocked and events & system.EPOLLOUT:
+            self.blocked = False
+            self._transmit()
+        return self._settle()
+
+    cdef int _waste(self) except -1:
+        """Reads and forgets."""
+        cdef ssize_t count
+        cdef int _
+        for _ in range(READS_PER_TURN):
+            count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
+            if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
+                return 0
+            if count <= 0:
+                self.ended = True
+                if count < 0:
+                    self._drop_output()
+                return 0
+        return 0
+
+    cdef int _attend(self) except -1:
+        self._reset()               # a send has failed: nobody is there any more; or too much is kept
+        return self._discard()
+
+    cdef int _discard(self) except -1:
+        timer = self.timer
+        self.timer = None
+        self._drop_output()
+        self._shut()
+        if timer is not None and not self._reactor.dead:
+            timer.cancel()
+        return 0
+
+    def _expire(self):
+        if self.pending and self.pending < self.unsent:
+            self._time(limits.STALLED_SECONDS)
+            return
+        if self.pending:
+            self._reset()
+        self._discard()

@@ -1,0 +1,326 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""`Output`: what the program has written to a connection and is not sent yet, and how it is sent."""
+
+cimport cython
+from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_GET_SIZE
+
+from libc.stdint cimport uint32_t
+
+from . cimport _system as system
+from ._dispatch cimport OUTPUT_PROGRESS, listeners_of
+from ._input cimport CONNECTED, Input
+from ._reactor cimport Reactor
+
+from . import errors
+from .limits import CONNECTION_LIMIT, as_limit
+
+cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
+
+cdef enum:
+    CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
+    COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
+    TAIL_LIMIT = 65536          # how far joined writes may grow
+
+
+@cython.no_gc_clear
+@cython.auto_pickle(False)
+cdef class Output(Input):
+    """The writing half of a connection.
+
+    Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
+    gave them, and bytearrays, known only to this class, in which small writes are joined.
+    """
+
+    @property
+    def buffer_limit(self):
+        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
+
+        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
+        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
+        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.buffer_limit = 1024 * 1024
+        """
+        return DEFAULT_LIMIT + self.leeway
+
+    @buffer_limit.setter
+    def buffer_limit(self, value):
+        self._check()
+        self.leeway = as_limit(value) - DEFAULT_LIMIT
+
+    @property
+    def bytes_pending(self):
+        """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
+        return self.pending
+
+    def write(self, data):
+        """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
+
+        Args:
+            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
+
+        Returns:
+            How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
+
+        Raises:
+            IOError: The socket is not connected, or `buffer_limit` would be passed (#2002, the latter with ENOBUFS).
+            TypeError: `data` is not bytes-like.
+        """
+        return self._write(data)
+
+    cdef object _write(self, data):
+        cdef Py_ssize_t count
+        cdef bytes chunk
+        self._require(CONNECTED, "write")
+        chunk = <bytes> data if type(data) is bytes else self._as_bytes(data)
+        count = PyBytes_GET_SIZE(chunk)
+        if count:
+            self._queue(chunk, count)
+        return count
+
+    cdef bytes _as_bytes(self, data):
+        cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
+        if copied is None:
+            raise errors.wrong_type("data", data, "bytes-like")
+        self._require(CONNECTED, "write")   # Python code may have run meanwhile
+        return copied
+
+    cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
+        cdef object last
+        cdef Reactor reactor = self._reactor
+        if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or count > reactor.limit - reactor.kept:
+            self._make_room(count)
+        if not (self.dirty or self.serving or self.blocked):
+            reactor.dirty.append(self)
+            self.dirty = True
+        if self.head is None:
+            self.head = chunk
+            self.offset = 0
+        else:
+            if self.more is None:
+                self.more = []
+            last = self.more[len(self.more) - 1] if self.more else None
+            if count >= COPY_BELOW:
+                self.more.append(chunk)
+            elif type(last) is bytearray and PyByteArray_GET_SIZE(last) + count <= TAIL_LIMIT:
+                (<bytearray> last).extend(chunk)
+            else:
+                self.more.append(bytearray(chunk))
+        self.pending += count
+        self.written += count
+        reactor.kept += count
+        if self.dirty:
+            reactor._show_work()
+        return 0
+
+    cdef int _make_room(self, Py_ssize_t count) except -1:
+        """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
+        cdef Py_ssize_t kept = self.pending + self.size
+        if count > DEFAULT_LIMIT + self.leeway - kept:
+            self._fail(system.ENOBUFS)
+            raise errors.over_limit("write", count, kept, "buffer_limit", self.buffer_limit)
+        if not self._reactor._relieve(self, count):
+            kept = self._reactor.kept
+            self._overrun()
+            raise errors.over_limit("write", count, kept, "reactor.buffer_limit", self._reactor.limit)
+        return 0
+
+    cdef int _crowded(self) except -1:
+        """Whether unread input is over a limit: then the connection has to end."""
+        return self.size + self.pending > DEFAULT_LIMIT + self.leeway or (
+            self._reactor.kept > self._reactor.limit and not self._reactor._relieve(self, 0)
+        )
+
+    cdef int _overrun(self) except -1:
+        self._drop_input()
+        return self._fail(system.ENOBUFS)
+
+    cdef Py_ssize_t _kept(self) noexcept:
+        return self.size + self.pending
+
+    cdef bint _idle_too_long(self, uint32_t moment) except -1:
+        cdef int unfetched = 0
+        if self.longest == 0 or self.fd < 0:
+            return False
+        if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
+            # What the system has taken may still be on its way to a slow peer; only one that fetches nothing is idle.
+            system.ioctl(self.fd, system.SIOCOUTQ, &unfetched)
+            if unfetched and unfetched != self.unfetched:
+                self.moment = moment
+            else:
+                self._fail(system.ETIMEDOUT)
+            self.unfetched = unfetched
+        return True
+
+    def flush(self):
+        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+        """
+        self._require(CONNECTED, "flush")
+        self._send_output()
+
+    cdef int _transmit(self) except -1:
+        """Sends what the system takes, without calling into the program."""
+        cdef ssize_t sent
+        cdef Py_ssize_t offered
+        if self.failure:
+            return self._drop_output()      # what is broken says no more: something may be missing before this
+        while self.pending:
+            sent = self._send_some(&offered)
+            if sent < 0:
+                if system.errno == system.EAGAIN or system.errno == system.EWOULDBLOCK:
+                    self.blocked = True
+                else:
+                    self._fail(system.errno)
+                return 0
+            if listeners_of(self, OUTPUT_PROGRESS) is not None:
+                self.progressed = True
+            self._take_off(sent)
+            if sent < offered:
+                self.blocked = True     # more would only be refused
+                return 0
+        self.blocked = False
+        return 0
+
+    cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
+        """What the system took of what was offered to it; -1 and `errno` if nothing."""
+        cdef ssize_t sent
+        if self.more:
+            return self._send_several(offered)
+        offered[0] = self.pending
+        while True:
+            sent = system.send(self.fd, _contents(self.head) + self.offset, self.pending, system.MSG_NOSIGNAL)
+            if sent >= 0 or system.errno != system.EINTR:
+                return sent
+
+    cdef ssize_t _send_several(self, Py_ssize_t *offered) except -2:
+        cdef system.iovec pieces[CHUNKS_PER_SEND]
+        cdef system.msghdr message
+        cdef ssize_t sent
+        cdef Py_ssize_t index, count = min(len(self.more) + 1, <Py_ssize_t> CHUNKS_PER_SEND)
+        pieces[0].iov_base = _contents(self.head) + self.offset
+        pieces[0].iov_len = offered[0] = _length(self.head) - self.offset
+        for index in range(1, count):
+            chunk = self.more[index - 1]
+            pieces[index].iov_base = _contents(chunk)
+            pieces[index].iov_len = _length(chunk)
+            offered[0] += pieces[index].iov_len
+        system.memset(&message, 0, sizeof(message))
+        message.msg_iov = pieces
+        message.msg_iovlen = count
+        while True:
+            sent = system.sendmsg(self.fd, &message, system.MSG_NOSIGNAL)
+            if sent >= 0 or system.errno != system.EINTR:
+                return sent
+
+    cdef int _take_off(self, Py_ssize_t count) except -1:
+        """Takes what was sent off the queue."""
+        cdef Py_ssize_t index, done = 0
+        self.pending -= count
+        self._reactor.kept -= count
+        self.moment = self._reactor.moment
+        if self.pending == 0:
+            self.head = None
+            self.more = None
+            self.offset = 0
+            return 0
+        count += self.offset
+        while count >= _length(self.head):
+            count -= _length(self.head)
+            self.head = self.more[done]
+            done += 1
+        self.offset = count
+        try:
+            if done:
+                del self.more[:done]
+        except MemoryError:
+            for index in range(done):
+                self.more[index] = b""      # goes with the next
+        return 0
+
+    cdef int _drop_output(self) except -1:
+        if self.pending:
+            self._reactor.kept -= self.pending
+        self.head = None
+        self.more = None
+        self.offset = self.pending = 0
+        self.blocked = self.progressed = False
+        return 0
+
+    cdef int _send_output(self) except -1:
+        if self.pending and not self.blocked:
+            self._transmit()
+            self._after_sending()
+        return 0
+
+    cdef int _after_sending(self) except -1:
+        """Registers the wait for EPOLLOUT and asks for the due event."""
+        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
+        # hears of progress may write more: EPOLLOUT stays until then.
+        if self.watched and (
+            self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
+        ):
+            self._settle()
+        if self.progressed:
+            self._reactor._postpone(self)   # last: memory may run out
+        return 0
+
+    cdef int _tell_progress(self) except -1:
+        """Dispatches outputProgress."""
+        self.progressed = False
+        if self.state != CONNECTED:
+            return 0
+        self.serving = True
+        try:
+            self._tell(OUTPUT_PROGRESS, self.pending, self.written)
+        finally:
+            self._served()
+        if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
+            self._settle()
+        return 0
+
+    cdef int _served(self) except -1:
+        """Sends what its own listener wrote, while it is still in the processor's cache."""
+        self.serving = False
+        if not self.dirty:
+            self._send_output()
+        return 0
+
+    cdef int _settle(self) except -1:
+        """Registers what follows from the state, once the program's call has returned."""
+        return 0
+
+    cdef int _fail(self, int failure) except -1:
+        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        self.failure = failure
+        self.resting = False
+        self._drop_output()
+        self._reactor._postpone(self)
+        return 0
+
+    cdef void _reset(self) noexcept:
+        """Makes the close that follows a reset."""
+        cdef system.linger setting
+        setting.l_onoff = 1
+        setting.l_linger = 0
+        system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
+
+
+cdef inline char *_contents(chunk) noexcept:
+    return PyByteArray_AS_STRING(chunk) if type(chunk) is bytearray else PyBytes_AS_STRING(chunk)
+
+
+cdef inline Py_ssize_t _length(chunk) noexcept:
+    return PyByteArray_GET_SIZE(chunk) if type(chunk) is bytearray else PyBytes_GET_SIZE(chunk)

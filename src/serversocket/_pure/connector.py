@@ -1,0 +1,74 @@
+"""A connect that is under way."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+from .reactor import WRITE, Reactor
+from .sockets import SocketAddress, Source
+
+IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
+
+
+class Connector(Source):
+    """A connect that is under way.
+
+    Args:
+        reactor: The `Reactor` that watches it.
+        family: ``AF_INET`` or ``AF_INET6``.
+        address: ``(host, port)`` or ``(host, port, flow, scope)``.
+        callback: Called with the connector when `errno` tells how it went.
+    """
+
+    errno = 0
+
+    def __init__(
+        self, reactor: Reactor, family: int, address: SocketAddress, callback: Callable[[Connector], object]
+    ) -> None:
+        self._attach(reactor)
+        self._family_ = family
+        self._address_ = address
+        self._callback_: Callable[[Connector], object] | None = callback
+
+    def start(self) -> None:
+        """Begins; the callback comes from the reactor, never from here."""
+        reactor = self._owner_()
+        try:
+            sock = socket.socket(self._family_, socket.SOCK_STREAM)
+        except OSError as error:
+            self.errno = error.errno or errno.EIO
+        else:
+            slot = self._own_(reactor, sock)
+            slot.owner = self
+            try:
+                sock.setblocking(False)
+                code = sock.connect_ex(self._address_)
+                if code in IN_PROGRESS:
+                    reactor._watch_(slot, WRITE)
+                    return
+                self.errno = code
+            except OSError as error:
+                self.errno = error.errno or errno.EIO
+        reactor._postpone_(self._tell_)
+
+    def cancel(self) -> None:
+        """Ends it; the callback is not called any more."""
+        self._callback_ = None
+        self._shut_()
+
+    def _ready_(self, events: int) -> None:
+        if self._socket_ is not None:
+            try:
+                self.errno = self._socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            except OSError as error:
+                self.errno = error.errno or errno.EIO
+            self._tell_()
+
+    def _tell_(self) -> None:
+        callback, self._callback_ = self._callback_, None
+        if self.errno:
+            self._shut_()
+        if callback is not None:
+            callback(self)

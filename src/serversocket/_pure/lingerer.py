@@ -1,0 +1,119 @@
+"""What is left of a connection that was closed too early to just close its descriptor."""
+
+from __future__ import annotations
+
+import socket
+
+from .. import limits
+from .output import Output, Queue, reset
+from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
+from .sockets import Tally
+
+READS_PER_TURN = 4  # so that a fast sender cannot starve the others
+
+
+class Lingerer(Output):
+    """What is left of a stream that was closed too early to just close its descriptor.
+
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while; a
+    peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is unread, `close` makes
+    the system reset the connection and drop what the peer has not fetched yet.
+    """
+
+    _quiet_ = True
+    _timer_: Cancellable | None = None  # ends it
+    _unsent_ = 0  # when the timer was set
+    _told_ = False  # that nothing more comes
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        tally: Tally | None,
+        output: Queue | None,
+        pending: int,
+        ended: bool,
+    ) -> None:
+        self._attach(reactor)
+        self._tally_ = tally
+        self._output_ = output
+        self._pending_ = pending
+        self._count_()
+        self._ended_ = ended  # the peer's output is at its end
+        self._own_(reactor, sock).owner = self
+        self._settle_()
+
+    def _settle_(self) -> None:
+        reactor, sock, slot = self._reactor_, self._socket_, self._slot_
+        if reactor is None or sock is None or slot is None:
+            return
+        interest = RESTING if self._ended_ else READ
+        try:
+            if self._pending_:
+                interest |= WRITE
+                if self._timer_ is None:
+                    self._time_(reactor, limits.STALLED_SECONDS)
+            elif self._ended_:
+                self._discard_()
+                return
+            elif not self._told_:
+                self._told_ = True
+                sock.shutdown(socket.SHUT_WR)
+                self._time_(reactor, limits.LINGER_SECONDS)
+            reactor._watch_(slot, interest)
+        except (OSError, MemoryError):
+            reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard_()
+
+    def _time_(self, reactor: Reactor, seconds: float) -> None:
+        before = self._timer_
+        self._timer_ = reactor.call_later(seconds, self._expire_)
+        self._unsent_ = self._pending_
+        if before is not None:
+            before.cancel()
+
+    def _expire_(self) -> None:
+        if self._pending_ and self._pending_ < self._unsent_ and self._reactor_ is not None:
+            self._time_(self._reactor_, limits.STALLED_SECONDS)
+            return
+        if self._pending_ and self._socket_ is not None:
+            reset(self._socket_)
+        self._discard_()
+
+    def _ready_(self, events: int) -> None:
+        sock = self._socket_
+        if sock is None:
+            return
+        if events & READ:
+            self._waste_(sock)
+        if events & WRITE:
+            self._blocked_ = False
+            self._transmit_()
+        self._settle_()
+
+    def _waste_(self, sock: socket.socket) -> None:
+        """Reads and forgets."""
+        for _ in range(READS_PER_TURN):
+            try:
+                size = len(sock.recv(READ_SIZE))
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._ended_ = True
+                self._drop_output_()
+                return
+            self._ended_ = not size
+            if size < READ_SIZE:
+                return
+
+    def _attend_(self) -> None:
+        if self._socket_ is not None:
+            reset(self._socket_)  # a send has failed: nobody is there any more; or too much is kept
+        self._discard_()
+
+    def _discard_(self) -> None:
+        timer, self._timer_ = self._timer_, None
+        self._drop_output_()
+        self._shut_()
+        if timer is not None and not self._reactor_is_dead_():
+            timer.cancel()

@@ -1,0 +1,322 @@
+"""What the program has written to a connection and is not sent yet, and how it is sent."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import sys
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from threading import get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
+
+from .. import errors
+from ..limits import CONNECTION_LIMIT, as_limit
+from .events import OUTPUT_PROGRESS, OutputProgressEvent
+from .input import CONNECTED, Input
+from .reactor import Reactor, Slot
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
+COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
+TAIL_LIMIT = 65536  # how far joined writes may grow
+
+MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
+
+Queue = deque[bytes | bytearray | memoryview]
+
+
+class Output(Input):
+    """The writing half of a connection.
+
+    Output is a queue of `bytes` as the program gave them, bytearrays in which small writes are joined, and in front
+    perhaps the memoryview of a piece that is partly sent.
+    """
+
+    _output_: Queue | None = None
+    _pending_ = 0
+    _written_ = 0
+    _limit_ = CONNECTION_LIMIT  # of unread input and unsent output together
+    _moment_ = 0.0  # when something was last sent or received
+    _longest_ = 0.0  # seconds that it may be idle; 0: for ever
+    _unfetched_ = 0  # what the system still had to send when it was last found idle
+    _serving_ = False  # its own listeners run: what they write is sent when they are done
+    _dirty_ = False  # in the reactor's queue of streams to be sent
+    _blocked_ = False  # the system takes no more: wait until it does
+    _paused_ = False  # the program wants no input for now
+    _progressed_ = False  # an outputProgress event is due
+    _failure_ = 0  # why it is to be broken in the last step of the turn: an errno
+    _attending_ = False  # in the reactor's queue of what is postponed
+
+    if TYPE_CHECKING:
+
+        def _coerce(self, data: object) -> bytes: ...
+        def _attend_(self) -> None: ...
+        def _settle_(self) -> None: ...
+        def _hold_(self, slot: Slot) -> None: ...
+
+    @property
+    def bytes_pending(self) -> int:
+        """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
+        return self._pending_
+
+    @property
+    def buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
+
+        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
+        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
+        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.buffer_limit = 1024 * 1024
+        """
+        return self._limit_
+
+    @buffer_limit.setter
+    def buffer_limit(self, value: SupportsIndex) -> None:
+        self._check_()
+        self._limit_ = as_limit(value)
+
+    def write(self, data: Buffer | SupportsBytes) -> int:
+        """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
+
+        Args:
+            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
+
+        Returns:
+            How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
+
+        Raises:
+            IOError: The socket is not connected, or `buffer_limit` would be passed (#2002, the latter with ENOBUFS).
+            TypeError: `data` is not bytes-like.
+        """
+        reactor = self._reactor_
+        if reactor is None or get_ident() != reactor._thread_ or self._state_ != CONNECTED:
+            reactor = self._require_("write")
+        if data.__class__ is not bytes:
+            data = self._as_bytes_(data)
+        count = len(data)
+        if not count:
+            return 0
+        kept = self._pending_ + len(self._input_) - self._start_
+        if kept + count > self._limit_ or reactor._kept_ + count > reactor._limit_:
+            self._make_room_(reactor, count, kept)
+        output = self._output_
+        if output is None:
+            output = self._output_ = deque()
+        if not output or count >= COPY_BELOW:
+            output.append(data)
+        else:
+            last = output[-1]
+            if isinstance(last, bytearray) and len(last) + count <= TAIL_LIMIT:
+                last += data
+            else:
+                output.append(bytearray(data))
+        self._pending_ += count
+        self._written_ += count
+        self._counted_ += count
+        reactor._kept_ += count
+        if not (self._serving_ or self._dirty_ or self._blocked_):
+            self._dirty_ = True
+            reactor._dirty_.append(self)
+            if reactor._alarm_ is not None:
+                reactor._show_work_()
+        return count
+
+    def _as_bytes_(self, data: Buffer | SupportsBytes) -> bytes:
+        try:
+            view = memoryview(data)  # type: ignore[arg-type]
+        except TypeError:
+            copied = self._coerce(data)
+        else:
+            with view:
+                copied = view.tobytes()
+        self._require_("write")  # Python code may have run meanwhile
+        return copied
+
+    def flush(self) -> None:
+        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+        """
+        self._require_("flush")
+        self._send_()
+
+    def _send_written_(self) -> None:
+        self._dirty_ = False
+        self._send_()
+
+    def _send_(self) -> None:
+        """Sends what the system takes now; what follows from it comes in the last step of the turn."""
+        if self._blocked_ or not self._pending_:
+            return
+        if self._transmit_():
+            self._settle_()
+        elif not self._listeners_ and self._slot_ is not None:
+            self._hold_(self._slot_)
+        if self._progressed_:
+            self._attend_later_()
+
+    def _transmit_(self) -> bool:
+        """Sends what the system takes; whether it is full now."""
+        if self._failure_:
+            self._drop_output_()  # what is broken says no more: something may be missing before this
+            return False
+        sock, output = self._socket_, self._output_
+        if sock is None or output is None:
+            return False
+        before = self._pending_
+        try:
+            while output:
+                if len(output) == 1:
+                    offered = self._pending_
+                    sent = sock.send(output[0], MSG_NOSIGNAL)
+                    if sent == offered:
+                        output.clear()
+                        self._pending_ = 0
+                        break
+                else:
+                    sent, offered = send_several(sock, output)
+                self._pending_ -= sent
+                take_off(output, sent)
+                if sent < offered:  # more would only be refused
+                    self._blocked_ = True
+                    break
+        except (BlockingIOError, InterruptedError):
+            self._blocked_ = True
+        except OSError as error:
+            self._fail_(error.errno or errno.EIO)
+        if self._longest_ and self._pending_ < before:
+            self._moment_ = monotonic()
+        self._count_()
+        if OUTPUT_PROGRESS in self._listeners_ and self._pending_ < before and not self._failure_:
+            self._progressed_ = True
+        return self._blocked_
+
+    def _drop_output_(self) -> None:
+        self._output_ = None
+        self._pending_ = 0
+        if self._counted_:
+            self._count_()
+        self._blocked_ = self._progressed_ = False
+
+    def _fail_(self, failure: int) -> None:
+        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        self._failure_ = failure
+        self._paused_ = False
+        self._drop_output_()
+        self._attend_later_()
+
+    def _attend_later_(self) -> None:
+        if not self._attending_ and self._reactor_ is not None:
+            self._reactor_._postpone_(self._attend_)
+            self._attending_ = True
+
+    def _tell_progress_(self) -> None:
+        self._progressed_ = False
+        entries = self._listeners_.get(OUTPUT_PROGRESS)
+        if entries and self._state_ == CONNECTED:
+            event = OutputProgressEvent(OUTPUT_PROGRESS, False, False, self._pending_, self._written_)
+            self._serving_ = True
+            try:
+                self._deliver_(event, entries)
+            finally:
+                self._served_()
+
+    def _served_(self) -> None:
+        """Sends what its own listeners wrote, while it is still in the processor's cache."""
+        self._serving_ = False
+        if self._pending_ and not self._dirty_:
+            self._send_()
+
+    # ---- what is kept for the program
+
+    def _count_(self) -> None:
+        """Tells the reactor how much is kept."""
+        change = self._pending_ + len(self._input_) - self._start_ - self._counted_
+        if change and self._reactor_ is not None:
+            self._counted_ += change
+            self._reactor_._kept_ += change
+
+    def _make_room_(self, reactor: Reactor, count: int, kept: int) -> None:
+        """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
+        if kept + count > self._limit_:
+            self._fail_(errno.ENOBUFS)
+            raise errors.over_limit("write", count, kept, "buffer_limit", self._limit_)
+        if not reactor._relieve_(self, count):
+            kept = reactor._kept_
+            self._overrun_()
+            raise errors.over_limit("write", count, kept, "reactor.buffer_limit", reactor._limit_)
+
+    def _crowded_(self, reactor: Reactor) -> bool:
+        """Whether unread input is over a limit: then the connection has to end."""
+        return self._pending_ + len(self._input_) - self._start_ > self._limit_ or (
+            reactor._kept_ > reactor._limit_ and not reactor._relieve_(self, 0)
+        )
+
+    def _overrun_(self) -> None:
+        """It keeps more than all others, and there is no room for more."""
+        self._input_, self._start_ = b"", 0
+        self._fail_(errno.ENOBUFS)
+
+    def _idle_too_long_(self, now: float) -> bool:
+        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        if not self._longest_ or self._socket_ is None:
+            return False
+        if not self._failure_ and now - self._moment_ >= self._longest_:
+            # What the system has taken may still be on its way to a slow peer; only one that fetches nothing is idle.
+            unfetched = _unfetched(self._socket_)
+            if unfetched and unfetched != self._unfetched_:
+                self._moment_ = now
+            else:
+                self._fail_(errno.ETIMEDOUT)
+            self._unfetched_ = unfetched
+        return True
+
+
+def _unfetched(sock: socket.socket) -> int:
+    """How many bytes the system has taken and the peer has not; 0 where it does not tell."""
+    if sys.platform != "linux":
+        return 0
+    with suppress(OSError):
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0
+
+
+def reset(sock: socket.socket) -> None:
+    """Makes the close that follows a reset."""
+    with suppress(OSError):  # it is reset already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
+    pieces = list(islice(output, CHUNKS_PER_SEND))
+    offered = sum(map(len, pieces))
+    if sys.platform == "win32":
+        return sock.send(b"".join(pieces)), offered
+    return sock.sendmsg(pieces, (), MSG_NOSIGNAL), offered
+
+
+def take_off(output: Queue, sent: int) -> None:
+    while output and sent >= len(output[0]):
+        sent -= len(output.popleft())
+    if sent:
+        output[0] = memoryview(output[0])[sent:]

@@ -1,0 +1,189 @@
+"""`keep_alive`, `user_timeout` and `idle_timeout`: peers that have gone without a word."""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+import time
+
+import pytest
+
+import serversocket
+from serversocket import IOError, RangeError, Socket
+
+from .helpers import connection, dialling, on_linux, pattern, receive_exactly, run_until, settle
+
+NAMES = ["keep_alive", "user_timeout", "idle_timeout"]
+
+
+def option(it: Socket, level: int, name: int) -> int:
+    with socket.socket(fileno=it.fileno()) as view:
+        try:
+            return view.getsockopt(level, name)
+        finally:
+            view.detach()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_off_at_first_and_what_it_was_set_to(name):
+    it = Socket()
+    assert getattr(it, name) is None
+    setattr(it, name, 30)
+    assert getattr(it, name) == 30
+    setattr(it, name, 0)
+    assert getattr(it, name) is None
+    setattr(it, name, 2.5)
+    setattr(it, name, None)
+    assert getattr(it, name) is None
+
+
+@pytest.mark.parametrize("value", ["1", True, [], object()])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_number_is_a_type_error(name, value):
+    it = Socket()
+    with pytest.raises(TypeError, match=f"{name} must be a number of seconds or None"):
+        setattr(it, name, value)
+    assert getattr(it, name) is None
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, -math.inf])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_negative_is_a_range_error(name, value):
+    it = Socket()
+    with pytest.raises(RangeError, match=f"#2006.*{name}: {value}"):
+        setattr(it, name, value)
+    assert getattr(it, name) is None
+
+
+@pytest.mark.parametrize("value", [math.inf, 10**400, 1e30])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_longer_than_the_system_counts_is_cut(name, value):
+    with connection() as it:
+        setattr(it.socket, name, value)
+        settle(it.reactor)
+        assert it.socket.connected
+
+
+@on_linux
+def test_the_system_is_told():
+    with connection() as it:
+        it.socket.keep_alive = 30
+        it.socket.user_timeout = 1.5
+        assert option(it.socket, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+        assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+        assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+        it.socket.keep_alive = None
+        it.socket.user_timeout = None
+        assert option(it.socket, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
+@on_linux
+def test_it_takes_effect_when_a_connect_succeeds():
+    with dialling() as it:
+        it.socket.keep_alive = 60
+        it.socket.user_timeout = 2
+        it.socket.connect("127.0.0.1", it.port)
+        with it.accept():
+            assert option(it.socket, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert option(it.socket, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2000
+
+
+def test_a_connection_that_is_idle_for_too_long_breaks():
+    with connection() as it:
+        it.socket.idle_timeout = 0.1
+        began = time.monotonic()
+        it.until_event("close")
+        assert time.monotonic() - began >= 0.09
+        assert it.log.types == ["ioError", "close"]
+        error = it.log.of("ioError")[0]
+        assert error.errno == errno.ETIMEDOUT
+        assert "idle" in error.text
+        with pytest.raises(ConnectionResetError):
+            it.peer.recv(1)
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_bytes_in_either_direction_keep_it_alive(direction):
+    with connection() as it:
+        it.socket.idle_timeout = 0.5
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end:
+            if direction == "in":
+                it.peer.sendall(b"x")
+            else:
+                it.socket.write(b"x")
+            it.reactor.poll(0.02)
+        assert it.socket.connected
+        it.until_event("close")
+
+
+def test_a_client_is_idle_from_its_connect_on():
+    with dialling() as it:
+        it.socket.idle_timeout = 0.1
+        it.socket.connect("127.0.0.1", it.port)
+        with it.accept():
+            it.until(lambda: it.log.count("close"))
+            assert it.log.of("ioError")[0].errno == errno.ETIMEDOUT
+
+
+def test_it_can_be_taken_back():
+    with connection() as it:
+        it.socket.idle_timeout = 0.05
+        it.socket.idle_timeout = None
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            it.reactor.poll(0.02)
+        assert it.socket.connected
+
+
+def test_a_shorter_timeout_after_a_longer_one_is_kept():
+    with connection() as slow, connection() as fast:
+        slow.socket.idle_timeout = 3600
+        fast.socket.idle_timeout = 0.05
+        fast.until_event("close")
+        assert slow.socket.connected
+
+
+def test_run_does_not_wait_for_the_timer_of_a_connection_that_is_over():
+    with connection() as it:
+        it.socket.idle_timeout = 3600
+        it.socket.close()
+    began = time.monotonic()
+    serversocket.run()
+    assert time.monotonic() - began < 0.9
+
+
+def test_an_idle_socket_that_nobody_listens_to_is_closed_too():
+    with connection(types=()) as it:
+        it.socket.idle_timeout = 0.05
+        run_until(it.reactor, lambda: not it.socket.connected)
+
+
+def test_a_peer_that_fetches_slowly_is_not_idle():
+    with connection(receive_buffer=4096) as it:
+        it.socket.idle_timeout = 0.6
+        data = pattern(300_000)
+        it.socket.write(data)
+        received = b""
+        while len(received) < len(data):
+            received += receive_exactly(it.reactor, it.peer, min(20_000, len(data) - len(received)))
+            end = time.monotonic() + 0.05
+            while time.monotonic() < end:
+                it.reactor.poll(0.01)
+        assert received == data
+
+
+def test_a_bad_option_is_told_with_its_name(monkeypatch):
+    with connection() as it:
+
+        def refuse(level, name, value):
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+        monkeypatch.setattr(it.socket, "_set_option", refuse)
+        with pytest.raises(IOError, match="keep_alive: Protocol not available"):
+            it.socket.keep_alive = 5
+        assert it.socket.keep_alive is None
