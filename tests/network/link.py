@@ -2,7 +2,8 @@
 
 Run as a program, in a namespace of its own too: what is made goes with the processes, and nothing outside is touched.
 It starts ``python -c PROGRAM address-of-the-other`` twice, at 10.9.0.1 and 10.9.0.2, forwards the frames between
-them, and ends with both; the second begins when the first has said ``ready``. A line ``cut`` on the second one's output cuts the link for good.
+them, and ends with both; the second begins when the first has said ``ready``. A line ``cut`` on the second one's
+output cuts the link for good.
 """
 
 from __future__ import annotations
