@@ -102,7 +102,8 @@ def test_it_raises_and_lives_on(name):
         def attributes(self, name):
             raise ZeroDivisionError
         bodies = [{"__init__": never}, {"__init__": raising}, {"__slots__": ("own",)}, {"__getattr__": attributes},
-                  {"__eq__": raising, "__hash__": raising}, {"__del__": raising}, {"__repr__": raising, "__str__": raising}]
+                  {"__eq__": raising, "__hash__": raising}, {"__del__": raising},
+                  {"__repr__": raising, "__str__": raising}]
         bodies += [{member: raising} for member in dir(cls) if not member.startswith("__")]
         for body in bodies:
             bad = attempt(type, "Bad", (cls,), body)

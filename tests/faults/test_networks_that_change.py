@@ -1,4 +1,4 @@
-"""Networks of the test's own: without IPv6, with an address that goes and comes back, and a system that ends sockets."""
+"""Networks of their own: without IPv6, with an address that comes and goes, and with a system that ends sockets."""
 
 from __future__ import annotations
 
