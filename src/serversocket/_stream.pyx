@@ -237,7 +237,7 @@ cdef class Stream(Output):
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
             if self.torn:
-                return 0
+                return self._fail(system.ENOMEM) if ending <= 0 else 0      # the first time, memory may have run out
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
                 more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)

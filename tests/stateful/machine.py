@@ -1,0 +1,470 @@
+"""Servers, connections and their peers, driven at random, beside a model that knows what has to come of it.
+
+The model is small on purpose. Of each connection it keeps the bytes that each side has given to the system, what the
+program did to it, and what its peer did. From that follow the laws that `Connection.check` holds after every step, and
+what must have arrived when everything has come to rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import re
+import socket
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from serversocket import IOError, Reactor, ServerSocket, Socket
+
+PATIENCE = 20.0
+RESET = struct.pack("ii", 1, 0)
+MOST = 12  # connections at once
+SIZES = st.one_of(st.integers(0, 100), st.sampled_from((4095, 4096, 8192, 65536, 65537, 200_000, 3_000_000)))
+PATTERN = b"".join(number.to_bytes(4, "big") for number in range(3_000_000 // 4 + 100_000))
+
+#: How many rules were run in this process.
+executed = 0
+
+# What a connection may tell, from its first event to its last; with a limit or a reset the error comes first.
+LIFE = re.compile(r"^(connect )?((socketData|outputProgress) )*((ioError )?close )?$")
+
+
+class Connection:
+    """One connection: ours, its peer, and what has to be true of them."""
+
+    def __init__(self, number: int, peer: socket.socket | None) -> None:
+        self.start = number * 1000 % 300_000
+        self.peer = peer
+        self.socket: Any = None
+        self.types: list[str] = []
+        self.errors: list[Any] = []
+        self.received = bytearray()  # by us
+        self.sent = 0  # by the peer
+        self.fetched = bytearray()  # by the peer
+        self.written = 0  # by us
+        self.ended_here = False  # by close() or abort()
+        self.aborted = False
+        self.doomed = False  # by a limit
+        self.finished_there = False  # its output, by shutdown
+        self.reset_there = False
+        self.reading = True
+        self.told_while_paused = 0
+        self.heard = True  # somebody listens to socketData
+
+    # ---- what happens
+
+    def adopt(self, it: Any) -> None:
+        self.socket = it
+        for type in ("socketData", "outputProgress", "ioError", "close"):
+            it.add_event_listener(type, self.note)
+
+    def note(self, event: Any) -> None:
+        assert event.target is self.socket
+        assert not self.ended_here, f"{event.type} after the program's own end"
+        self.types.append(event.type)
+        if event.type == "ioError":
+            self.errors.append(event)
+        elif event.type == "socketData":
+            assert not self.socket.paused, "data while paused"
+            if self.reading:
+                self.read(lambda: self.socket.read())
+        elif event.type == "close":
+            self.read(lambda: self.socket.read())
+
+    def read(self, call: Any) -> None:
+        self.received += call()
+
+    def peer_pattern(self, size: int) -> bytes:
+        return PATTERN[self.start + self.sent :][:size]
+
+    def our_pattern(self, size: int) -> bytes:
+        return PATTERN[self.start + 4 + self.written :][:size]
+
+    # ---- what the model knows
+
+    @property
+    def open(self) -> bool:
+        return self.socket is not None and self.socket.connected
+
+    @property
+    def over(self) -> bool:
+        return self.ended_here or "close" in self.types
+
+    def check(self) -> None:
+        life = "".join(f"{type} " for type in self.types)
+        assert LIFE.match(life), life
+        assert self.received == PATTERN[self.start :][: len(self.received)]
+        assert len(self.received) <= self.sent
+        assert self.fetched == PATTERN[self.start + 4 :][: len(self.fetched)]
+        assert len(self.fetched) <= self.written
+        it = self.socket
+        if it is None:
+            return
+        assert it.connected == (not self.over)
+        assert 0 <= it.bytes_pending <= self.written
+        assert it.congested == (it.bytes_pending > it.high_water_mark)
+        if self.over:
+            assert not it.paused
+            assert it.bytes_pending == 0
+        if self.errors and not self.reset_there:
+            assert self.doomed or self.errors[0].errno in (errno.ECONNRESET, errno.EPIPE), self.errors[0]
+        if not self.open:
+            for call in (it.flush, it.abort, it.pause, it.resume, it.close):
+                with contextlib.suppress(IOError):
+                    call()
+                    raise AssertionError(f"{call} on what is not open")
+
+    def fetch(self) -> bool:
+        """Has the peer read what there is; whether that was anything."""
+        if self.peer is None:
+            return False
+        any_fetched = False
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            while chunk := self.peer.recv(262_144):
+                self.fetched += chunk
+                any_fetched = True
+        return any_fetched
+
+
+class Machine(RuleBasedStateMachine):
+    """All of them, on a reactor of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reactor = Reactor()
+        self.connections: list[Connection] = []
+        self.expected: dict[int, Connection] = {}  # by the port of a client that is not accepted yet
+        self.count = 0
+        self.server: Any = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+
+    @initialize()
+    def begin(self) -> None:
+        self.server = ServerSocket(reactor=self.reactor)
+        self.server.add_event_listener("connect", self.accepted)
+        self.open_server()
+
+    def open_server(self) -> None:
+        self.server.bind(0, "127.0.0.1")
+        self.server.listen()
+
+    def accepted(self, event: Any) -> None:
+        connection = self.expected.pop(event.socket.remote_port)
+        connection.adopt(event.socket)
+
+    def poll(self, turns: int) -> None:
+        for _ in range(turns):
+            self.reactor.poll(0)
+
+    def step(self) -> None:
+        global executed
+        executed += 1
+
+    def opened(self, data: Any) -> Connection | None:
+        choice = [each for each in self.connections if each.open]
+        return data.draw(st.sampled_from(choice)) if choice else None
+
+    def with_peer(self, data: Any) -> Connection | None:
+        choice = [each for each in self.connections if each.peer is not None and not each.reset_there]
+        return data.draw(st.sampled_from(choice)) if choice else None
+
+    # ---- connections come
+
+    @precondition(lambda self: self.server.listening and len(self.connections) < MOST)
+    @rule()
+    def a_client_connects(self) -> None:
+        self.step()
+        peer = socket.create_connection(("127.0.0.1", self.server.local_port), timeout=PATIENCE)
+        peer.setblocking(False)
+        self.count += 1
+        connection = Connection(self.count, peer)
+        self.expected[peer.getsockname()[1]] = connection
+        self.connections.append(connection)
+
+    @precondition(lambda self: len(self.connections) < MOST)
+    @rule()
+    def the_program_connects(self) -> None:
+        self.step()
+        it = Socket(reactor=self.reactor)
+        connected: list[Any] = []
+        it.add_event_listener("connect", connected.append)
+        it.connect(*self.listener.getsockname())
+        peer = self.listener.accept()[0]
+        peer.setblocking(False)
+        while not connected:
+            self.reactor.poll(PATIENCE)
+        self.count += 1
+        connection = Connection(self.count, peer)
+        connection.adopt(it)
+        self.connections.append(connection)
+
+    # ---- what peers do
+
+    @rule(data=st.data(), size=SIZES)
+    def a_peer_sends(self, data: Any, size: int) -> None:
+        self.step()
+        it = self.with_peer(data)
+        if it is not None and it.peer is not None and not it.finished_there:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                it.sent += it.peer.send(it.peer_pattern(size))
+
+    @rule(data=st.data())
+    def a_peer_reads(self, data: Any) -> None:
+        self.step()
+        it = self.with_peer(data)
+        if it is not None:
+            it.fetch()
+
+    @rule(data=st.data())
+    def a_peer_says_that_it_is_done(self, data: Any) -> None:
+        self.step()
+        it = self.with_peer(data)
+        if it is not None and it.peer is not None and not it.finished_there:
+            with contextlib.suppress(OSError):
+                it.peer.shutdown(socket.SHUT_WR)
+            it.finished_there = True
+
+    @rule(data=st.data())
+    def a_peer_resets(self, data: Any) -> None:
+        self.step()
+        it = self.with_peer(data)
+        if it is not None and it.peer is not None:
+            it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            it.peer.close()
+            it.peer, it.reset_there = None, True
+
+    # ---- what the program does
+
+    @rule(data=st.data(), size=SIZES, flush=st.booleans())
+    def the_program_writes(self, data: Any, size: int, flush: bool) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is None:
+            return
+        content = it.our_pattern(size)
+        room = it.socket.buffer_limit - it.socket.bytes_pending - it.socket.bytes_available
+        if len(content) <= room:
+            assert it.socket.write(content) == len(content)
+            it.written += len(content)
+        else:
+            with pytest.raises(IOError, match="buffer_limit") as caught:
+                it.socket.write(content)
+            assert caught.value.errno == errno.ENOBUFS
+            it.doomed = True
+        if flush:
+            it.socket.flush()
+
+    @rule(
+        data=st.data(), how=st.sampled_from(("read", "peek", "view", "skip", "readinto")), size=st.integers(-1, 70_000)
+    )
+    def the_program_reads(self, data: Any, how: str, size: int) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is None:
+            return
+        available = it.socket.bytes_available
+        expected = PATTERN[it.start + len(it.received) :][: available if size < 0 else min(size, available)]
+        match how:
+            case "read":
+                it.read(lambda: it.socket.read(size))
+            case "peek":
+                assert it.socket.peek(size) == expected
+            case "view":
+                with it.socket.view(size) as view:
+                    assert view == expected
+            case "skip":
+                assert it.socket.skip(size) == len(expected)
+                it.received += expected
+            case "readinto":
+                target = bytearray(len(expected))
+                assert it.socket.readinto(target) == len(expected)
+                it.received += target
+
+    @rule(data=st.data())
+    def the_listener_begins_or_ends_to_read(self, data: Any) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.reading = not it.reading
+
+    @rule(data=st.data())
+    def somebody_listens_or_nobody_does(self, data: Any) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            change = it.socket.remove_event_listener if it.heard else it.socket.add_event_listener
+            change("socketData", it.note)
+            it.heard = not it.heard
+
+    @rule(data=st.data(), pause=st.booleans())
+    def the_program_pauses_or_resumes(self, data: Any, pause: bool) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            (it.socket.pause if pause else it.socket.resume)()
+            assert it.socket.paused <= pause  # what is about to break cannot be paused
+
+    @rule(data=st.data(), limit=st.sampled_from((1, 1000, 70_000, 1_000_000, 2**28)), mark=st.integers(0, 100_000))
+    def the_program_sets_limits(self, data: Any, limit: int, mark: int) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.socket.buffer_limit = limit
+            it.socket.high_water_mark = mark
+            it.doomed |= limit < 2**28  # what arrives may be too much for it
+
+    @rule(data=st.data(), size=st.sampled_from((0, 1, 100, 65536, 200_000)))
+    def the_program_lends_memory(self, data: Any, size: int) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.socket.read_buffer = bytearray(size) if size else None
+
+    @rule(data=st.data())
+    def the_program_closes(self, data: Any) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.ended_here = True
+            it.socket.close()
+
+    @rule(data=st.data())
+    def the_program_aborts(self, data: Any) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.ended_here = it.aborted = True
+            it.socket.abort()
+
+    @rule(data=st.data(), how=st.sampled_from(("close", "abort")))
+    def a_listener_ends_it(self, data: Any, how: str) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is None:
+            return
+
+        def end(event: Any) -> None:
+            if it.open:
+                it.read(lambda: it.socket.read())
+                it.ended_here, it.aborted = True, it.aborted or how == "abort"
+                getattr(it.socket, how)()
+
+        it.socket.add_event_listener("socketData", end, False, -1)
+
+    @rule()
+    def time_passes(self) -> None:
+        self.step()
+        self.poll(1)
+
+    @rule(turns=st.integers(2, 30))
+    def much_time_passes(self, turns: int) -> None:
+        self.step()
+        self.poll(turns)
+
+    @rule()
+    def a_timer_runs(self) -> None:
+        self.step()
+        ran: list[int] = []
+        self.reactor.call_later(0, ran.append, 1)
+        self.reactor.poll(0)
+        assert ran == [1]
+
+    @rule()
+    def garbage_is_collected(self) -> None:
+        self.step()
+        gc.collect()
+
+    # ---- the server
+
+    @precondition(lambda self: self.server.listening and not self.expected)
+    @rule()
+    def the_server_closes(self) -> None:
+        self.step()
+        self.server.close()
+        assert not self.server.bound
+        with contextlib.suppress(IOError):
+            self.server.close()
+            raise AssertionError("close() on what is not open")
+
+    @precondition(lambda self: not self.server.bound)
+    @rule()
+    def the_server_opens_again(self) -> None:
+        self.step()
+        self.open_server()
+
+    @precondition(lambda self: self.server.listening)
+    @rule()
+    def a_second_bind_is_refused(self) -> None:
+        self.step()
+        port = self.server.local_port
+        with contextlib.suppress(IOError):
+            self.server.bind(0, "127.0.0.1")
+            raise AssertionError("bind() on what is bound")
+        assert self.server.local_port == port
+
+    @invariant()
+    def the_laws_hold(self) -> None:
+        for connection in self.connections:
+            connection.check()
+
+    @precondition(lambda self: any(each.over for each in self.connections))
+    @rule()
+    def what_is_over_is_forgotten(self) -> None:
+        self.step()
+        for connection in [each for each in self.connections if each.over]:
+            self.come_to_rest([connection])
+            self.connections.remove(connection)
+            if connection.peer is not None:
+                connection.peer.close()
+
+    # ---- the end
+
+    def come_to_rest(self, connections: list[Connection]) -> None:
+        """Has everything delivered, and compares it with what must have come."""
+        quiet = 0
+        while quiet < 3:
+            busy = self.reactor.poll(0)
+            busy += sum(connection.fetch() for connection in connections)
+            quiet = 0 if busy else quiet + 1
+        for it in connections:
+            it.check()
+            whole_here = not (it.reset_there or it.ended_here or it.doomed)
+            if whole_here and it.open and not it.socket.paused:
+                assert len(it.received) + it.socket.bytes_available == it.sent
+            if whole_here and "close" in it.types and not it.errors:
+                assert len(it.received) == it.sent
+            whole_there = not (it.reset_there or it.aborted or it.doomed or it.errors)
+            if whole_there and it.socket is not None:
+                pending = it.socket.bytes_pending if it.open else 0
+                assert len(it.fetched) + pending == it.written or self.reset_by_unread(it)
+
+    def reset_by_unread(self, it: Connection) -> bool:
+        """Whether the system may have dropped output: the connection was closed over what its peer went on sending."""
+        return it.ended_here and it.sent > len(it.received)
+
+    def teardown(self) -> None:
+        try:
+            for it in self.connections:
+                if it.open:
+                    it.socket.resume()
+                    it.reading = True
+            self.come_to_rest(self.connections)
+        finally:
+            for it in self.connections:
+                if it.open:
+                    it.ended_here = True
+                    it.socket.abort()
+                if it.peer is not None:
+                    it.peer.close()
+            self.listener.close()
+            if self.server is not None and self.server.bound:
+                self.server.close()
+            self.reactor.close()
+            assert self.reactor.bytes_kept == sum(
+                it.socket.bytes_available for it in self.connections if it.socket is not None
+            )

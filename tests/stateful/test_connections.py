@@ -1,0 +1,31 @@
+"""The state machine, for so many steps: 2,000, or as many as SERVERSOCKET_STEPS says."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from . import machine
+
+STEPS = int(os.environ.get("SERVERSOCKET_STEPS", "2000"))
+
+
+@pytest.mark.timeout(0 if STEPS > 2000 else 100)
+def test_connections_do_what_the_model_says(capsys: pytest.CaptureFixture[str]) -> None:
+    profile = settings(
+        max_examples=20,
+        stateful_step_count=100,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    before = machine.executed
+    while (done := machine.executed - before) < STEPS:
+        run_state_machine_as_test(machine.Machine, settings=profile)
+        assert machine.executed - before > done
+    with capsys.disabled():
+        if STEPS > 2000:
+            print(f"\n{done} steps", flush=True)
