@@ -12,12 +12,14 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test bench record lint docs clean
+.PHONY: help install serve test inject bench reliability record lint docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
 	@echo 'make test [ARGS="-k name"]                run the tests on every engine that is built'
+	@echo 'make inject [SEED=number]                 the tests with injected faults, long, with another seed each time'
 	@echo 'make bench                                measure, and draw what was measured'
+	@echo 'make reliability                          measure what servers survive, for the page on reliability'
 	@echo 'make record                               count the instructions that a test compares with; needs valgrind'
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
@@ -42,6 +44,11 @@ test: $(INSTALLED) .venv/group-test
 	if [ -n "$$failed" ]; then echo "== Failed on:$$failed"; exit 1; fi; \
 	echo "== Passed on: $$engines"
 
+INJECT = tests/injection --timeout=0 -rP --inject-connections=50000 --inject-seed=$(or $(SEED),$(shell date +%s))
+
+inject:
+	@$(MAKE) --no-print-directory test ARGS='$(INJECT)'
+
 # With ARGS one run with these arguments; without, all that the README and bench/results show.
 bench: $(INSTALLED) .venv/group-bench
 	@status=0; \
@@ -49,6 +56,10 @@ bench: $(INSTALLED) .venv/group-bench
 	$(if $(ARGS),,$(BIN)/python bench/run.py --growth || status=$$?;) \
 	$(BIN)/python bench/plots.py || status=$$?; \
 	exit $$status
+
+# Wanted beside the benchmark's: strace, and ip and unshare, which give peers that look names up a network without any.
+reliability: $(INSTALLED) .venv/group-bench
+	PYTHONPATH=bench $(BIN)/python -m scoreboard $(ARGS)
 
 record: $(INSTALLED)
 	$(BIN)/python bench/callgrind.py --record

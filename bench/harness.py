@@ -30,6 +30,7 @@ def build() -> None:
     gcc = ("gcc", "-O2", "-Wall", "-Wextra")
     _compile("load", gcc, HERE / "load.c", HERE / "gauge.h")
     _compile("c_epoll", gcc, HERE / "c_epoll.c")
+    _compile("flood", gcc, HERE / "scoreboard" / "flood.c")
     if shutil.which("go"):
         _compile("net_server", ("go", "build"), HERE / "servers" / "net_server.go")
 
@@ -38,7 +39,9 @@ def _compile(name: str, compiler: tuple[str, ...], source: Path, *headers: Path)
     target = BUILD / name
     changed = max(path.stat().st_mtime for path in (source, *headers))
     if not target.exists() or target.stat().st_mtime < changed:
-        subprocess.run([*compiler, "-o", target, source], check=True)
+        new = target.with_name(f"{name}.{os.getpid()}")
+        subprocess.run([*compiler, "-o", new, source], check=True)
+        new.replace(target)  # at once: another run may be using it
 
 
 def cores() -> tuple[set[int], set[int]]:

@@ -24,6 +24,12 @@ _DESCRIPTORS = "/proc/self/fd"
 _SECONDS_FOR_THREADS_TO_END = 2.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults injected at random")
+    group.addoption("--inject-seed", type=int, default=1, help="what the faults are drawn from")
+    group.addoption("--inject-connections", type=int, default=500, help="how many connections are served meanwhile")
+
+
 def pytest_report_header() -> str:
     return f"serversocket {serversocket.__version__}, the {serversocket.implementation} engine"
 

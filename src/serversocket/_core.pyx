@@ -231,7 +231,7 @@ cdef class Acceptor(Source):
         for _ in range(ACCEPTS_PER_TURN):
             entries = listeners_of(self, CONNECT)
             if not self._listening_now or self.paused or entries is None:
-                return 0
+                return self._settle()   # reported although nobody wants it: a change of the registration has failed
             length = sizeof(Address)
             fd = system.accept4(self.fd, &peer.head, &length, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
             if fd < 0:

@@ -7,7 +7,7 @@ from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._output cimport Output
-from ._reactor cimport READ_SIZE
+from ._reactor cimport READ_SIZE, checked
 
 from . import limits
 
@@ -40,7 +40,7 @@ cdef class Lingerer(Output):
                 return self._discard()
             elif not self.told:
                 self.told = True
-                system.shutdown(self.fd, system.SHUT_WR)
+                checked(system.shutdown(self.fd, system.SHUT_WR))
                 self._time(limits.LINGER_SECONDS)
             self._reactor._watch(self, interest)
         except (OSError, MemoryError):

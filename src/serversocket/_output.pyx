@@ -227,7 +227,7 @@ cdef class Output(Input):
 
     cdef int _take_off(self, Py_ssize_t count) except -1:
         """Takes what was sent off the queue."""
-        cdef Py_ssize_t done = 0
+        cdef Py_ssize_t index, done = 0
         self.pending -= count
         self._reactor.kept -= count
         self.moment = self._reactor.moment
@@ -242,8 +242,12 @@ cdef class Output(Input):
             self.head = self.more[done]
             done += 1
         self.offset = count
-        if done:
-            del self.more[:done]
+        try:
+            if done:
+                del self.more[:done]
+        except MemoryError:
+            for index in range(done):
+                self.more[index] = b""      # goes with the next
         return 0
 
     cdef int _drop_output(self) except -1:
@@ -263,14 +267,14 @@ cdef class Output(Input):
 
     cdef int _after_sending(self) except -1:
         """Registers the wait for EPOLLOUT and asks for the due event."""
-        if self.progressed:
-            self._reactor._postpone(self)
         # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
         # hears of progress may write more: EPOLLOUT stays until then.
         if self.watched and (
             self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
         ):
             self._settle()
+        if self.progressed:
+            self._reactor._postpone(self)   # last: memory may run out
         return 0
 
     cdef int _tell_progress(self) except -1:

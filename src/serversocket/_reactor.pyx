@@ -537,6 +537,8 @@ cdef class Reactor(EventDispatcher):
         if timeout == 0:
             # Nothing blocks here, so there is nothing to release the GIL for.
             count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, 0)
+            if count < 0 and system.errno != system.EINTR:
+                raise_errno(system.errno)
             PyErr_CheckSignals()
             return count if count > 0 else 0
         limit = NEVER if timeout == NEVER else now() + timeout

@@ -17,6 +17,7 @@ cdef class Stream(Output):
     cdef int _apply_no_delay(self) except -1
     cdef str _culprit(self, int failure)
 
+    cdef void _empty_error_queue(self) noexcept
     @cython.final
     cdef bint _first_read(self) except -1
     @cython.final

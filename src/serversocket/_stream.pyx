@@ -197,6 +197,8 @@ cdef class Stream(Output):
                 self._receive(0 if not events & (system.EPOLLRDHUP | system.EPOLLHUP | system.EPOLLERR) else -1)
             finally:
                 self._served()
+            if events & system.EPOLLERR and self.fd == fd and self.slot == slot and not self.resting:
+                self._empty_error_queue()
         if events & system.EPOLLOUT and self.blocked and self.fd == fd and self.slot == slot:
             self.blocked = False
             self._transmit()
@@ -205,6 +207,18 @@ cdef class Stream(Output):
             elif self.state == CONNECTED:
                 self._settle()
         return 0
+
+    cdef void _empty_error_queue(self) noexcept:
+        """Drops what the system tells of sent data where the program has asked it to: it is EPOLLERR until it is read.
+
+        That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+        """
+        cdef system.msghdr message
+        cdef int _
+        system.memset(&message, 0, sizeof(message))
+        for _ in range(READS_AT_THE_END):
+            if system.recvmsg(self.fd, &message, system.MSG_ERRQUEUE) < 0:
+                return
 
     cdef bint _first_read(self) except -1:
         """Reads before the system has said that there is something; whether there was."""
@@ -237,7 +251,7 @@ cdef class Stream(Output):
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
             if self.torn:
-                return 0
+                return self._fail(system.ENOMEM) if ending <= 0 else 0      # the first time, memory may have run out
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
                 more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)

@@ -27,6 +27,7 @@ cdef extern from "sys/socket.h" nogil:
     enum:
         AF_INET
         AF_INET6
+        MSG_ERRQUEUE
         MSG_NOSIGNAL
         MSG_PEEK
         SHUT_WR
@@ -49,6 +50,7 @@ cdef extern from "sys/socket.h" nogil:
     int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
     ssize_t recv(int fd, void *buffer, size_t length, int flags)
+    ssize_t recvmsg(int fd, msghdr *message, int flags)
     ssize_t send(int fd, const void *buffer, size_t length, int flags)
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
 

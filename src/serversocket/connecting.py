@@ -105,23 +105,27 @@ class Attempt:
             self._error = (connector.errno, os.strerror(connector.errno))
             self._try_next()
             return
-        outcome = self._outcome
-        self.cancel()
-        if outcome is None:
-            connector.cancel()
-        else:
-            connected, _ = outcome
-            connected(connector)
+        outcome, self._outcome = self._outcome, None
+        try:
+            if outcome is None:
+                connector.cancel()
+            else:
+                connected, _ = outcome
+                connected(connector)
+        finally:
+            self.cancel()
 
     def _timed_out(self, timeout: float) -> None:
         self._end((errno.ETIMEDOUT, f"no answer within {timeout:g} s"))
 
     def _end(self, error: tuple[int | None, str]) -> None:
-        outcome = self._outcome
-        self.cancel()
-        if outcome is not None:
-            _, failed = outcome
-            failed(*error)
+        outcome, self._outcome = self._outcome, None
+        try:
+            if outcome is not None:
+                _, failed = outcome
+                failed(*error)
+        finally:
+            self.cancel()
 
 
 def _endpoint(address: Address, port: int) -> Endpoint:

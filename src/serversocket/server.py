@@ -140,7 +140,7 @@ class ServerSocket(Acceptor):
     def _accept_failed(self, code: int, lasting: bool) -> None:
         """Says that a client could not be accepted; `lasting`: and that nobody can, for a while."""
         if lasting:
-            self.reactor.call_later(ACCEPT_BACK_OFF, self._resume)  # first: paused without it would be for ever
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # first: paused without it would be for ever
             self._pause()
         now = time.monotonic()
         if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
@@ -150,6 +150,13 @@ class ServerSocket(Acceptor):
             self.dispatch_event(
                 IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2002, errno=code, strerror=reason)
             )
+
+    def _accept_again(self) -> None:
+        try:
+            self._resume()
+        except BaseException:
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)
+            raise
 
     def _endpoint(self) -> str:
         return format_endpoint(self.local_address or "", self.local_port)

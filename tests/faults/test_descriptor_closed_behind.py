@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from serversocket import ServerSocket
+from serversocket import Reactor, ServerSocket
 from serversocket.reactor import current_reactor
 
 from ..behaviour.helpers import Log, connect_to, connection, listening, on_posix, receive_exactly, run_until, settle
@@ -61,6 +61,15 @@ def test_closing_the_reactor_leaves_a_stranger_under_its_number_alone(strangers)
     with connection() as it:
         strangers(it.socket.fileno())
         current_reactor().close()
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01, None])
+def test_a_reactor_whose_own_descriptor_is_gone_says_so(timeout):
+    reactor = Reactor()
+    os.close(reactor.fileno())
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        reactor.poll(timeout)
+    reactor.close()
 
 
 def test_the_next_connection_may_get_the_number():

@@ -227,8 +227,8 @@ class Output(Input):
 
     def _attend_later_(self) -> None:
         if not self._attending_ and self._reactor_ is not None:
-            self._attending_ = True
             self._reactor_._postpone_(self._attend_)
+            self._attending_ = True
 
     def _tell_progress_(self) -> None:
         self._progressed_ = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -43,6 +44,11 @@ Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
 def refuse_copy(owner: object) -> NoReturn:
     """What owns descriptors has no copies: each would close them."""
     raise TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
+
+
+def _close(fd: int) -> None:
+    with suppress(OSError):  # it is closed in any case
+        os.close(fd)
 
 
 class Cancellable(Protocol):
@@ -114,7 +120,7 @@ class Waker:
                 self._ends[0].close()
                 self._ends[1].close()
             elif fd >= 0:
-                os.close(fd)
+                _close(fd)
 
     def forked(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
@@ -136,8 +142,9 @@ class ThreadAlarm:
             self._deadline = deadline
             self._changed.notify()
             if self._thread is None and deadline is not None:
-                self._thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
+                thread.start()  # which may fail
+                self._thread = thread
 
     def _run(self) -> None:
         with self._changed:
@@ -196,9 +203,10 @@ class Reactor(EventDispatcher):
         self._slots_ = {}
         self._dirty_ = deque()
         self._postponed_ = deque()
-        self._selector_ = Selector()
+        selector = Selector()
         self._waker_ = Waker()
-        self._selector_.register(self._waker_.fileno(), READ, self._waker_)
+        self._selector_ = selector  # from here on there is something to close
+        selector.register(self._waker_.fileno(), READ, self._waker_)
         self._open_spare_()
         return self
 
@@ -285,8 +293,8 @@ class Reactor(EventDispatcher):
             if known and self._selector_ is not None and not self._dead_:
                 try:
                     self._selector_.unregister(fd)
-                except OSError:
-                    return False
+                except OSError as error:
+                    return error.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM)
         if get_ident() != self._thread_ and not self._dead_:
             self._wake()  # collected by another thread: it may have been all that `run` waits for
         return True
@@ -486,7 +494,7 @@ class Reactor(EventDispatcher):
     def _close_spare_(self) -> None:
         spare, self._spare_ = self._spare_, -1
         if spare >= 0:
-            os.close(spare)
+            _close(spare)
 
     # ---- the turn
 

@@ -372,6 +372,7 @@ class Acceptor(Source):
         for _ in range(ACCEPTS_PER_TURN):
             entries = self._listeners_.get(CONNECT)
             if self._socket_ is not sock or self._paused_ or not entries:
+                self._settle_()  # reported although nobody wants it: a change of the registration has failed
                 return
             try:
                 accepted, peer = sock.accept()

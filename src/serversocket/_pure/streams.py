@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -196,6 +197,8 @@ class Stream(Output):
                 self._receive_(sock, READS_PER_TURN)
             finally:
                 self._served_()
+            if events & WRITE and not self._blocked_ and self._socket_ is sock:
+                _empty_error_queue(sock)  # it did not wait for that: it is how an error is told
         if events & WRITE and self._blocked_ and self._socket_ is sock:
             self._blocked_ = False
             self._transmit_()
@@ -384,6 +387,17 @@ def _receive_into(sock: socket.socket, memory: memoryview) -> bytes | memoryview
     with memory:
         size = sock.recv_into(memory)
         return memory[:size] if size else b""
+
+
+def _empty_error_queue(sock: socket.socket) -> None:
+    """Drops what the system tells of sent data where the program has asked it to: an error until it is read.
+
+    That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            for _ in range(READS_AT_THE_END):
+                sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
 
 
 def quicken(cls: type[Stream]) -> None:

@@ -1,0 +1,1 @@
+"""The scoreboard of reliability: what servers survive, side by side."""

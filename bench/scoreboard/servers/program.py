@@ -1,0 +1,93 @@
+"""What the servers of the scoreboard share: their messages, the lines that they print, and how they end."""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import threading
+
+MEBIBYTE = 1 << 20
+OFFER = 256  # MiB written to a reader that never reads
+
+RAISE = b"raise"  # the handler of this message raises
+TELL = b"tell"  # answered with the figures of the batch
+# What a forked child ends; at last itself, with sys.exit.
+FORK = ("listener", "connection", "exit")
+CHILD_SECONDS = 1
+
+kept = []  # sockets that live until the interpreter ends
+
+
+def piece():
+    """A MiB of its own: no library can save memory by keeping one object many times."""
+    return b"x" * MEBIBYTE
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+class Deliberate(Exception):
+    """What a handler raises because it was asked to."""
+
+
+class Batch:
+    """Counts data that reaches a connection after the program closed it."""
+
+    def __init__(self):
+        self.members, self.closed, self.late = set(), 0, 0
+
+    def received(self, connection, data, reply, close):
+        """The first of the members that gets data closes all the others, then itself."""
+        if data == TELL:
+            self.members.discard(connection)
+            reply(b"%d %d\n" % (self.closed, self.late))
+        elif connection not in self.members:
+            self.late += 1
+        else:
+            others, self.members = self.members - {connection}, set()
+            self.closed += len(others)
+            for other in others:
+                close(other)
+            close(connection)
+
+
+def in_child(name, what):
+    """Do *what* in a forked child, which then ends; return when it has. With "exit" it ends as a program does."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    signal.alarm(CHILD_SECONDS)  # a child that goes on serving is ended: the parent waits for it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # how the child complains is not measured
+    if name == "exit":
+        sys.exit(0)
+    try:
+        what()
+    finally:
+        os._exit(0)
+
+
+def prepare_to_end(way, connection, close):
+    """What the program does with an open connection before it ends in that *way*."""
+    if way == "cycle":
+        cycle = [connection]
+        cycle.append(cycle)
+        gc.disable()
+    else:
+        kept.append(connection)
+    if way == "atexit":
+        atexit.register(close)
+
+
+def end_by_signal():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def in_daemon_thread(run):
+    """Run *run* in a daemon thread; the main thread, and with it the program, ends with SIGTERM."""
+    end_by_signal()
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        signal.pause()

@@ -1,0 +1,176 @@
+"""Networks of their own: without IPv6, with an address that comes and goes, and with a system that ends sockets."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ..behaviour.helpers import on_linux
+
+pytestmark = on_linux
+
+ALONE = ["unshare", "--net"]
+
+
+@functools.cache
+def namespaces_work() -> bool:
+    tools = shutil.which("unshare") and shutil.which("ip")
+    return (
+        bool(tools) and subprocess.run([*ALONE, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
+    )
+
+
+@pytest.fixture(autouse=True)
+def _namespaces():
+    if not namespaces_work():
+        pytest.skip("needs ip, and unshare that may make a network namespace")
+
+
+PROLOGUE = """
+import errno, socket, subprocess, sys, time
+import serversocket
+def system(*command):
+    subprocess.run(command, check=True, capture_output=True)
+def until(predicate):
+    end = time.monotonic() + 20
+    while not predicate():
+        assert time.monotonic() < end, "in vain"
+        reactor.poll(0.05)
+def quiet():
+    used = time.process_time()
+    for _ in range(3):
+        reactor.poll(0.1)
+    return time.process_time() - used < 0.15
+def note(it, *types):
+    events = []
+    for type in types:
+        it.add_event_listener(type, events.append)
+    return events
+system("ip", "link", "set", "lo", "up")
+server = serversocket.ServerSocket()
+reactor = server.reactor
+accepted = []
+server.add_event_listener("connect", lambda event: accepted.append(event.socket))
+def connect(host):
+    client = socket.create_connection((host, server.local_port), timeout=10)
+    before = len(accepted)
+    until(lambda: len(accepted) > before)
+    return client
+"""
+EPILOGUE = """
+for it in accepted:
+    with it:
+        pass
+if server.bound:
+    server.close()
+"""
+
+
+def alone(program: str) -> None:
+    """Runs a program in a network of its own; nothing that it does there is seen outside."""
+    result = subprocess.run(
+        [*ALONE, sys.executable, "-X", "dev", "-c", PROLOGUE + program + EPILOGUE],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+    )
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
+
+
+def test_without_ipv6_its_addresses_are_refused_and_ipv4_works():
+    alone(
+        """
+for name in ("all", "default", "lo"):
+    with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as setting:
+        setting.write("1")
+try:
+    server.bind(0, "::1")
+except serversocket.IOError as error:
+    assert error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT), error
+    assert "::1" in str(error), error
+else:
+    raise AssertionError("bound")
+assert not server.bound
+it = serversocket.Socket("::1", 9)
+events = note(it, "ioError")
+until(lambda: events)
+assert events[0].errno in (errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EAFNOSUPPORT), events[0]
+server.bind(0, "127.0.0.1")
+server.listen()
+connect("127.0.0.1").close()
+"""
+    )
+
+
+def test_an_address_that_goes_and_comes_back():
+    alone(
+        """
+system("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+server.bind(0, "192.0.2.7")
+server.listen()
+events = note(server, "close", "ioError")
+client = connect("192.0.2.7")
+it = accepted[0]
+it.user_timeout = 1
+broken = note(it, "ioError", "close")
+system("ip", "address", "delete", "192.0.2.7/32", "dev", "lo")
+assert quiet()
+assert server.listening and not events and not broken, (events, broken)
+other = serversocket.ServerSocket()
+try:
+    other.bind(0, "192.0.2.7")
+except serversocket.IOError as error:
+    assert error.errno == errno.EADDRNOTAVAIL
+else:
+    raise AssertionError("bound")
+# What is sent now reaches nobody; only a limit for that ends the connection.
+it.write(b"into the void")
+until(lambda: len(broken) == 2)
+assert [event.type for event in broken] == ["ioError", "close"]
+assert broken[0].errno in (errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH), broken[0]
+client.close()
+system("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+connect("192.0.2.7").close()
+assert not events
+"""
+    )
+
+
+def test_the_system_ends_a_listening_socket_and_a_connection():
+    if shutil.which("ss") is None:
+        pytest.skip("needs ss")
+    alone(
+        """
+server.bind(0, "127.0.0.1")
+server.listen()
+port = server.local_port
+client = connect("127.0.0.1")
+it = accepted[0]
+broken = note(it, "ioError", "close")
+closed = note(server, "close", "ioError")
+remote = str(client.getsockname()[1])
+system("ss", "-K", "-t", "state", "established", "sport", "=", f":{port}", "dport", "=", f":{remote}")
+reactor.poll(0.2)
+if not broken:
+    sys.exit(0)  # a system without SOCK_DESTROY
+until(lambda: len(broken) == 2)
+assert [event.type for event in broken] == ["ioError", "close"], broken
+assert broken[0].errno == errno.ECONNABORTED, broken[0]
+assert not closed and server.listening
+system("ss", "-K", "-l", "-t", "sport", "=", f":{port}")
+until(lambda: closed)
+assert quiet()
+assert [event.type for event in closed] == ["close"], closed
+assert not server.bound and not server.listening
+server.bind(port, "127.0.0.1")
+server.listen()
+connect("127.0.0.1").close()
+client.close()
+"""
+    )
