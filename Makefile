@@ -12,7 +12,7 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test inject bench reliability record lint docs clean
+.PHONY: help install serve test inject bench reliability soak states fuzz asan record lint docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
@@ -21,6 +21,10 @@ help:
 	@echo 'make bench                                measure, and draw what was measured'
 	@echo 'make reliability                          measure what servers survive, for the page on reliability'
 	@echo 'make record                               count the instructions that a test compares with; needs valgrind'
+	@echo 'make soak [CONNECTIONS=n]                 open and close a million connections'
+	@echo 'make states [STEPS=n]                     drive connections at random, beside a model of them'
+	@echo 'make fuzz [SECONDS=n]                     fuzz each of the targets'
+	@echo 'make asan                                 the tests with sanitizers'
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
 	@echo 'make clean                                remove all that was made'
@@ -58,6 +62,44 @@ bench: $(INSTALLED) .venv/group-bench
 	exit $$status
 
 # Wanted beside the benchmark's: strace, and ip and unshare, which give peers that look names up a network without any.
+# CONNECTIONS=n opens so many; ARGS are those of bench/soak/run.py.
+soak: $(INSTALLED) .venv/group-bench
+	$(BIN)/python bench/soak/run.py $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
+	$(BIN)/python bench/plots.py
+
+STEPS ?= 100000
+states: $(INSTALLED) .venv/group-test
+	@for engine in native pure; do \
+		ls $(NATIVE) >/dev/null 2>&1 || [ $$engine = pure ] || continue; \
+		echo "== $(STEPS) steps on the $$engine engine"; \
+		SERVERSOCKET_IMPL=$$engine SERVERSOCKET_STEPS=$(STEPS) $(BIN)/python -m pytest -q tests/stateful || exit 1; \
+	done
+
+# The fuzzer learns from a build that tells where it has been; a second build, with sanitizers, then gets what it found.
+FUZZED := addresses byte_array connection dispatch typed_reads
+SANITIZED := build/sanitized
+SANITIZERS := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
+	PYTHONPATH=$(CURDIR)/$(SANITIZED) SERVERSOCKET_IMPL=native
+SECONDS ?= 60
+fuzz: $(INSTALLED) .venv/group-fuzz $(SANITIZED)
+	@for target in $(FUZZED); do \
+		echo "== $$target"; \
+		SERVERSOCKET_IMPL=native $(BIN)/python fuzz $$target -max_total_time=$(SECONDS) -max_len=600 || exit 1; \
+		$(SANITIZERS) $(BIN)/python fuzz $$target -max_total_time=$(SECONDS) -max_len=600 -rss_limit_mb=0 || exit 1; \
+	done
+
+$(SANITIZED): $(VENV) setup.py $(wildcard src/serversocket/*.py src/serversocket/*.pyx src/serversocket/*.pxd)
+	@rm -rf $@
+	SERVERSOCKET_BUILD=native SERVERSOCKET_SANITIZE=address,undefined $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --target $@ .
+	@touch $@
+
+# Nothing is measured here; and the command line's own tests time out.
+asan: $(INSTALLED) .venv/group-test $(SANITIZED)
+	$(SANITIZERS) $(BIN)/python -m pytest -o timeout=300 --ignore=tests/performance \
+		--deselect tests/behaviour/test_cli_commands.py $(ARGS)
+
 reliability: $(INSTALLED) .venv/group-bench
 	PYTHONPATH=bench $(BIN)/python -m scoreboard $(ARGS)
 

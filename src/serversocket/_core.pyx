@@ -224,7 +224,7 @@ cdef class Acceptor(Source):
     cdef int _ready(self, uint32_t events) except -1:
         cdef Address peer
         cdef system.socklen_t length
-        cdef int fd, _
+        cdef int fd, _, code = 0, failures = 0
         cdef tuple entries
         if events & (system.EPOLLHUP | system.EPOLLERR) and self._gone():
             return 0
@@ -235,14 +235,18 @@ cdef class Acceptor(Source):
             length = sizeof(Address)
             fd = system.accept4(self.fd, &peer.head, &length, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
             if fd < 0:
-                if system.errno == system.EAGAIN or not self._accept_goes_on(system.errno):
+                code = system.errno
+                if code == system.EAGAIN or not self._accept_goes_on(code):
                     return 0
+                failures += 1
                 continue
             if self.most and self.counter.open >= self.most:
                 system.close(fd)
                 self.refused += 1
                 continue
             self._accepted(fd, &peer, entries)
+        if failures == ACCEPTS_PER_TURN:
+            self._accept_failed(code, True)     # what ought to concern one client concerns all of them
         return 0
 
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:

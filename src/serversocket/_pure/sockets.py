@@ -369,6 +369,7 @@ class Acceptor(Source):
             if not self._gone_(sock):
                 reactor._watch_(self._slot_, 0)  # a system that sees this differently is not to spin
             return
+        code = failures = 0
         for _ in range(ACCEPTS_PER_TURN):
             entries = self._listeners_.get(CONNECT)
             if self._socket_ is not sock or self._paused_ or not entries:
@@ -377,14 +378,18 @@ class Acceptor(Source):
             try:
                 accepted, peer = sock.accept()
             except OSError as error:
-                if not self._accept_goes_on_(sock, error.errno or errno.EIO):
+                code = error.errno or errno.EIO
+                if not self._accept_goes_on_(sock, code):
                     return
+                failures += 1
                 continue
             if self._most_ and self._connections_.open >= self._most_:
                 accepted.close()
                 self._refused_ += 1
                 continue
             self._accepted_(reactor, accepted, peer)
+        if failures == ACCEPTS_PER_TURN:
+            self._accept_failed(code, True)  # what ought to concern one client concerns all of them
 
     def _accepted_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress) -> None:
         try:
