@@ -64,8 +64,10 @@ bench: $(INSTALLED) .venv/group-bench
 # Wanted beside the benchmark's: strace, and ip and unshare, which give peers that look names up a network without any.
 # CONNECTIONS=n opens so many; ARGS are those of bench/soak/run.py.
 soak: $(INSTALLED) .venv/group-bench
-	$(BIN)/python bench/soak/run.py $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
-	$(BIN)/python bench/plots.py
+	@status=0; \
+	$(BIN)/python bench/soak/run.py $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS) || status=$$?; \
+	$(BIN)/python bench/soak/plot.py || status=$$?; \
+	exit $$status
 
 STEPS ?= 100000
 states: $(INSTALLED) .venv/group-test

@@ -500,8 +500,8 @@ cdef class Reactor(EventDispatcher):
     cdef int _rebuild(self) except -1:
         """Puts a new epoll in the place of this one, which reports a descriptor that nobody can take out of it.
 
-        Somebody has closed it behind its source's back while a duplicate lives, in a forked child perhaps. Epoll goes by
-        what is open, not by the number, and would wake this reactor for ever.
+        Somebody has closed it behind its source's back while a duplicate lives, in a forked child perhaps. Epoll goes
+        by what is open, not by the number, and would wake this reactor for ever.
         """
         cdef uint32_t index
         cdef system.epoll_event event
