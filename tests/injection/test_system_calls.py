@@ -14,7 +14,8 @@ from .table import CANNOT_FAIL, calls, cases
 SYSTEM = Path(__file__).parents[2] / "src" / "serversocket" / "_system.pxd"
 GROUPS = 4  # of system calls, each in a process of its own
 NO_SYSTEM_CALLS = {"clock_gettime", "htons", "ntohs", "inet_ntop", "inet_pton", "memcpy", "memmove", "memset"}
-NOT_IN_THE_SCENARIO = {"dup3", "ioctl"}  # a registration that somebody took away, and what an idle peer has fetched
+# A registration that somebody took away, what an idle peer has fetched, and what the system tells of sent data.
+NOT_IN_THE_SCENARIO = {"dup3", "ioctl", "recvmsg"}
 LOOKED_UP = {"if_indextoname"}  # where the name of an interface is not found, its number is shown
 
 
