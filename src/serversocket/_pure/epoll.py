@@ -54,11 +54,13 @@ class EpollSelector(BaseSelector):
         keys = self._keys
         reports = self._epoll.poll(timeout, len(keys) or 1)
         ready = [(keys[fd], _READINESS[reported]) for fd, reported in reports if fd in keys]
-        self.haunted = len(ready) < len(reports)
+        if len(ready) < len(reports):
+            self.haunted = True
         return ready
 
     def rebuild(self) -> None:
         """Puts a new epoll, with the descriptors that have keys, in the place of this one."""
+        self.haunted = False
         with epoll() as fresh:
             for key in self._keys.values():
                 with suppress(OSError):  # that one too was closed

@@ -204,11 +204,12 @@ class Output(Input):
             self._blocked_ = True
         except OSError as error:
             self._fail_(error.errno or errno.EIO)
-        if self._longest_ and self._pending_ < before:
-            self._moment_ = monotonic()
-        self._count_()
-        if OUTPUT_PROGRESS in self._listeners_ and self._pending_ < before and not self._failure_:
-            self._progressed_ = True
+        if self._pending_ < before and not self._failure_:
+            self._count_()
+            if self._longest_:
+                self._moment_ = monotonic()
+            if OUTPUT_PROGRESS in self._listeners_:
+                self._progressed_ = True
         return self._blocked_
 
     def _drop_output_(self) -> None:
@@ -266,8 +267,9 @@ class Output(Input):
             self._overrun_()
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", reactor._limit_)
 
-    def _crowded_(self, reactor: Reactor) -> bool:
+    def _crowded_(self) -> bool:
         """Whether unread input is over a limit: then the connection has to end."""
+        reactor = self._owner_()
         return self._pending_ + len(self._input_) - self._start_ > self._limit_ or (
             reactor._kept_ > reactor._limit_ and not reactor._relieve_(self, 0)
         )

@@ -208,7 +208,6 @@ class Stream(Output):
 
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""
-        reactor = self._owner_()
         for _ in range(reads):
             borrowed = None
             # Not for what is left in the end: `reads` of a small buffer might not hold it.
@@ -244,11 +243,11 @@ class Stream(Output):
                     if self._input_ is chunk:
                         self._take_back_()
                     chunk.release()
-                if self._input_ or self._counted_:
+                if self._input_:
                     self._count_()
             if self._socket_ is not sock:
                 return
-            if self._counted_ and not self._failure_ and self._crowded_(reactor):
+            if self._input_ and not self._failure_ and self._crowded_():
                 self._finish_(errno.ENOBUFS, "recv")
                 return
             if (size < room or self._paused_) and not self._failure_:
