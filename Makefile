@@ -12,7 +12,7 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test inject bench reliability soak states fuzz asan record lint docs clean
+.PHONY: help install serve test inject bench reliability soak states fuzz asan references record lint docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
@@ -25,6 +25,7 @@ help:
 	@echo 'make states [STEPS=n]                     drive connections at random, beside a model of them'
 	@echo 'make fuzz [SECONDS=n]                     fuzz each of the targets'
 	@echo 'make asan                                 the tests with sanitizers'
+	@echo 'make references [PYTHON_DEBUG=program]    count the references that a connection and a message leave'
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
 	@echo 'make clean                                remove all that was made'
@@ -101,6 +102,19 @@ $(SANITIZED): $(VENV) setup.py $(wildcard src/serversocket/*.py src/serversocket
 asan: $(INSTALLED) .venv/group-test $(SANITIZED)
 	$(SANITIZERS) $(BIN)/python -m pytest -o timeout=300 --ignore=tests/performance \
 		--deselect tests/behaviour/test_cli_commands.py $(ARGS)
+
+# For an interpreter that counts references; Debian has one in python3-dbg.
+PYTHON_DEBUG ?= python3-dbg
+REFERENCES := build/references
+references: $(VENV)
+	@rm -rf $(REFERENCES) && mkdir -p $(REFERENCES)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(REFERENCES)/tools setuptools 'Cython>=3.2,<4'
+	SERVERSOCKET_BUILD=native PYTHONPATH=$(REFERENCES)/tools $(PYTHON_DEBUG) setup.py -q build_ext \
+		--build-lib $(REFERENCES) --build-temp $(REFERENCES)/temp
+	cp -rn src/serversocket $(REFERENCES)
+	@for engine in native pure; do \
+		SERVERSOCKET_IMPL=$$engine PYTHONPATH=$(REFERENCES) $(PYTHON_DEBUG) tools/count_references.py || exit 1; \
+	done
 
 reliability: $(INSTALLED) .venv/group-bench
 	PYTHONPATH=bench $(BIN)/python -m scoreboard $(ARGS)

@@ -106,8 +106,8 @@ def idle() -> None:
 
 
 def turned_away() -> None:
-    server.max_connections = 1
     it, peer = connect()
+    server.max_connections = server.connections
     refused = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
     before = server.turned_away
     until(lambda: server.turned_away > before)
