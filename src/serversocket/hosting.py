@@ -4,16 +4,97 @@ from __future__ import annotations
 
 import sys
 import weakref
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .reactor import Reactor
 
 _R = TypeVar("_R", bound="Reactor")
 
+
+class Host(Protocol):
+    """Who delivers a reactor's events: a loop that watches its descriptor and polls it when that is readable."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether it delivers now, so that waiting in `Reactor.run` would stop it."""
+
+    def watch(self, reactor: Reactor) -> None:
+        """Begins to watch the reactor's descriptor."""
+
+    def unwatch(self, reactor: Reactor) -> None:
+        """Ends that. The descriptor is still open, but may have become another one under the same number."""
+
+
+# ---- the one place that knows who hosts which reactor
+
+
+def join(reactor: Reactor, host: Host) -> None:
+    """From here on the host delivers the reactor's events.
+
+    Raises:
+        RuntimeError: The reactor is closed, runs, is hosted already, or belongs to another thread.
+        IOError: It has no descriptor (#2002).
+    """
+    reactor._check_thread()
+    if reactor._host is not None:
+        raise RuntimeError(f"{reactor._host.name} delivers the events of this reactor already")
+    if reactor.running:
+        raise RuntimeError(f"the reactor is running already; {host.name} cannot deliver its events")
+    host.watch(reactor)
+    reactor._host = host
+
+
+def leave(reactor: Reactor, host: Host) -> None:
+    """The host delivers the reactor's events no more. Does nothing where it does not."""
+    if reactor._host is host:
+        reactor._check_thread()
+        reactor._host = None
+        host.unwatch(reactor)
+
+
+def rejoin(reactor: Reactor) -> None:
+    """After the reactor's descriptor has become another one of the same number, which its host does not watch yet."""
+    if reactor._host is not None:
+        reactor._host.unwatch(reactor)
+        reactor._host.watch(reactor)
+
+
+@contextmanager
+def left(reactor: Reactor) -> Iterator[None]:
+    """While a reactor is closed: its host must not keep a number that the system will give out again."""
+    host = reactor._host
+    if host is None:
+        yield
+        return
+    leave(reactor, host)
+    try:
+        yield
+    except BaseException:
+        join(reactor, host)
+        raise
+
+
+def refuse_run(reactor: Reactor) -> None:
+    """Raises where somebody else delivers the events, or others have to be let run: waiting here would stop them."""
+    host = reactor._host
+    if host is not None and host.delivers:
+        raise RuntimeError(f"{host.name} delivers the events of this reactor; run() is not needed")
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("select"):
+        raise RuntimeError("run() would stop all greenlets; let serversocket.hosts.gevent.attach() deliver the events")
+
+
+# ---- hosts that are found
+
 # By loop: a loop hosts one reactor, and both go together.
-_hosted: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_found: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def running_loop() -> Any | None:
@@ -27,36 +108,40 @@ def hosted_reactor(make: type[_R]) -> _R | None:
     loop = running_loop()
     if loop is None:
         return None
-    reactor: _R | None = _hosted.get(loop)
+    reactor: _R | None = _found.get(loop)
     if reactor is None or reactor.closed:
         reactor = make()
-        _hosted[loop] = reactor
-        loop.add_reader(reactor.fileno(), _poll, weakref.ref(reactor))
+        join(reactor, AsyncioHost(loop))
+        _found[loop] = reactor
         # The reactor holds nothing of the loop, so that both can be collected.
         weakref.finalize(loop, _close, weakref.ref(reactor)).atexit = False
     return reactor
 
 
-def rejoin(reactor: Reactor) -> None:
-    """After the reactor's descriptor has become another one of the same number, which its loop does not watch yet."""
-    for loop, hosted in list(_hosted.items()):
-        if hosted is reactor and not loop.is_closed():
-            loop.remove_reader(reactor.fileno())
+class AsyncioHost:
+    """An asyncio loop, uvloop's included."""
+
+    name = "the running asyncio loop"
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = weakref.ref(loop)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether the loop runs in this thread."""
+        return self._loop() is running_loop()
+
+    def watch(self, reactor: Reactor) -> None:
+        """Adds a reader to the loop, if that is open."""
+        loop = self._loop()
+        if loop is not None and not loop.is_closed():
             loop.add_reader(reactor.fileno(), _poll, weakref.ref(reactor))
 
-
-def number_of(reactor: Reactor) -> int:
-    """The descriptor by which a loop knows the reactor; -1 where none does."""
-    return reactor.fileno() if not reactor.closed and any(hosted is reactor for hosted in _hosted.values()) else -1
-
-
-def leave(reactor: Reactor, number: int) -> None:
-    """After a reactor was closed: its loop must not keep a number that the system will give out again."""
-    for loop, hosted in list(_hosted.items()):
-        if hosted is reactor:
-            del _hosted[loop]
-            if number >= 0 and not loop.is_closed():
-                loop.remove_reader(number)
+    def unwatch(self, reactor: Reactor) -> None:
+        """Removes it."""
+        loop = self._loop()
+        if loop is not None and not loop.is_closed():
+            loop.remove_reader(reactor.fileno())
 
 
 def _poll(reference: weakref.ref[Reactor]) -> None:
@@ -73,13 +158,6 @@ def _close(reference: weakref.ref[Reactor]) -> None:
             reactor.close()
 
 
-def refuse_run(reactor: Reactor) -> None:
-    """Raises where a loop that runs in this thread delivers the events already: waiting here would stop it."""
-    loop = running_loop()
-    if loop is not None and _hosted.get(loop) is reactor:
-        raise RuntimeError("the running asyncio loop delivers the events of this reactor; run() is not needed")
-
-
 def forget() -> None:
     """In a forked child: no loop of the parent hosts anything here."""
-    _hosted.clear()
+    _found.clear()

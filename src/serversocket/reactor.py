@@ -16,6 +16,7 @@ from .events import UncaughtErrorEvent
 from .naming import with_as3_names
 from .reporting import log_error
 from .scheduling import Scheduler
+from .unpatched import local
 
 # How often idle connections are looked for. Seconds.
 SHORTEST_IDLE_PERIOD = 0.01
@@ -41,6 +42,8 @@ class Reactor(Scheduler, _engine.Reactor):
         >>> reactor.close()
     """
 
+    # Whose loop delivers the events, if it is not `run`.
+    _host: hosting.Host | None = None
     # The timer that looks for idle connections, while there are some that may not be idle for ever.
     _idle_watch: object = None
     _idle_period: float = LONGEST_IDLE_PERIOD
@@ -56,8 +59,8 @@ class Reactor(Scheduler, _engine.Reactor):
         again then.
 
         Raises:
-            RuntimeError: The reactor is closed, runs already, belongs to another thread, or is hosted by a loop
-                that runs in this thread.
+            RuntimeError: The reactor is closed, runs already, belongs to another thread, is hosted by another loop, or
+                gevent has patched the program, whose greenlets waiting here would stop.
         """
         hosting.refuse_run(self)
         with _woken_by_signals(self):
@@ -69,13 +72,16 @@ class Reactor(Scheduler, _engine.Reactor):
         Raises:
             RuntimeError: A listener of this reactor is running, or another thread owns it.
         """
-        number = hosting.number_of(self)
-        super().close()
-        hosting.leave(self, number)
+        if self.closed:
+            return
+        self._check_thread()
+        with hosting.left(self):
+            super().close()
         self._drop_scheduled()
 
     def _forked(self) -> None:
         super()._forked()
+        self._host = None
         self._drop_scheduled()
 
     def _moved(self) -> None:
@@ -106,7 +112,7 @@ class Reactor(Scheduler, _engine.Reactor):
 
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
-_threads = threading.local()
+_threads = local()
 
 
 def current_reactor() -> Reactor:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from select import EPOLLIN, EPOLLOUT, epoll
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
+
+from ..unpatched import original
+
+EPOLLIN, EPOLLOUT, epoll = (original("select", name) for name in ("EPOLLIN", "EPOLLOUT", "epoll"))
 
 _INTERESTS = {
     EVENT_READ: EPOLLIN,

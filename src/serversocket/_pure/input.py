@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from contextlib import suppress
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 from .. import errors
+from ..unpatched import get_ident
 from .events import report_error
 from .memory import distance, writable
 from .reactor import Reactor

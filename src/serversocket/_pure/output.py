@@ -9,12 +9,12 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
 
 from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
+from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, Input
 from .reactor import Reactor, Slot

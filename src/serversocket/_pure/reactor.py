@@ -12,18 +12,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .. import errors
 from ..limits import REACTOR_LIMIT, as_limit
+from ..unpatched import get_ident, original
 from .events import EventDispatcher, nesting, report_error
 
 try:
     from .epoll import EpollSelector as DefaultSelector
 except ImportError:  # a system without it
-    from selectors import DefaultSelector  # type: ignore[assignment]
+    DefaultSelector = original("selectors", "DefaultSelector")  # type: ignore[misc]
 
 if TYPE_CHECKING:
     from typing import Self, SupportsIndex

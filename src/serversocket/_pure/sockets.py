@@ -13,13 +13,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import errors
 from ..accepting import Action, action_for
 from ..inheriting import prepare
 from ..limits import as_limit
+from ..unpatched import get_ident
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
 from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
 

@@ -1,0 +1,29 @@
+"""What gevent's monkey patching replaces, as it was: to a reactor, greenlets are no threads."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["get_ident", "local", "original"]
+
+
+def original(module: str, name: str) -> Any:
+    """What a module of the standard library has under a name if nobody has patched it.
+
+    Raises:
+        ImportError: This system's module has nothing of that name.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    try:
+        if monkey is not None:
+            return monkey.get_original(module, name)
+        return getattr(importlib.import_module(module), name)
+    except AttributeError:
+        raise ImportError(f"cannot import name {name!r} from {module!r}", name=module) from None
+
+
+get_ident: Callable[[], int] = original("_thread", "get_ident")
+local: Any = original("_thread", "_local")
