@@ -87,7 +87,7 @@ def test_timers_and_timeouts_do_not_hear_of_jumps_of_the_time_of_day(tmp_path):
     command = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
     subprocess.run(command, input=JUMPING.encode(), check=True)
     jumps = "import time; assert abs(time.time() - time.time()) > 1e6\n"
-    run([], jumps + PROGRAM, LD_PRELOAD=str(library))
+    run([], jumps + PROGRAM, LD_PRELOAD=f"{os.environ.get('LD_PRELOAD', '')} {library}")
 
 
 @pytest.mark.parametrize(
