@@ -194,11 +194,13 @@ class Writer:
             line for name, value in PUBLIC.items() if inspect.isfunction(value) for line in self.function(name, value)
         ]
         self.names.typing("Final", "Literal")
+        modules = [name for name in serversocket.__all__ if inspect.ismodule(getattr(serversocket, name))]
         return "\n".join(
             [
                 "# Made by tools/make_stubs.py; not to be edited.",
                 "",
                 *self.names.lines(),
+                *(f"from . import {name} as {name}" for name in modules),
                 "",
                 "__version__: Final[str]",
                 'implementation: Final[Literal["native", "pure"]]',
@@ -334,7 +336,7 @@ class Writer:
             plain = parameter.default is None or isinstance(parameter.default, bool | int | float | str | bytes)
             parameter = parameter.replace(default=Code(literal(parameter.default) if plain else "..."))
         if parameter.name in ("self", "cls"):
-            return parameter
+            return parameter.replace(annotation=parameter.empty)
         if parameter.annotation is parameter.empty:
             raise SystemExit(f"make_stubs: {parameter.name} of {function.__qualname__} has no annotation")
         if function.__name__ == "__init__" and (class_name, parameter.name) in REFINED:

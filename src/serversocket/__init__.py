@@ -21,6 +21,7 @@ classes above it; `cli` is the command line. Every member has its PEP 8 name and
 too.
 """
 
+from . import aio as aio
 from ._engine import implementation as implementation
 from .byte_array import ByteArray as ByteArray
 from .byte_array import CompressionAlgorithm as CompressionAlgorithm
@@ -79,6 +80,7 @@ __all__ = [
     "TextEvent",
     "UncaughtErrorEvent",
     "__version__",
+    "aio",
     "implementation",
     "run",
     "stop",

@@ -2,12 +2,13 @@
 
 import builtins
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from enum import IntEnum
 from serversocket.scheduling import TimerHandle as _TimerHandle
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Self, SupportsBytes, SupportsIndex, TypeAlias, overload
 from typing_extensions import Buffer
+from . import aio as aio
 
 __version__: Final[str]
 implementation: Final[Literal["native", "pure"]]
@@ -39,6 +40,7 @@ __all__ = [
     "TextEvent",
     "UncaughtErrorEvent",
     "__version__",
+    "aio",
     "implementation",
     "run",
     "stop",
@@ -136,6 +138,7 @@ class EventDispatcher:
     def willTrigger(self, type: str) -> bool: ...
     def dispatchEvent(self, event: Event) -> bool: ...
     def toString(self) -> str: ...
+    def once(self, type: str) -> Awaitable[Event]: ...
 
 class ObjectEncoding:
     AMF0: Final = 0

@@ -31,7 +31,7 @@ from ._input cimport CONNECTED
 from ._reactor cimport Py_REFCNT, Reactor, Source, Tally, checked, open_spare, raise_errno
 from ._stream cimport Stream
 
-from . import _connector, _direct, _dispatch, _reactor, _stream, errors
+from . import _connector, _direct, _dispatch, _reactor, _stream, _waiter, errors
 from .accepting import Action, action_for
 from .inheriting import prepare
 from .limits import as_limit
@@ -384,6 +384,7 @@ globals().update({
         _stream: "Stream",
         _connector: "Connector",
         _direct: "quicken",
+        _waiter: "LoopWaiter",
     }.items()
     for name in names.split()
 })

@@ -79,10 +79,14 @@ def _documentation(method):
 
 
 cdef object read(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
-    if count or keywords != NULL:
+    cdef Py_ssize_t wanted
+    if count > 1 or keywords != NULL:
         return _leave(general_read, self, arguments, count, keywords)
     self._require(FINISHED, "read")
-    return self._take(self.size)
+    if count == 0:
+        return self._take(self.size)
+    wanted = self._amount(<object> arguments[0])
+    return self._take(wanted)
 
 
 cdef object write(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):

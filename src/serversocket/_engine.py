@@ -37,5 +37,6 @@ Source = _chosen.Source
 Acceptor = _chosen.Acceptor
 Stream = _chosen.Stream
 Connector = _chosen.Connector
+LoopWaiter = _chosen.LoopWaiter
 extend_type, set_error_reporter = _chosen.extend_type, _chosen.set_error_reporter
 quicken = _chosen.quicken

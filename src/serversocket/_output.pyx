@@ -162,6 +162,18 @@ cdef class Output(Input):
             self.unfetched = unfetched
         return True
 
+    def _write_through(self, data):
+        """As `write`, for who is no listener of this stream: what is queued is sent at once."""
+        cdef bint serving = self.serving
+        self.serving = True
+        try:
+            count = self._write(data)
+        finally:
+            self.serving = serving
+        if not serving:
+            self._served()
+        return count
+
     def flush(self):
         """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
 

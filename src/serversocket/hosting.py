@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .libraries import in_trio, running_loop, running_trio
+
 if TYPE_CHECKING:
     from .reactor import Reactor
 
@@ -93,28 +95,22 @@ def refuse_run(reactor: Reactor) -> None:
 
 # ---- hosts that are found
 
-# By loop: a loop hosts one reactor, and both go together.
+# By loop or run: it hosts one reactor, and both go together.
 _found: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-def running_loop() -> Any | None:
-    """The asyncio loop that runs in this thread, or ``None``; asyncio is not imported for the question."""
-    asyncio_events = sys.modules.get("asyncio.events")
-    return None if asyncio_events is None else asyncio_events._get_running_loop()
-
-
 def hosted_reactor(make: type[_R]) -> _R | None:
-    """The reactor that the running asyncio loop hosts, made at the first call; ``None`` outside a loop."""
-    loop = running_loop()
-    if loop is None:
+    """The reactor that the running asyncio loop or trio hosts, made at the first call; ``None`` outside of them."""
+    found, host = (running_trio(), TrioHost) if in_trio() else (running_loop(), AsyncioHost)
+    if found is None:
         return None
-    reactor: _R | None = _found.get(loop)
+    reactor: _R | None = _found.get(found)
     if reactor is None or reactor.closed:
         reactor = make()
-        join(reactor, AsyncioHost(loop))
-        _found[loop] = reactor
+        join(reactor, host(found))
+        _found[found] = reactor
         # The reactor holds nothing of the loop, so that both can be collected.
-        weakref.finalize(loop, _close, weakref.ref(reactor)).atexit = False
+        weakref.finalize(found, _close, weakref.ref(reactor)).atexit = False
     return reactor
 
 
@@ -142,6 +138,49 @@ class AsyncioHost:
         loop = self._loop()
         if loop is not None and not loop.is_closed():
             loop.remove_reader(reactor.fileno())
+
+
+class TrioHost:
+    """A run of trio. When it ends, the reactor is closed."""
+
+    name = "the running trio loop"
+
+    def __init__(self, token: Any) -> None:
+        self._token = weakref.ref(token)
+        self._watched: object = None
+
+    @property
+    def delivers(self) -> bool:
+        """Whether the run is under way in this thread."""
+        return self._token() is running_trio()
+
+    def watch(self, reactor: Reactor) -> None:
+        """Begins a task of the system's that waits for the descriptor."""
+        if self.delivers:
+            watched = self._watched = object()
+            sys.modules["trio"].lowlevel.spawn_system_task(self._deliver, weakref.ref(reactor), watched)
+
+    def unwatch(self, reactor: Reactor) -> None:
+        """Ends that task."""
+        self._watched = None
+        if self.delivers:
+            sys.modules["trio"].lowlevel.notify_closing(reactor.fileno())
+
+    async def _deliver(self, reference: weakref.ref[Reactor], watched: object) -> None:
+        trio = sys.modules["trio"]
+        try:
+            while (reactor := reference()) is not None and self._watched is watched:
+                number = reactor.fileno()
+                del reactor
+                await trio.lowlevel.wait_readable(number)
+                if self._watched is watched:
+                    _poll(reference)
+        except trio.ClosedResourceError:
+            pass  # unwatched
+        except trio.Cancelled:
+            self._watched = None
+            _close(reference)
+            raise
 
 
 def _poll(reference: weakref.ref[Reactor]) -> None:

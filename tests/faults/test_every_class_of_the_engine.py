@@ -33,7 +33,7 @@ def classes() -> list[str]:
 def test_it_raises_and_lives_on(name):
     python(
         """
-        import contextlib, copy, faulthandler, gc, importlib, io, logging, pickle, sys, types, warnings
+        import asyncio, contextlib, copy, faulthandler, gc, importlib, io, logging, pickle, sys, types, warnings
         faulthandler.dump_traceback_later(40, exit=True)
         warnings.simplefilter("ignore")
         logging.disable()
@@ -52,7 +52,7 @@ def test_it_raises_and_lives_on(name):
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     return call(*arguments, **options)
-            except (Exception, BaseExceptionGroup):
+            except (Exception, BaseExceptionGroup, asyncio.CancelledError):
                 return None
         def use(it):
             if it is None:

@@ -37,6 +37,6 @@ def test_the_stub_says_what_the_package_is(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text("serversocket\\.[a-z_]+(\\..*)?\nserversocket\\..*_cython__\n")
     run(
-        *("-m", "mypy.stubtest", "serversocket", "--ignore-disjoint-bases"),
+        *("-m", "mypy.stubtest", "serversocket", "--ignore-disjoint-bases", "--mypy-config-file", "pyproject.toml"),
         *("--allowlist", str(allowed), "--ignore-unused-allowlist"),
     )

@@ -20,6 +20,7 @@ from .lingerer import Lingerer
 from .reactor import Reactor
 from .sockets import Acceptor, Source
 from .streams import Stream, quicken
+from .waiter import LoopWaiter
 
 __all__ = [
     "Acceptor",
@@ -27,6 +28,7 @@ __all__ = [
     "Event",
     "EventDispatcher",
     "Lingerer",
+    "LoopWaiter",
     "OutputProgressEvent",
     "ProgressEvent",
     "Reactor",

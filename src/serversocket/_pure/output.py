@@ -151,6 +151,17 @@ class Output(Input):
         self._require_("write")  # Python code may have run meanwhile
         return copied
 
+    def _write_through(self, data: Buffer | SupportsBytes) -> int:
+        """As `write`, for who is no listener of this stream: what is queued is sent at once."""
+        serving, self._serving_ = self._serving_, True
+        try:
+            count = self.write(data)
+        finally:
+            self._serving_ = serving
+        if not serving:
+            self._served_()
+        return count
+
     def flush(self) -> None:
         """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
 

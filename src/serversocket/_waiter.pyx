@@ -1,0 +1,99 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: embedsignature=True, always_allow_keywords=True
+"""`LoopWaiter`: how a task of asyncio waits for an event."""
+
+cimport cython
+
+
+@cython.final
+@cython.freelist(32)
+cdef class LoopWaiter:
+    """A future that wakes its task without a detour; one task awaits it, once.
+
+    `asyncio.Future` has the loop call the task in its next round. The events of a reactor come from the loop already,
+    in a callback of its own, while no task runs: so the task is stepped at once, which saves a round for each
+    message. Where another task is the one that wakes, that is impossible, and the loop is asked as usual.
+
+    Tasks take for a future what has `_asyncio_future_blocking` and these methods.
+
+    Args:
+        loop: The loop that the task runs in.
+        current_task: `asyncio.current_task`.
+    """
+
+    cdef public bint _asyncio_future_blocking
+    cdef bint over
+    cdef object loop, current_task, callback, context, value
+    cdef BaseException exception
+
+    def __cinit__(self, loop, current_task):
+        self.loop = loop
+        self.current_task = current_task
+
+    def get_loop(self):
+        return self.loop
+
+    def done(self):
+        return self.over
+
+    def result(self):
+        if self.exception is not None:
+            raise self.exception
+        return self.value
+
+    def set_result(self, result, /):
+        self.value = result
+        self._wake()
+
+    def set_exception(self, exception, /):
+        self.exception = exception
+        self._wake()
+
+    def cancel(self, msg=None):
+        if self.over:
+            return False
+        from asyncio import CancelledError
+        self.exception = CancelledError() if msg is None else CancelledError(msg)
+        self.over = True
+        self._wake_soon()
+        return True
+
+    def add_done_callback(self, callback, *, context):
+        self.callback = callback
+        self.context = context
+        if self.over:
+            self._wake_soon()
+
+    cdef int _wake(self) except -1:
+        self.over = True
+        callback = self.callback
+        if callback is None:
+            return 0
+        if self.current_task(self.loop) is not None:
+            return self._wake_soon()
+        self.callback = None
+        self.context.run(callback, self)
+        return 0
+
+    cdef int _wake_soon(self) except -1:
+        callback = self.callback
+        self.callback = None
+        if callback is not None:
+            self.loop.call_soon(callback, self, context=self.context)
+        return 0
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.over:
+            self._asyncio_future_blocking = True
+            return self
+        if self.exception is not None:
+            raise self.exception
+        if self.value is None:
+            raise StopIteration     # which costs nothing: it is not even made
+        raise StopIteration(self.value)

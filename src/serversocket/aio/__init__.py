@@ -1,0 +1,24 @@
+"""async/await: servers and connections for coroutines, in asyncio (with any loop) and in trio.
+
+    import asyncio
+    import serversocket.aio
+
+    async def echo(socket):
+        async for chunk in socket:
+            await socket.send(chunk)
+
+    async def main():
+        async with serversocket.aio.listen(8080, "127.0.0.1") as server:
+            await server.serve(echo)
+
+    asyncio.run(main())
+
+Below it are the same `ServerSocket` and `Socket` as for listeners: `AsyncServer.server`, `AsyncSocket.socket`.
+"""
+
+from .servers import AsyncServer as AsyncServer
+from .servers import listen as listen
+from .sockets import AsyncSocket as AsyncSocket
+from .sockets import connect as connect
+
+__all__ = ["AsyncServer", "AsyncSocket", "connect", "listen"]

@@ -1,0 +1,267 @@
+"""`AsyncServer`: a server, for coroutines."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+from .. import errors
+from ..addresses import Host
+from ..events import Event, ServerSocketConnectEvent
+from ..libraries import Library, Waiter, current_library
+from ..reactor import report_error
+from ..server import ServerSocket
+from .sockets import AsyncSocket
+
+#: So many connections wait for the program; more stay with the system, in the backlog.
+ACCEPT_AHEAD = 128
+
+Handler = Callable[[AsyncSocket], Awaitable[object]]
+
+
+class AsyncServer:
+    """A listening `ServerSocket` whose clients coroutines wait for. `listen` makes them.
+
+    Use it as ``async with`` says: leaving the block stops listening, and closes the connections that nobody has taken.
+    Those that were taken live on.
+
+    Args:
+        server: The listening server socket; from here on its clients come to this object.
+
+    Raises:
+        IOError: The server does not listen (#2002).
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_acceptors",
+        "_begun",
+        "_clients",
+        "_end",
+        "_hand_over",
+        "_library",
+        "_listening",
+        "server",
+    )
+
+    server: ServerSocket
+    """The server socket itself: its limits and counters."""
+
+    def __init__(self, server: ServerSocket) -> None:
+        self._library: Library = current_library(type(self).__name__)
+        if not server.listening:
+            raise errors.not_open(type(self).__name__)
+        self.server = server
+        self._clients: deque[AsyncSocket] = deque()
+        self._acceptors: deque[Waiter] = deque()
+        self._listening = False  # to `connect` events: while there is room for more clients
+        self._hand_over: Callable[[AsyncSocket], object] | None = None  # begins a task that serves a client
+        self._begun: set[AsyncSocket] = set()  # handed over to tasks that have not made their first step
+        self._end: Waiter | None = None  # what `serve` waits for
+        server.add_event_listener("close", self._closed)
+        self._take_more()
+
+    # ---- clients
+
+    async def accept(self) -> AsyncSocket:
+        """Waits for the next client. Several tasks may.
+
+        Raises:
+            IOError: The server does not listen any more (#2002).
+        """
+        if self._library.checkpoint is not None:
+            await self._library.checkpoint()
+        while not self._clients:
+            if not self.server.listening:
+                raise errors.not_open("accept")
+            waiter = self._library.create_waiter()
+            self._acceptors.append(waiter)
+            try:
+                await waiter
+            except BaseException:
+                if waiter in self._acceptors:
+                    self._acceptors.remove(waiter)
+                else:
+                    self._wake_acceptor()  # it was woken for a client that another one can take
+                raise
+        client = self._clients.popleft()
+        self._take_more()
+        return client
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AsyncSocket:
+        try:
+            return await self.accept()
+        except errors.IOError:
+            if self.server.listening:
+                raise
+            raise StopAsyncIteration from None
+
+    async def serve(self, handler: Handler) -> None:
+        """Calls a coroutine function for each client, in a task of its own, until the server is closed.
+
+        When the handler returns, its client is closed. What it raises becomes an ``uncaughtError`` event of the
+        reactor or else a log record, and the others go on; that its own connection broke is not worth a word. Once
+        the server is closed, the handlers that run are waited for; if this task is cancelled, so are they.
+
+        Args:
+            handler: Called with an `AsyncSocket`.
+
+        Raises:
+            TypeError: `handler` cannot be called.
+            RuntimeError: Another task does this already.
+        """
+        if not callable(handler):
+            raise errors.wrong_type("handler", handler, "a coroutine function")
+        if self._hand_over is not None:
+            raise RuntimeError("serve() is under way already")
+        try:
+            async with self._library.open_group() as group:
+                self._hand_over = partial(group.start_soon, self._serve, handler)
+                try:
+                    while self._clients:
+                        client = self._clients.popleft()
+                        self._begun.add(client)
+                        self._hand_over(client)
+                    self._take_more()
+                    while self.server.listening:
+                        self._end = self._library.create_waiter()
+                        await self._end
+                finally:
+                    self._hand_over = self._end = None
+        finally:
+            while self._begun:  # their tasks were cancelled before the first step
+                self._begun.pop().close()
+
+    async def _serve(self, handler: Handler, client: AsyncSocket) -> None:
+        self._begun.discard(client)
+        try:
+            await handler(client)
+        except Exception as error:
+            if error is not client._broken:
+                report_error(error, client.socket)
+        finally:
+            client.close()
+
+    def _connected(self, event: ServerSocketConnectEvent) -> None:
+        socket = event.socket
+        if socket is None or not socket.connected:
+            return
+        client = AsyncSocket(socket, _library=self._library)
+        if self._hand_over is not None and not self._acceptors:
+            self._begun.add(client)
+            self._hand_over(client)
+            return
+        self._clients.append(client)
+        self._wake_acceptor()
+        if len(self._clients) >= ACCEPT_AHEAD:
+            self._listening = False
+            self.server.remove_event_listener("connect", self._connected)
+
+    def _take_more(self) -> None:
+        if not self._listening and self.server.listening and len(self._clients) < ACCEPT_AHEAD:
+            self._listening = True
+            self.server.add_event_listener("connect", self._connected)
+
+    def _wake_acceptor(self) -> None:
+        while self._acceptors:
+            waiter = self._acceptors.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
+
+    # ---- the end
+
+    def _closed(self, _event: Event) -> None:
+        self._let_go()
+
+    def close(self) -> None:
+        """Stops listening, and closes the connections that nobody has taken. A second call does nothing."""
+        if self.server.bound:
+            self.server.close()
+        self._let_go()
+        while self._clients:
+            self._clients.popleft().close()
+
+    async def aclose(self) -> None:
+        """As `close`, for code that awaits it."""
+        self.close()
+        if self._library.checkpoint is not None:
+            await self._library.checkpoint()
+
+    def _let_go(self) -> None:
+        self.server.remove_event_listener("connect", self._connected)
+        self.server.remove_event_listener("close", self._closed)
+        self._listening = False
+        for _ in range(len(self._acceptors)):
+            self._wake_acceptor()
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def local_address(self) -> str | None:
+        """The address that it listens on, see `ServerSocket.local_address`."""
+        return self.server.local_address
+
+    @property
+    def local_port(self) -> int:
+        """The port that it listens on, see `ServerSocket.local_port`."""
+        return self.server.local_port
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.server!r}>"
+
+
+def listen(
+    port: SupportsIndex = 0,
+    host: Host = "0.0.0.0",
+    *,
+    backlog: SupportsIndex = 0,
+    dual_stack: bool = False,
+    reuse_port: bool = False,
+    defer_accept: SupportsIndex = 0,
+    max_connections: SupportsIndex | None = None,
+) -> AsyncServer:
+    """Listens on a port, at once: ``async with listen(8080, "127.0.0.1") as server``.
+
+    Args:
+        port: See `ServerSocket.bind`, as for `host`, `dual_stack` and `reuse_port`.
+        host: The local IP address.
+        backlog: See `ServerSocket.listen`, as for `defer_accept`.
+        dual_stack: An IPv6 address takes IPv4 connections too.
+        reuse_port: Share the port with other sockets.
+        defer_accept: Seconds that a client which is silent may be kept back.
+        max_connections: See `ServerSocket.max_connections`.
+
+    Raises:
+        RangeError: `port` is outside 0 to 65535 (#2003), or another number is negative (#2006).
+        ArgumentError: `host` is not a well-formed IP address (#2004).
+        IOError: The system refuses, for instance because the port is taken (#2002, with `errno`).
+        TypeError: An argument has the wrong type.
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+    """
+    server = ServerSocket()
+    try:
+        server.bind(port, host, dual_stack=dual_stack, reuse_port=reuse_port)
+        if max_connections is not None:
+            server.max_connections = max_connections
+        server.listen(backlog, defer_accept=defer_accept)
+        return AsyncServer(server)
+    except BaseException:
+        if server.bound:
+            server.close()
+        raise

@@ -1,0 +1,94 @@
+"""`EventDispatcher.once`: a coroutine waits for one event."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+from . import errors
+from ._engine import Acceptor, EventDispatcher, Stream, extend_type
+from .events import Event, IOErrorEvent
+from .libraries import current_library
+
+# What ends the wait for any other event, by the class of the dispatcher.
+_FAILURES = (
+    (Stream, ("ioError", "close")),
+    (Acceptor, ("close",)),  # its ioError is about one client; the next one may come
+)
+
+
+class _Once:
+    """One event of a dispatcher, to be awaited."""
+
+    __slots__ = ("_dispatcher", "_type", "_types", "_waiter")
+
+    def __init__(self, dispatcher: EventDispatcher, type: str) -> None:
+        self._waiter = current_library("once()").create_waiter()
+        self._dispatcher = dispatcher
+        self._type = type
+        failures = next((types for cls, types in _FAILURES if isinstance(dispatcher, cls)), ())
+        self._types = {type, *failures}
+        for each in self._types:
+            dispatcher.add_event_listener(each, self._happened)
+
+    def _happened(self, event: Event) -> None:
+        self._forget()
+        if self._waiter.done():
+            return
+        if event.type == self._type:
+            self._waiter.set_result(event)
+        elif isinstance(event, IOErrorEvent):
+            self._waiter.set_exception(as_error(event))
+        else:
+            self._waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
+
+    def _forget(self) -> None:
+        for each in self._types:
+            self._dispatcher.remove_event_listener(each, self._happened)
+
+    def __await__(self) -> Generator[Any, Any, Event]:
+        try:
+            event: Event = yield from self._waiter.__await__()
+        finally:
+            self._forget()
+        return event
+
+
+def as_error(event: IOErrorEvent) -> errors.IOError:
+    """The exception that an ``ioError`` event stands for."""
+    return errors.IOError(event.text, event.error_id, errno=event.errno, strerror=event.strerror)
+
+
+def once(self: EventDispatcher, type: str) -> Awaitable[Event]:
+    """The next event of a type, for a coroutine to await. It counts from the call on, not from the `await`.
+
+    Args:
+        type: The type of the event, such as ``"connect"``.
+
+    Returns:
+        An awaitable; its result is the event. On a `Socket`, an ``ioError`` that comes first is raised as `IOError`,
+        and so is a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` has no event, and ends
+        nothing.
+
+    Raises:
+        TypeError: `type` is not a string.
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import asyncio, serversocket
+        >>> async def main():
+        ...     with serversocket.ServerSocket() as server:
+        ...         server.bind(0, "127.0.0.1")
+        ...         server.listen()
+        ...         coming = server.once("connect")
+        ...         with serversocket.Socket("127.0.0.1", server.local_port):
+        ...             event = await coming
+        ...         event.socket.close()
+        ...         return event.type
+        >>> asyncio.run(main())
+        'connect'
+    """
+    return _Once(self, type)
+
+
+extend_type(EventDispatcher, "once", once)

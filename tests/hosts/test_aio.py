@@ -1,0 +1,806 @@
+"""Servers and connections for coroutines, in each of the libraries that may run them."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import socket
+import struct
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+import serversocket
+from serversocket import ServerSocket, Socket, aio
+from serversocket.reactor import current_reactor
+
+LIBRARIES = {
+    "asyncio": {"backend": "asyncio"},
+    "asyncio, debugging": {"backend": "asyncio", "backend_options": {"debug": True}},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+PATIENCE = 20
+RESET = struct.pack("ii", 1, 0)
+
+
+if importlib.util.find_spec("uvloop"):
+    # It keeps a pair of sockets from the first run on, which no test must be blamed for.
+    anyio.run(anyio.lowlevel.checkpoint, **LIBRARIES["uvloop"])
+
+
+@pytest.fixture(params=LIBRARIES)
+def run(request):
+    """Runs a coroutine function in one of the libraries."""
+    options = LIBRARIES[request.param]
+    pytest.importorskip("trio" if options["backend"] == "trio" else "anyio")
+    if "use_uvloop" in options.get("backend_options", {}):
+        pytest.importorskip("uvloop")
+
+    def run(function):
+        async def bounded():
+            with anyio.fail_after(PATIENCE):
+                return await function()
+
+        return anyio.run(bounded, **options)
+
+    return run
+
+
+def listen(**options):
+    return aio.listen(0, "127.0.0.1", **options)
+
+
+async def pair(server):
+    """Both ends of a new connection."""
+    client = await aio.connect("127.0.0.1", server.local_port)
+    return client, await server.accept()
+
+
+def plain_client(server):
+    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=PATIENCE)
+    client.setblocking(False)
+    return client
+
+
+async def until(predicate):
+    while not predicate():  # noqa: ASYNC110 - what is waited for knows nothing of anyio
+        await anyio.sleep(0.001)
+
+
+async def echo(client):
+    async for chunk in client:
+        await client.send(chunk)
+
+
+# ---- input
+
+
+def test_what_arrives_is_received(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                await client.send(b"hello")
+                assert await accepted.receive() == b"hello"
+                await accepted.send(bytearray(b"world"))
+                assert await client.receive(3) == b"wor"
+                assert await client.receive(0) == b""
+                assert await client.receive(100) == b"ld"
+                assert accepted.remote_port == client.local_port
+                assert accepted.local_address == client.remote_address == "127.0.0.1"
+
+    run(main)
+
+
+def test_receiving_waits(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted, anyio.create_task_group() as tasks:
+                received = []
+
+                async def receive():
+                    received.append(await accepted.receive())
+
+                tasks.start_soon(receive)
+                await anyio.sleep(0.05)
+                assert received == []
+                await client.send(b"late")
+        assert received == [b"late"]
+
+    run(main)
+
+
+def test_the_end_of_a_stream_is_empty_and_stays(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with accepted:
+                async with client:
+                    await client.send(b"last words")
+                assert [chunk async for chunk in accepted] == [b"last words"]
+                assert await accepted.receive() == b""
+                assert await accepted.receive() == b""
+
+    run(main)
+
+
+def test_so_many_bytes(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted, anyio.create_task_group() as tasks:
+                message = bytes(range(256)) * 4096
+                tasks.start_soon(client.send, message)
+                assert await accepted.receive_exactly(0) == b""
+                assert await accepted.receive_exactly(1) == message[:1]
+                assert await accepted.receive_exactly(len(message) - 1) == message[1:]
+
+    run(main)
+
+
+def test_too_few_bytes_consume_nothing(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with accepted:
+                async with client:
+                    await client.send(b"abc\ndef")
+                assert await accepted.receive_until() == b"abc\n"
+                with pytest.raises(serversocket.EOFError, match="receive_exactly: 4 bytes wanted, 3 available"):
+                    await accepted.receive_exactly(4)
+                with pytest.raises(serversocket.EOFError, match="receive_until"):
+                    await accepted.receive_until(b"\n")
+                assert await accepted.receive() == b"def"
+                with pytest.raises(EOFError):
+                    await accepted.receive_exactly(1)
+
+    run(main)
+
+
+@pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
+def test_messages_that_end_with_a_separator(run, separator, step):
+    messages = [
+        b"",
+        b"a",
+        b"\r",
+        b"one \n two"[: 3 if separator == b"\n" else 9],
+        b"\n" if separator != b"\n" else b"x",
+    ]
+    stream = b"".join(message + separator for message in messages)
+
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted, anyio.create_task_group() as tasks:
+
+                async def drip():
+                    for start in range(0, len(stream), step):
+                        await client.send(stream[start : start + step])
+                        await anyio.sleep(0.0005)
+
+                tasks.start_soon(drip)
+                for message in messages:
+                    assert await accepted.receive_until(separator) == message + separator
+
+    run(main)
+
+
+def test_a_message_without_a_separator_is_refused_and_kept(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                await client.send(b"x" * 50 + b"\n")
+                with pytest.raises(serversocket.RangeError, match=r"no b'\\n' in the first 50 bytes"):
+                    await accepted.receive_until(b"\n", 50)
+                assert await accepted.receive_until(b"\n", 51) == b"x" * 50 + b"\n"
+                await client.send(b"tiny;")
+                assert await accepted.receive_until(b";", 5) == b"tiny;"
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda it: it.receive("1"), TypeError, "str"),
+        (lambda it: it.receive_exactly(-1), ValueError, "-1"),
+        (lambda it: it.receive_exactly(1 << 40), ValueError, "1099511627776"),
+        (lambda it: it.receive_exactly(None), TypeError, "NoneType"),
+        (lambda it: it.receive_until(b""), ValueError, "empty"),
+        (lambda it: it.receive_until("\n"), TypeError, "separator must be bytes"),
+        (lambda it: it.receive_until(b"\n", "x"), TypeError, "str"),
+        (lambda it: it.send("text"), TypeError, "text"),
+        (lambda it: it.send(None), TypeError, "None"),
+    ],
+)
+def test_bad_input(run, call, error, text):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                await client.send(b"kept")
+                with pytest.raises(error, match=text):
+                    await call(accepted)
+                assert await accepted.receive() == b"kept"
+
+    run(main)
+
+
+def test_one_task_receives(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted, anyio.create_task_group() as tasks:
+                tasks.start_soon(accepted.receive)
+                await anyio.sleep(0.01)
+                for call in (accepted.receive, partial(accepted.receive_exactly, 1), accepted.receive_until):
+                    with pytest.raises(RuntimeError, match="another task is receiving"):
+                        await call()
+                await client.send(b"x")
+
+    run(main)
+
+
+def test_cancelled_receivers_lose_nothing(run):
+    total = 200_000
+
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            received = bytearray()
+            cancelled = 0
+
+            async def feed():
+                async with client:
+                    for start in range(0, total, 1000):
+                        await client.send(bytes((start + i) % 251 for i in range(1000)))
+                        await anyio.lowlevel.checkpoint()
+
+            async with accepted, anyio.create_task_group() as tasks:
+                tasks.start_soon(feed)
+                round = 0
+                while len(received) < total:
+                    round += 1
+                    with anyio.move_on_after((round % 4) * 0.0002) as scope:
+                        match round % 3:
+                            case 0:
+                                received += await accepted.receive(777)
+                            case 1:
+                                received += await accepted.receive_exactly(min(1234, total - len(received)))
+                            case _:
+                                received += await accepted.receive_until(bytes([len(received) % 251]))
+                    cancelled += scope.cancelled_caught
+            assert received == bytes(i % 251 for i in range(total))
+            assert cancelled
+
+    run(main)
+
+
+def test_a_reset_is_an_error_behind_what_had_arrived(run):
+    async def main():
+        async with listen() as server:
+            client = plain_client(server)
+            accepted = await server.accept()
+            async with accepted:
+                client.send(b"before")
+                await until(lambda: accepted.socket.bytes_available)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                client.close()
+                assert await accepted.receive() == b"before"
+                for call in (accepted.receive, partial(accepted.receive_exactly, 1), partial(accepted.send, b"x")):
+                    with pytest.raises(serversocket.IOError) as caught:
+                        await call()
+                    assert caught.value.errno == errno.ECONNRESET
+
+    run(main)
+
+
+def test_input_that_nobody_takes_makes_the_peer_wait(run):
+    async def main():
+        async with listen() as server:
+            client = plain_client(server)
+            with client:
+                accepted = await server.accept()
+                async with accepted:
+                    sent = 0
+                    idle = 0
+                    while idle < 20:
+                        try:
+                            sent += client.send(bytes(65536))
+                            idle = 0
+                        except BlockingIOError:
+                            idle += 1
+                            await anyio.sleep(0.005)
+                    assert accepted.socket.paused
+                    kept = accepted.socket.bytes_available
+                    assert aio.sockets.READ_AHEAD <= kept < 8 * aio.sockets.READ_AHEAD
+                    received = 0
+                    client.shutdown(socket.SHUT_WR)
+                    async for chunk in accepted:
+                        received += len(chunk)
+                    assert received == sent
+
+    run(main)
+
+
+# ---- output
+
+
+def test_sending_waits_for_a_slow_reader(run):
+    async def main():
+        async with listen() as server:
+            client = plain_client(server)
+            accepted = await server.accept()
+            with client:
+                async with accepted, anyio.create_task_group() as tasks:
+                    sent = []
+
+                    async def produce():
+                        for number in range(400):
+                            await accepted.send(bytes([number % 256]) * 65536)
+                            sent.append(number)
+                        accepted.close()
+
+                    tasks.start_soon(produce)
+                    await anyio.sleep(0.1)
+                    assert len(sent) < 400
+                    assert accepted.socket.bytes_pending <= 3 * 65536
+                    received = bytearray()
+                    while True:
+                        try:
+                            chunk = client.recv(1 << 20)
+                        except BlockingIOError:
+                            await anyio.sleep(0.001)
+                            continue
+                        if not chunk:
+                            break
+                        received += chunk
+                assert received == b"".join(bytes([number % 256]) * 65536 for number in range(400))
+
+    run(main)
+
+
+def test_what_a_cancelled_sender_gave_goes_out(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with accepted:
+                async with client:
+                    message = bytes(8 << 20)
+                    with anyio.move_on_after(0.05) as scope:
+                        await client.send(message)
+                    assert scope.cancelled_caught
+                    client.socket.write(b"!")
+                received = bytearray()
+                async for chunk in accepted:
+                    received += chunk
+                assert received == message + b"!"
+
+    run(main)
+
+
+def test_several_tasks_send(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with accepted:
+                async with anyio.create_task_group() as tasks:
+
+                    async def send(number):
+                        for _ in range(20):
+                            await client.send(bytes([number]) * 100_000)
+
+                    async def finish():
+                        async with anyio.create_task_group() as senders:
+                            for number in range(5):
+                                senders.start_soon(send, number)
+                        client.close()
+
+                    tasks.start_soon(finish)
+                    received = bytearray()
+                    async for chunk in accepted:
+                        received += chunk
+                assert len(received) == 5 * 20 * 100_000
+                pieces = [received[i : i + 100_000] for i in range(0, len(received), 100_000)]
+                assert all(len(set(piece)) == 1 for piece in pieces)
+
+    run(main)
+
+
+# ---- the end
+
+
+def test_closing_ends_the_waits_of_others(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            errors = []
+
+            async def expect(call):
+                try:
+                    await call()
+                except serversocket.IOError as error:
+                    errors.append(error)
+
+            async with client, anyio.create_task_group() as tasks:
+                tasks.start_soon(expect, accepted.receive)
+                tasks.start_soon(expect, partial(accepted.send, bytes(32 << 20)))
+                await anyio.sleep(0.02)
+                accepted.abort()
+                accepted.close()
+            assert len(errors) == 2
+            with pytest.raises(serversocket.IOError):
+                await accepted.receive()
+            with pytest.raises(serversocket.IOError):
+                await accepted.send(b"x")
+
+    run(main)
+
+
+def test_close_sends_what_is_pending(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client:
+                with anyio.move_on_after(0.01):
+                    await accepted.send(bytes(4 << 20))
+                await accepted.aclose()
+                received = 0
+                async for chunk in client:
+                    received += len(chunk)
+            assert received == 4 << 20
+
+    run(main)
+
+
+# ---- servers
+
+
+def test_serving(run):
+    async def main():
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, echo)
+            for number in range(20):
+                async with await aio.connect("127.0.0.1", server.local_port) as client:
+                    await client.send(b"%d\n" % number)
+                    assert await client.receive_until() == b"%d\n" % number
+            server.close()
+
+    run(main)
+
+
+def test_clients_in_turn(run):
+    async def main():
+        async with listen() as server:
+            clients = [await aio.connect("127.0.0.1", server.local_port) for _ in range(5)]
+            ports = []
+            async for accepted in server:
+                ports.append(accepted.remote_port)
+                accepted.close()
+                if len(ports) == 5:
+                    server.close()
+            assert ports == [client.local_port for client in clients]
+            for client in clients:
+                client.close()
+
+    run(main)
+
+
+def test_more_clients_than_are_accepted_ahead(run):
+    count = aio.servers.ACCEPT_AHEAD + 60
+
+    async def main():
+        async with listen() as server:
+            clients = [plain_client(server) for _ in range(count)]
+            await anyio.sleep(0.05)
+            assert server.server.connections == aio.servers.ACCEPT_AHEAD
+            ports = []
+            for _ in range(count):
+                async with await server.accept() as accepted:
+                    ports.append(accepted.remote_port)
+            assert ports == [client.getsockname()[1] for client in clients]
+            for client in clients:
+                client.close()
+
+    run(main)
+
+
+def test_cancelled_acceptors_lose_no_client(run):
+    async def main():
+        async with listen() as server:
+            taken = []
+
+            async def accept():
+                while len(taken) < 60:
+                    with anyio.move_on_after(0.0005):
+                        taken.append(await server.accept())
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(accept)
+                clients = [await aio.connect("127.0.0.1", server.local_port) for _ in range(60)]
+                await until(lambda: len(taken) == 60)
+                tasks.cancel_scope.cancel()
+            assert {it.remote_port for it in taken} == {client.local_port for client in clients}
+            for it in taken + clients:
+                it.close()
+
+    run(main)
+
+
+def test_closing_a_server(run):
+    async def main():
+        server = listen()
+        waiting = await aio.connect("127.0.0.1", server.local_port)
+        await until(lambda: server.server.connections)
+        async with anyio.create_task_group() as tasks:
+            ended = []
+
+            async def serve():
+                await server.serve(echo)
+                ended.append("served")
+
+            async with server:
+                pass
+            tasks.start_soon(serve)
+        assert ended == ["served"]
+        with pytest.raises(serversocket.IOError, match="accept"):
+            await server.accept()
+        with pytest.raises(serversocket.IOError):  # nobody had taken it
+            if await waiting.receive() == b"":
+                raise serversocket.IOError
+        waiting.close()
+        server.close()
+
+    run(main)
+
+
+def test_a_server_waits_for_its_handlers(run):
+    async def main():
+        finished = []
+
+        async def slow(client):
+            await client.receive()
+            await anyio.sleep(0.05)
+            await client.send(b"done")
+            finished.append(client)
+
+        async with anyio.create_task_group() as tasks:
+            server = listen()
+            tasks.start_soon(server.serve, slow)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await client.send(b"x")
+                await anyio.sleep(0.01)
+                server.close()
+                assert await client.receive() == b"done"
+        assert len(finished) == 1
+        assert not finished[0].connected
+
+    run(main)
+
+
+def test_a_cancelled_server_cancels_its_handlers(run):
+    async def main():
+        cancelled = []
+
+        async def forever(client):
+            try:
+                await anyio.sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                cancelled.append(client)
+                raise
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, forever)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await anyio.sleep(0.05)
+                tasks.cancel_scope.cancel()
+        assert len(cancelled) == 1
+        assert not cancelled[0].connected
+        assert not client.connected
+
+    run(main)
+
+
+def test_a_handler_that_raises_harms_nobody(run, uncaught):
+    async def main():
+        async def handler(client):
+            if await client.receive() == b"bad":
+                raise ValueError("a bad client")
+            await client.send(b"good")
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await client.send(b"bad")
+                assert await client.receive() == b""
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await client.send(b"fine")
+                assert await client.receive() == b"good"
+            server.close()
+
+    run(main)
+    (record,) = uncaught
+    uncaught.clear()
+    assert "a bad client" in str(record.exc_info[1])
+    record.exc_info = None  # pytest keeps the record, and its traceback would keep the loop
+
+
+def test_clients_that_break_are_not_worth_a_word(run):
+    async def main():
+        ended = []
+
+        async def handler(client):
+            try:
+                await echo(client)
+            finally:
+                ended.append(client)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            with plain_client(server) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                await anyio.sleep(0.01)
+            await until(lambda: ended)
+            server.close()
+
+    run(main)  # the suite fails at a log record
+
+
+def test_refused_servers(run):
+    async def main():
+        async with listen() as server:
+            with pytest.raises(serversocket.IOError) as caught:
+                aio.listen(server.local_port, "127.0.0.1")
+            assert caught.value.errno == errno.EADDRINUSE
+            with pytest.raises(serversocket.RangeError, match="65536"):
+                aio.listen(65536)
+            with pytest.raises(serversocket.ArgumentError, match="localhost"):
+                aio.listen(0, "localhost")
+            with pytest.raises(serversocket.RangeError):
+                listen(max_connections=-1)
+            with pytest.raises(TypeError, match="handler must be a coroutine function, not 5"):
+                await server.serve(5)
+
+    run(main)
+
+
+# ---- clients
+
+
+def test_refused_connections(run):
+    async def main():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            with pytest.raises(serversocket.IOError) as caught:
+                await aio.connect("127.0.0.1", free.getsockname()[1])
+            assert caught.value.errno == errno.ECONNREFUSED
+        with pytest.raises(serversocket.SecurityError, match="70000"):
+            await aio.connect("127.0.0.1", 70000)
+        with pytest.raises(serversocket.ArgumentError, match="no host"):
+            await aio.connect("no host", 80)
+
+    run(main)
+
+
+def test_a_connection_that_is_given_up_is_closed(run):
+    async def main():
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            address = full.getsockname()
+            crowd = []
+            for _ in range(4):  # nobody accepts: further ones get no answer
+                it = socket.socket()
+                it.setblocking(False)
+                it.connect_ex(address)
+                crowd.append(it)
+            with anyio.move_on_after(0.05) as scope:
+                await aio.connect(*address)
+            assert scope.cancelled_caught
+            for it in crowd:
+                it.close()
+
+    run(main)  # the suite fails at a descriptor that is left
+
+
+# ---- single events
+
+
+def test_once(run):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            coming = server.once("connect")
+            with Socket("127.0.0.1", server.local_port) as client:
+                assert (await client.once("connect")).target is client
+                event = await coming
+                with event.socket as accepted:
+                    assert accepted.remote_port == client.local_port
+                    assert not server.has_event_listener("connect")
+                    more = accepted.once("socketData")
+                    client.write(b"x")
+                    assert (await more).bytes_loaded == 1
+                    gone = client.once("close")
+                    missed = client.once("socketData")
+                    accepted.close()
+                    assert (await gone).type == "close"
+                    with pytest.raises(serversocket.IOError, match="closed before 'socketData' came"):
+                        await missed
+                    for each in ("connect", "close", "ioError", "socketData"):
+                        assert not client.has_event_listener(each)
+
+    run(main)
+
+
+def test_once_raises_what_fails(run):
+    async def main():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            it = Socket("127.0.0.1", free.getsockname()[1])
+            with pytest.raises(serversocket.IOError, match="Connection refused"):
+                await it.once("connect")
+            it.connect("127.0.0.1", free.getsockname()[1])
+            assert (await it.once("ioError")).errno == errno.ECONNREFUSED
+
+    run(main)
+
+
+def test_a_cancelled_once_listens_no_more(run):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            with anyio.move_on_after(0.01):
+                await server.once("connect")
+            assert not server.has_event_listener("connect")
+
+    run(main)
+
+
+def test_own_events_can_be_awaited(run):
+    async def main():
+        it = serversocket.EventDispatcher()
+        coming = it.once("greeting")
+        current_reactor().call_later(0.001, it.dispatch_event, serversocket.Event("greeting"))
+        assert (await coming).type == "greeting"
+
+    run(main)
+
+
+def test_outside_of_coroutines():
+    with pytest.raises(RuntimeError, match=r"once\(\) is for coroutines"):
+        serversocket.EventDispatcher().once("connect")
+    with pytest.raises(RuntimeError, match="AsyncServer is for coroutines"):
+        aio.listen(0, "127.0.0.1")
+
+
+def test_only_what_is_open_can_be_given(run):
+    async def main():
+        with pytest.raises(serversocket.IOError, match="AsyncSocket"):
+            aio.AsyncSocket(Socket())
+        with pytest.raises(serversocket.IOError, match="AsyncServer"):
+            aio.AsyncServer(ServerSocket())
+
+    run(main)
+
+
+def test_a_socket_of_ones_own(run):
+    async def main():
+        async with listen() as server:
+            it = Socket("127.0.0.1", server.local_port)
+            await it.once("connect")
+            async with aio.AsyncSocket(it) as client, await server.accept() as accepted:
+                await client.send(b"x")
+                assert await accepted.receive() == b"x"
+                assert client.socket is it
+                assert repr(client).startswith("<AsyncSocket of <serversocket.Socket 127.0.0.1:")
+
+    run(main)
