@@ -67,7 +67,12 @@ class Loop(ABC):
     def idle(self, call: Callable[[], object]) -> None:
         """The host calls it when it has nothing else to do."""
 
-    def end(self) -> None:
+    def interrupted(self) -> None:
+        """Runs until a callback has raised; most hosts have that printed and go on."""
+        with printed(self.caught):
+            self.until(lambda: self.caught)
+
+    def end(self) -> None:  # noqa: B027 - most leave nothing behind
         """Nothing is left of it."""
 
 
@@ -136,11 +141,6 @@ class QtLoop(Loop):
     def idle(self, call: Callable[[], object]) -> None:
         self.core.QTimer.singleShot(0, call)
 
-    def interrupted(self) -> None:
-        """Runs until a callback has raised: Qt has it printed and goes on."""
-        with printed(self.caught):
-            self.until(lambda: self.caught)
-
     def end(self) -> None:
         self.parent.deleteLater()
         self.core.QCoreApplication.sendPostedEvents(None, self.core.QEvent.Type.DeferredDelete.value)
@@ -171,11 +171,6 @@ class GLibLoop(Loop):
 
     def idle(self, call: Callable[[], object]) -> None:
         self.glib.idle_add(lambda: call() and False)
-
-    def interrupted(self) -> None:
-        """Runs until a callback has raised: GLib has it printed and goes on."""
-        with printed(self.caught):
-            self.until(lambda: self.caught)
 
 
 class GeventLoop(Loop):

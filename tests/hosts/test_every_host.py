@@ -221,7 +221,7 @@ def test_keyboard_interrupt_reaches_the_host(loop: Loop, capfd: pytest.CaptureFi
 
     with loop.attach() as hosting:
         hosting.reactor.call_later(0.001, interrupt)
-        loop.interrupted()  # type: ignore[attr-defined]
+        loop.interrupted()
         assert [type(error) for error in loop.caught] == [KeyboardInterrupt]
         printed = capfd.readouterr().err
         assert not printed or "KeyboardInterrupt" in printed

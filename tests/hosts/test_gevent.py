@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-from serversocket.reactor import current_reactor
 
 from ..behaviour.helpers import python
 from .loops import GeventLoop
@@ -16,8 +12,8 @@ def module(module: str) -> str:
 
 
 @pytest.fixture
-def loop(module: str) -> Iterator[GeventLoop]:
-    yield GeventLoop()
+def loop(module: str) -> GeventLoop:
+    return GeventLoop()
 
 
 def test_a_listener_may_wait_while_others_run(loop: GeventLoop) -> None:

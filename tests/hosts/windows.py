@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,10 +46,8 @@ def converse(loop: Loop, bind: Callable[[], Any], send: Callable[[], Any], log: 
 
         def answered() -> bool:
             client.setblocking(False)
-            try:
+            with suppress(BlockingIOError):
                 answer.extend(client.recv(100))
-            except BlockingIOError:
-                pass
             return answer == MILK
 
         loop.until(answered)

@@ -14,7 +14,7 @@ LONGEST_WAIT = 20
 
 
 def attach(reactor: Reactor | None = None) -> Hosting:
-    """Has GLib's default main context deliver a reactor's events: no `serversocket.run` is needed beside ``loop.run()``.
+    """Has GLib's default main context deliver a reactor's events: no `serversocket.run` beside ``loop.run()``.
 
     GTK uses that context. GLib does not tell when it is of no more use: it ends when this is closed, or the reactor.
 
