@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .. import errors
 from ..limits import REACTOR_LIMIT, as_limit
-from ..unpatched import get_ident, original
+from ..unpatched import RLock, get_ident, original
 from .events import EventDispatcher, nesting, report_error
 
 try:
@@ -82,7 +82,7 @@ class Waker:
 
     def __init__(self) -> None:
         # Reentrant: a signal handler may poke while its own thread is poking.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._ends: tuple[socket.socket, socket.socket] | None = None
         self._fd = -1
         if hasattr(os, "eventfd"):
@@ -123,7 +123,7 @@ class Waker:
                 _close(fd)
 
     def forked(self) -> None:
-        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._lock = RLock()  # another thread of the parent may have held it
         self.close()
 
 

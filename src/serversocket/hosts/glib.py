@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gi.repository import GLib
 
 from ..reactor import Reactor
@@ -15,14 +13,13 @@ __all__ = ["attach"]
 LONGEST_WAIT = 20
 
 
-def attach(context: Any = None, reactor: Reactor | None = None) -> Hosting:
-    """Has a GLib main loop deliver a reactor's events: no `serversocket.run` is needed beside ``loop.run()``.
+def attach(reactor: Reactor | None = None) -> Hosting:
+    """Has GLib's default main context deliver a reactor's events: no `serversocket.run` beside ``loop.run()``.
 
-    GLib does not tell when a loop is of no more use: it ends when it is closed, or the reactor.
+    GTK uses that context. GLib does not tell when it is of no more use: it ends when this is closed, or the reactor.
 
     Args:
-        context: The ``GLib.MainContext``; ``None`` is the default one, which GTK uses.
-        reactor: The reactor; ``None`` is that of the calling thread.
+        reactor: The reactor; ``None`` is that of the calling thread, which should be the one that runs the loop.
 
     Returns:
         What can be closed to end it.
@@ -35,7 +32,7 @@ def attach(context: Any = None, reactor: Reactor | None = None) -> Hosting:
         >>> attach()  # doctest: +SKIP
         >>> GLib.MainLoop().run()  # doctest: +SKIP
     """
-    return GLibHosting(context, reactor)
+    return GLibHosting(reactor)
 
 
 class GLibHosting(Hosting):
@@ -48,61 +45,42 @@ class GLibHosting(Hosting):
 
     name = "GLib"
 
-    def __init__(self, context: Any, reactor: Reactor | None) -> None:
-        self._context = context
-        self._source: Any = None
-        self._promotion: Any = None
+    def __init__(self, reactor: Reactor | None) -> None:
+        self._source = 0
+        self._promotion = 0
         super().__init__(reactor)
 
     def watch(self, reactor: Reactor) -> None:
-        """Attaches a source to the context."""
-        self._source = _Descriptor(reactor.fileno(), self)
-        self._source.attach(self._context)
+        """Adds a source to the default context."""
+        self._source = GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, reactor.fileno(), GLib.IOCondition.IN, self._ready)
 
     def unwatch(self, reactor: Reactor) -> None:
-        """Destroys it."""
-        for source in (self._source, self._promotion):
-            if source is not None:
-                source.destroy()
-        self._source = self._promotion = None
+        """Removes it."""
+        for source in filter(None, (self._source, self._promotion)):
+            GLib.source_remove(source)
+        self._source = self._promotion = 0
 
-    def ready(self) -> None:
-        """Delivers, and steps back for a while."""
-        if self._promotion is None and self._source is not None:
-            self._source.set_priority(GLib.PRIORITY_DEFAULT_IDLE)
-            self._promotion = GLib.Timeout(LONGEST_WAIT)
-            self._promotion.set_callback(self._promote)
-            self._promotion.attach(self._context)
-        self.deliver()
-
-    def _promote(self, *_: object) -> bool:
-        self._promotion = None
-        if self._source is not None:
-            self._source.set_priority(GLib.PRIORITY_DEFAULT)
-        return bool(GLib.SOURCE_REMOVE)
-
-
-class _Descriptor(GLib.Source):  # type: ignore[misc]
-    """What GLib asks in each iteration whether the descriptor is readable."""
-
-    def __init__(self, descriptor: int, hosting: GLibHosting) -> None:
-        super().__init__()
-        self._hosting = hosting
-        self._tag = self.add_unix_fd(descriptor, GLib.IOCondition.IN)
-
-    def prepare(self) -> tuple[bool, int]:
-        return False, -1
-
-    def check(self) -> bool:
-        return bool(self.query_unix_fd(self._tag))
-
-    def dispatch(self, callback: object, arguments: object) -> bool:
+    def _ready(self, descriptor: int, condition: object) -> bool:
+        self._step_back()
         try:
-            self._hosting.ready()
+            self.deliver()
         except BaseException:
-            # GLib prints it, as it does with all callbacks, but destroys the source.
-            if not self._hosting.closed:
-                self._hosting.unwatch(self._hosting.reactor)
-                self._hosting.watch(self._hosting.reactor)
+            # GLib prints it, as it does with all callbacks, but removes the source.
+            if not self.closed:
+                self.unwatch(self.reactor)
+                self.watch(self.reactor)
             raise
         return bool(GLib.SOURCE_CONTINUE)
+
+    def _step_back(self) -> None:
+        if not self._promotion:
+            self._set_priority(GLib.PRIORITY_DEFAULT_IDLE)
+            self._promotion = GLib.timeout_add(LONGEST_WAIT, self._promote)
+
+    def _promote(self) -> bool:
+        self._promotion = 0
+        self._set_priority(GLib.PRIORITY_DEFAULT)
+        return bool(GLib.SOURCE_REMOVE)
+
+    def _set_priority(self, priority: int) -> None:
+        GLib.main_context_default().find_source_by_id(self._source).set_priority(priority)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tkinter
+from _tkinter import DONT_WAIT, IDLE_EVENTS
 from time import monotonic
 from typing import Any
 
@@ -101,7 +102,7 @@ class TkHosting(Hosting):
         """Lets Tk draw: it does so only when there is nothing else to do, and with many clients there always is."""
         now = monotonic()
         if now - self._drawn > LONGEST_UNDRAWN and not self.closed:
-            self._tk.call("update", "idletasks")
+            self._tk.dooneevent(IDLE_EVENTS | DONT_WAIT)
             self._drawn = monotonic()
 
     def _look_later(self, milliseconds: int) -> None:
