@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["RLock", "get_ident", "local", "original"]
+__all__ = ["RLock", "close", "get_ident", "local", "original"]
 
 
 def original(module: str, name: str) -> Any:
@@ -28,3 +28,4 @@ def original(module: str, name: str) -> Any:
 get_ident: Callable[[], int] = original("_thread", "get_ident")
 local: Any = original("_thread", "_local")
 RLock: Any = original("_thread", "RLock")
+close: Callable[[int], None] = original("os", "close")

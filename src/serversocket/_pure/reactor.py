@@ -15,7 +15,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from .. import errors
+from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
 from ..unpatched import RLock, get_ident, original
 from .events import EventDispatcher, nesting, report_error
@@ -48,7 +48,7 @@ def refuse_copy(owner: object) -> NoReturn:
 
 def _close(fd: int) -> None:
     with suppress(OSError):  # it is closed in any case
-        os.close(fd)
+        unpatched.close(fd)  # gevent's does it later
 
 
 class Cancellable(Protocol):
