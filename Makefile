@@ -16,7 +16,7 @@ NATIVE := src/serversocket/*.so
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
-	@echo 'make test [ARGS="-k name"]                run the tests on every engine that is built'
+	@echo 'make test [ARGS="-k name"] [JOBS=0]       run the tests on every engine that is built'
 	@echo 'make inject [SEED=number]                 the tests with injected faults, long, with another seed each time'
 	@echo 'make bench                                measure, and draw what was measured'
 	@echo 'make reliability                          measure what servers survive, for the page on reliability'
@@ -37,6 +37,8 @@ help:
 serve: $(INSTALLED)
 	$(BIN)/python -m serversocket serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
+# In as many processes as there are cores; JOBS=0 is in this one, which shows the tests one by one.
+JOBS ?= auto
 test: $(INSTALLED) .venv/group-test
 	@engines=pure; failed=; \
 	if ls $(NATIVE) >/dev/null 2>&1; then \
@@ -46,7 +48,7 @@ test: $(INSTALLED) .venv/group-test
 	fi; \
 	for engine in $$engines; do \
 		echo "== Tests on the $$engine engine"; \
-		SERVERSOCKET_IMPL=$$engine $(BIN)/python -m pytest $(ARGS) || failed="$$failed $$engine"; \
+		SERVERSOCKET_IMPL=$$engine $(BIN)/python -m pytest -n $(JOBS) $(ARGS) || failed="$$failed $$engine"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "== Failed on:$$failed"; exit 1; fi; \
 	echo "== Passed on: $$engines"
@@ -54,7 +56,7 @@ test: $(INSTALLED) .venv/group-test
 INJECT = tests/injection --timeout=0 -rP --inject-connections=50000 --inject-seed=$(or $(SEED),$(shell date +%s))
 
 inject:
-	@$(MAKE) --no-print-directory test ARGS='$(INJECT)'
+	@$(MAKE) --no-print-directory test JOBS=0 ARGS='$(INJECT)'
 
 # With ARGS one run with these arguments; without, all that the README and bench/results show.
 bench: $(INSTALLED) .venv/group-bench
