@@ -17,12 +17,15 @@ cdef extern from *:
     int pending_error() except -1       # raises the exception that a raw call has set
 
 
-# What the engine itself dispatches. The number is the place of the type's listeners in a dispatcher's table.
+# What the engine itself dispatches, and what most programs listen for besides. The number is the place of the type's
+# listeners in a dispatcher's table.
 cdef enum Kind:
     CONNECT
     CLOSE
     SOCKET_DATA
     OUTPUT_PROGRESS
+    END
+    IO_ERROR
     KINDS                   # how many; in the table, at this place: the listeners of all other types, in a dictionary
     CLIENT = KINDS          # not for tables: the event of a server's CONNECT
 

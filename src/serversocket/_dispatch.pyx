@@ -313,8 +313,8 @@ cdef int _show_fields() except -1:
 # ------------------------------------------------------------------------------------------------ event pool
 # One event of each kind that the engine dispatches is used again, where no listener has kept it.
 
-cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "connect")
-cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, ServerSocketConnectEvent)
+cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "end", "ioError", "connect")
+cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, Event, None, ServerSocketConnectEvent)
 cdef PyObject *spares[CLIENT + 1]
 
 

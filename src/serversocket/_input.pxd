@@ -12,9 +12,16 @@ cdef enum State:
     FINISHED = 3            # the peer is gone; unread input and its address remain
 
 
+cdef enum Half:             # of a connection: one of its two directions
+    OPEN = 0
+    ENDING = 1              # output that is still pending is the last
+    ENDED = 2               # nothing more comes
+
+
 cdef class Input(Source):
     cdef State state
     cdef flag torn          # input was lost: what comes after it is not read
+    cdef flag incoming      # the Half that the peer writes, where the connection goes on without it
     cdef char *data         # what has not been read yet
     cdef Py_ssize_t size
     cdef bytes store        # memory of its own, in which `data` lies; None while it lies where it was received

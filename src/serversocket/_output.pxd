@@ -18,6 +18,7 @@ cdef class Output(Input):
     cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
     cdef int unfetched      # what the system still had to send when it was last found idle
     cdef int failure        # why it is to be broken in the last step of the turn: an errno
+    cdef flag outgoing      # the Half that the program writes
     cdef flag serving       # its own listener runs: output is sent when that returns
     cdef flag blocked       # the system takes no more: wait for EPOLLOUT
     cdef flag progressed    # an outputProgress event is due
@@ -27,6 +28,10 @@ cdef class Output(Input):
     cdef object _write(self, data)
     @cython.final
     cdef bytes _as_bytes(self, data)
+    @cython.final
+    cdef int _require_output(self) except -1
+    @cython.final
+    cdef int _end_output(self) except -1
     @cython.final
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1
     @cython.final

@@ -11,7 +11,7 @@ from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._dispatch cimport OUTPUT_PROGRESS, listeners_of
-from ._input cimport CONNECTED, Input
+from ._input cimport CONNECTED, ENDED, ENDING, OPEN, Input
 from ._reactor cimport Reactor
 
 from . import errors
@@ -73,7 +73,8 @@ cdef class Output(Input):
             How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
 
         Raises:
-            IOError: The socket is not connected, or `buffer_limit` would be passed (#2002, the latter with ENOBUFS).
+            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be passed (#2002, the
+                last with ENOBUFS).
             TypeError: `data` is not bytes-like.
         """
         return self._write(data)
@@ -81,7 +82,7 @@ cdef class Output(Input):
     cdef object _write(self, data):
         cdef Py_ssize_t count
         cdef bytes chunk
-        self._require(CONNECTED, "write")
+        self._require_output()
         chunk = <bytes> data if type(data) is bytes else self._as_bytes(data)
         count = PyBytes_GET_SIZE(chunk)
         if count:
@@ -92,8 +93,14 @@ cdef class Output(Input):
         cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
         if copied is None:
             raise errors.wrong_type("data", data, "bytes-like")
-        self._require(CONNECTED, "write")   # Python code may have run meanwhile
+        self._require_output()      # Python code may have run meanwhile
         return copied
+
+    cdef int _require_output(self) except -1:
+        self._require(CONNECTED, "write")
+        if self.outgoing:
+            raise errors.invalid_socket("write", "write_eof was called")
+        return 0
 
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
         cdef object last
@@ -183,6 +190,43 @@ cdef class Output(Input):
         self._require(CONNECTED, "flush")
         self._send_output()
 
+    def write_eof(self):
+        """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
+
+        The connection is over when the peer ends its output too. Called again, it does nothing.
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> def ask(event):
+            ...     event.target.write(b"all that I have to say")
+            ...     event.target.write_eof()
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("connect", ask)
+        """
+        self._require(CONNECTED, "write_eof")
+        if self.outgoing == OPEN:
+            self.outgoing = ENDING
+            if not self.blocked:
+                self._transmit()
+                self._after_sending()
+
+    @property
+    def output_ended(self):
+        """Whether `write_eof` was called on this connection."""
+        return self.outgoing != OPEN
+
+    cdef int _end_output(self) except -1:
+        """Tells the peer that nothing more comes."""
+        self.outgoing = ENDED
+        if system.shutdown(self.fd, system.SHUT_WR) < 0:
+            return self._fail(system.errno)
+        if self.incoming == ENDED:
+            self._reactor._postpone(self)   # the connection is over, which nobody hears of inside his own call
+        return 0
+
     cdef int _transmit(self) except -1:
         """Sends what the system takes, without calling into the program."""
         cdef ssize_t sent
@@ -204,6 +248,8 @@ cdef class Output(Input):
                 self.blocked = True     # more would only be refused
                 return 0
         self.blocked = False
+        if self.outgoing == ENDING:
+            self._end_output()
         return 0
 
     cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:

@@ -12,6 +12,7 @@ cdef class Stream(Output):
     cdef Address local      # once FINISHED; until then the descriptor is asked
     cdef object attempt     # what is connecting; has cancel()
     cdef flag no_delay
+    cdef flag half_open     # the peer's end of output is not the end of the connection
 
     cdef bint _local(self, Address *address) noexcept
     cdef int _apply_no_delay(self) except -1
@@ -30,6 +31,10 @@ cdef class Stream(Output):
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1
     @cython.final
     cdef int _keep_input(self) except -1
+    @cython.final
+    cdef int _input_ends(self, int failure) except -1
+    @cython.final
+    cdef int _hung_up(self) except -1
     cdef int _finish(self, int failure, str call) except -1
     cdef int _end(self) except -1
     cdef int _linger(self, bint ended=*) except -1

@@ -9,8 +9,8 @@ from libc.stdint cimport uint32_t
 from . cimport _system as system
 from ._address cimport Address, host_of, port_of
 from ._connector cimport Connector
-from ._dispatch cimport CLOSE, CONNECT, SOCKET_DATA, listeners_of, report
-from ._input cimport CLOSED, CONNECTED, CONNECTING, FINISHED, open_buffer
+from ._dispatch cimport CLOSE, CONNECT, END, SOCKET_DATA, listeners_of, report
+from ._input cimport CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN, open_buffer
 from ._lingerer cimport Lingerer
 from ._output cimport Output
 from ._reactor cimport READ_SIZE, Reactor, checked
@@ -97,7 +97,7 @@ cdef class Stream(Output):
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
             self._reactor._watch(
                 self,
-                (system.EPOLLET if self.resting else system.EPOLLIN | system.EPOLLRDHUP)
+                (system.EPOLLET if self.resting or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
                 | (system.EPOLLOUT if self.blocked else 0),
             )
         except OSError as error:
@@ -108,6 +108,7 @@ cdef class Stream(Output):
         """Closes without events, and forgets input and output."""
         self._shut()
         self.state = CLOSED
+        self.incoming = self.outgoing = OPEN
         self.failure = 0
         self.resting = False
         self._drop_input()
@@ -123,6 +124,8 @@ cdef class Stream(Output):
                 self._receive(failure)
             if self.state == CONNECTED:
                 self._finish(failure, self._culprit(failure))
+        elif self.incoming == ENDED and self.outgoing == ENDED and self.state == CONNECTED:
+            self._finish(0, "")
         return 0
 
     cdef str _culprit(self, int failure):
@@ -132,6 +135,36 @@ cdef class Stream(Output):
         return "idle" if failure == system.ETIMEDOUT and self.longest else "send"
 
     # ---- flow
+
+    @property
+    def allow_half_open(self):
+        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
+
+        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
+        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.allow_half_open = True
+            ...     event.socket.add_event_listener("end", answer)
+            >>> def answer(event):
+            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
+            ...     event.target.close()
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return bool(self.half_open)
+
+    @allow_half_open.setter
+    def allow_half_open(self, value):
+        self._check()
+        self.half_open = bool(value)
+
+    @property
+    def input_ended(self):
+        """Whether the peer has ended its output: no more input comes."""
+        return self.incoming == ENDED or self.state == FINISHED
 
     def pause(self):
         """Stops reading: no ``socketData`` until `resume`. What arrives waits in the system, and then the peer does.
@@ -191,7 +224,10 @@ cdef class Stream(Output):
     cdef int _ready(self, uint32_t events) except -1:
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
-        if events & ~<uint32_t> system.EPOLLOUT and not self.resting:
+        if self.incoming == ENDED:
+            if events & (system.EPOLLHUP | system.EPOLLERR):
+                self._hung_up()
+        elif events & ~<uint32_t> system.EPOLLOUT and not self.resting:
             self.serving = True
             try:
                 self._receive(0 if not events & (system.EPOLLRDHUP | system.EPOLLHUP | system.EPOLLERR) else -1)
@@ -206,6 +242,18 @@ cdef class Stream(Output):
                 self._tell_progress()
             elif self.state == CONNECTED:
                 self._settle()
+        return 0
+
+    cdef int _hung_up(self) except -1:
+        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
+        cdef char nothing
+        if self.outgoing == ENDED:
+            return self._finish(0, "")
+        self._empty_error_queue()
+        if system.send(self.fd, &nothing, 0, system.MSG_NOSIGNAL) < 0 and system.errno not in (
+            system.EINTR, system.EAGAIN, system.EWOULDBLOCK
+        ):
+            self._finish(system.errno, "send")
         return 0
 
     cdef void _empty_error_queue(self) noexcept:
@@ -300,7 +348,7 @@ cdef class Stream(Output):
         cdef uint32_t generation = reactor.slots[slot].generation
         if count <= 0:
             if count == 0:
-                self._finish(max(ending, 0), "send")
+                self._input_ends(max(ending, 0))
             elif system.errno == system.EINTR:
                 return True
             elif system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
@@ -347,6 +395,23 @@ cdef class Stream(Output):
     cdef int _input_lost(self) except -1:
         self.torn = True
         return self._fail(system.ENOMEM)
+
+    cdef int _input_ends(self, int failure) except -1:
+        """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        cdef int fd = self.fd
+        cdef uint32_t slot = self.slot
+        if failure or not self.half_open:
+            return self._finish(failure, "send")
+        self.incoming = ENDED
+        try:
+            self._tell(END, 0, 0)
+        finally:
+            if self.fd == fd and self.slot == slot and self.state == CONNECTED:
+                if self.outgoing == ENDED and not self.failure:
+                    self._finish(0, "")
+                else:
+                    self._settle()
+        return 0
 
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
@@ -397,7 +462,7 @@ cdef class Stream(Output):
         if self.failure:
             self._reset()
         elif self.pending or (self.written and self._input_waits()):
-            self._linger()
+            self._linger(self.incoming == ENDED)
         self._discard()
         return 0
 
@@ -443,6 +508,7 @@ cdef class Stream(Output):
 
     def _begin_connecting(self, attempt):
         self._drop_input()
+        self.incoming = self.outgoing = OPEN
         self.attempt = attempt
         self.state = CONNECTING
 

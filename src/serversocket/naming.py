@@ -9,7 +9,7 @@ __all__ = ["as3_name", "with_as3_names"]
 
 _Class = TypeVar("_Class", bound=type)
 
-_ACRONYMS = {"utf": "UTF", "id": "ID"}
+_ACRONYMS = {"eof": "EOF", "id": "ID", "utf": "UTF"}
 
 
 def as3_name(name: str) -> str:

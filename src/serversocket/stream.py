@@ -32,9 +32,9 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         reactor: What delivers its events; the calling thread's by default.
 
     It dispatches ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`),
-    ``ioError`` (`IOErrorEvent`) and ``close`` (`Event`). The peer's last bytes come before its ``close`` and stay
-    readable in and after it. A socket that has a listener lives as long as it is open, even if the program keeps no
-    reference to it.
+    ``ioError`` (`IOErrorEvent`) and ``close`` (`Event`); with `allow_half_open` also ``end`` (`Event`). The peer's last
+    bytes come before its ``close`` and stay readable in and after it. A socket that has a listener lives as long as it
+    is open, even if the program keeps no reference to it.
 
     Example:
         >>> import serversocket

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import socket
 import struct
 from functools import partial
@@ -16,37 +15,8 @@ import serversocket
 from serversocket import ServerSocket, Socket, aio
 from serversocket.reactor import current_reactor
 
-LIBRARIES = {
-    "asyncio": {"backend": "asyncio"},
-    "asyncio, debugging": {"backend": "asyncio", "backend_options": {"debug": True}},
-    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
-    "trio": {"backend": "trio"},
-}
 PATIENCE = 20
 RESET = struct.pack("ii", 1, 0)
-
-
-if importlib.util.find_spec("uvloop"):
-    # It keeps a pair of sockets from the first run on, which no test must be blamed for.
-    anyio.run(anyio.lowlevel.checkpoint, **LIBRARIES["uvloop"])
-
-
-@pytest.fixture(params=LIBRARIES)
-def run(request):
-    """Runs a coroutine function in one of the libraries."""
-    options = LIBRARIES[request.param]
-    pytest.importorskip("trio" if options["backend"] == "trio" else "anyio")
-    if "use_uvloop" in options.get("backend_options", {}):
-        pytest.importorskip("uvloop")
-
-    def run(function):
-        async def bounded():
-            with anyio.fail_after(PATIENCE):
-                return await function()
-
-        return anyio.run(bounded, **options)
-
-    return run
 
 
 def listen(**options):

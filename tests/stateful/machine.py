@@ -31,7 +31,7 @@ PATTERN = b"".join(number.to_bytes(4, "big") for number in range(3_000_000 // 4 
 executed = 0
 
 # What a connection may tell, from its first event to its last; with a limit or a reset the error comes first.
-LIFE = re.compile(r"^(connect )?((socketData|outputProgress) )*((ioError )?close )?$")
+LIFE = re.compile(r"^(connect )?((socketData|outputProgress) )*(end (outputProgress )*)?((ioError )?close )?$")
 
 
 class Connection:
@@ -50,7 +50,9 @@ class Connection:
         self.ended_here = False  # by close() or abort()
         self.aborted = False
         self.doomed = False  # by a limit
+        self.finished_here = False  # our output, by write_eof
         self.finished_there = False  # its output, by shutdown
+        self.end_seen = False  # by the peer
         self.reset_there = False
         self.reading = True
         self.told_while_paused = 0
@@ -60,7 +62,7 @@ class Connection:
 
     def adopt(self, it: Any) -> None:
         self.socket = it
-        for type in ("socketData", "outputProgress", "ioError", "close"):
+        for type in ("socketData", "outputProgress", "end", "ioError", "close"):
             it.add_event_listener(type, self.note)
 
     def note(self, event: Any) -> None:
@@ -107,6 +109,8 @@ class Connection:
             return
         assert it.connected == (not self.over)
         assert 0 <= it.bytes_pending <= self.written
+        assert it.input_ended == (("end" in self.types and self.open) or "close" in self.types)
+        assert it.output_ended == (self.finished_here and not self.ended_here)
         assert it.congested == (it.bytes_pending > it.high_water_mark)
         if self.over:
             assert not it.paused
@@ -114,7 +118,7 @@ class Connection:
         if self.errors and not self.reset_there:
             assert self.doomed or self.errors[0].errno in (errno.ECONNRESET, errno.EPIPE), self.errors[0]
         if not self.open:
-            for call in (it.flush, it.abort, it.pause, it.resume, it.close):
+            for call in (it.flush, it.abort, it.pause, it.resume, it.write_eof, it.close):
                 with contextlib.suppress(IOError):
                     call()
                     raise AssertionError(f"{call} on what is not open")
@@ -128,6 +132,7 @@ class Connection:
             while chunk := self.peer.recv(262_144):
                 self.fetched += chunk
                 any_fetched = True
+            self.end_seen = True
         return any_fetched
 
 
@@ -247,6 +252,10 @@ class Machine(RuleBasedStateMachine):
         if it is None:
             return
         content = it.our_pattern(size)
+        if it.finished_here:
+            with pytest.raises(IOError, match="write_eof was called"):
+                it.socket.write(content)
+            return
         room = it.socket.buffer_limit - it.socket.bytes_pending - it.socket.bytes_available
         if len(content) <= room:
             assert it.socket.write(content) == len(content)
@@ -258,6 +267,22 @@ class Machine(RuleBasedStateMachine):
             it.doomed = True
         if flush:
             it.socket.flush()
+
+    @rule(data=st.data())
+    def the_program_ends_its_output(self, data: Any) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.socket.write_eof()
+            assert it.socket.connected
+            it.finished_here = True
+
+    @rule(data=st.data(), allowed=st.booleans())
+    def the_program_goes_on_alone_or_does_not(self, data: Any, allowed: bool) -> None:
+        self.step()
+        it = self.opened(data)
+        if it is not None:
+            it.socket.allow_half_open = allowed
 
     @rule(
         data=st.data(), how=st.sampled_from(("read", "peek", "view", "skip", "readinto")), size=st.integers(-1, 70_000)
@@ -436,12 +461,16 @@ class Machine(RuleBasedStateMachine):
             whole_here = not (it.reset_there or it.ended_here or it.doomed)
             if whole_here and it.open and not it.socket.paused:
                 assert len(it.received) + it.socket.bytes_available == it.sent
+                assert ("end" in it.types) == it.finished_there
+                assert not (it.finished_here and it.finished_there and not it.socket.bytes_pending)
             if whole_here and "close" in it.types and not it.errors:
                 assert len(it.received) == it.sent
             whole_there = not (it.reset_there or it.aborted or it.doomed or it.errors)
             if whole_there and it.socket is not None:
                 pending = it.socket.bytes_pending if it.open else 0
                 assert len(it.fetched) + pending == it.written or self.reset_by_unread(it)
+                if it.peer is not None and it.open and not pending:
+                    assert it.end_seen == it.finished_here
 
     def reset_by_unread(self, it: Connection) -> bool:
         """Whether the system may have dropped output: the connection was closed over what its peer went on sending."""

@@ -12,11 +12,10 @@ from ..unpatched import original
 
 EPOLLIN, EPOLLOUT, epoll = (original("select", name) for name in ("EPOLLIN", "EPOLLOUT", "epoll"))
 
-_INTERESTS = {
-    EVENT_READ: EPOLLIN,
-    EVENT_WRITE: EPOLLOUT,
-    EVENT_READ | EVENT_WRITE: EPOLLIN | EPOLLOUT,
-}
+# Of nothing that a source reads or writes, epoll tells that it broke.
+_INTERESTS = [
+    (EPOLLIN if events & EVENT_READ else 0) | (EPOLLOUT if events & EVENT_WRITE else 0) for events in range(16)
+]
 
 # Errors and hanging up, which are reported unasked, count as both.
 _READINESS = [
@@ -32,6 +31,7 @@ class EpollSelector(BaseSelector):
     """
 
     haunted = False
+    hears_hangups = True
 
     def __init__(self) -> None:
         self._epoll = epoll()

@@ -19,6 +19,7 @@ CONNECT = "connect"
 CLOSE = "close"
 SOCKET_DATA = "socketData"
 OUTPUT_PROGRESS = "outputProgress"
+END = "end"
 
 RECURSION_LIMIT = 256
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # The states of a stream. They are ordered: from CONNECTED on there may be input, and there are addresses.
 CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
 
+# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
+OPEN, ENDING, ENDED = range(3)
+
 
 class Input(Source):
     """The reading half of a connection.
@@ -31,6 +34,7 @@ class Input(Source):
     _state_ = CLOSED
     _input_: bytes | bytearray | memoryview = b""
     _start_ = 0
+    _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
     _read_buffer_: Buffer | None = None
 
     if TYPE_CHECKING:

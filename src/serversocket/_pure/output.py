@@ -16,7 +16,7 @@ from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
-from .input import CONNECTED, Input
+from .input import CONNECTED, ENDED, ENDING, OPEN, Input
 from .reactor import Reactor, Slot
 
 if sys.platform == "linux":
@@ -55,6 +55,7 @@ class Output(Input):
     _blocked_ = False  # the system takes no more: wait until it does
     _paused_ = False  # the program wants no input for now
     _progressed_ = False  # an outputProgress event is due
+    _outgoing_ = OPEN  # what the program writes
     _failure_ = 0  # why it is to be broken in the last step of the turn: an errno
     _attending_ = False  # in the reactor's queue of what is postponed
 
@@ -108,8 +109,8 @@ class Output(Input):
             TypeError: `data` is not bytes-like.
         """
         reactor = self._reactor_
-        if reactor is None or get_ident() != reactor._thread_ or self._state_ != CONNECTED:
-            reactor = self._require_("write")
+        if reactor is None or get_ident() != reactor._thread_ or self._state_ != CONNECTED or self._outgoing_:
+            reactor = self._require_output_()
         if data.__class__ is not bytes:
             data = self._as_bytes_(data)
         count = len(data)
@@ -148,8 +149,14 @@ class Output(Input):
         else:
             with view:
                 copied = view.tobytes()
-        self._require_("write")  # Python code may have run meanwhile
+        self._require_output_()  # Python code may have run meanwhile
         return copied
+
+    def _require_output_(self) -> Reactor:
+        reactor = self._require_("write")
+        if self._outgoing_ != OPEN:
+            raise errors.invalid_socket("write", "write_eof was called")
+        return reactor
 
     def _write_through(self, data: Buffer | SupportsBytes) -> int:
         """As `write`, for who is no listener of this stream: what is queued is sent at once."""
@@ -170,6 +177,46 @@ class Output(Input):
         """
         self._require_("flush")
         self._send_()
+
+    def write_eof(self) -> None:
+        """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
+
+        The connection is over when the peer ends its output too. Called again, it does nothing.
+
+        Raises:
+            IOError: The socket is not connected (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> def ask(event):
+            ...     event.target.write(b"all that I have to say")
+            ...     event.target.write_eof()
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("connect", ask)
+        """
+        self._require_("write_eof")
+        if self._outgoing_ == OPEN:
+            self._outgoing_ = ENDING
+            self._send_()
+            if not self._pending_ and self._outgoing_ == ENDING and not self._failure_:
+                self._end_output_()  # there was nothing to send
+
+    @property
+    def output_ended(self) -> bool:
+        """Whether `write_eof` was called on this connection."""
+        return self._outgoing_ != OPEN
+
+    def _end_output_(self) -> None:
+        """Tells the peer that nothing more comes."""
+        self._outgoing_ = ENDED
+        try:
+            if self._socket_ is not None:
+                self._socket_.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail_(error.errno or errno.EIO)
+            return
+        if self._incoming_ == ENDED:
+            self._attend_later_()  # the connection is over, which nobody hears of inside his own call
 
     def _send_written_(self) -> None:
         self._dirty_ = False
@@ -221,6 +268,8 @@ class Output(Input):
                 self._moment_ = monotonic()
             if OUTPUT_PROGRESS in self._listeners_:
                 self._progressed_ = True
+            if self._outgoing_ == ENDING and not self._pending_:
+                self._end_output_()
         return self._blocked_
 
     def _drop_output_(self) -> None:

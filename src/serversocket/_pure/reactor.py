@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 RESTING = 4  # it waits for nothing, but is open; the selector does not know it
+HANGUP = 8  # it waits for the connection to break; as RESTING where the selector cannot
 READ_SIZE = 65536  # larger buffers cost an mmap each time they are allocated
 LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
@@ -183,6 +184,7 @@ class Reactor(EventDispatcher):
     _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
     _waker_: Waker
     _selector_: selectors.BaseSelector | None = None
+    _known_ = READ | WRITE  # of what sources wait for, what the selector can be told
     _alarm_: ThreadAlarm | None = None
     _spare_ = -1
     _deadline_: float | None = None
@@ -206,6 +208,8 @@ class Reactor(EventDispatcher):
         selector = Selector()
         self._waker_ = Waker()
         self._selector_ = selector  # from here on there is something to close
+        if getattr(selector, "hears_hangups", False):
+            self._known_ |= HANGUP
         selector.register(self._waker_.fileno(), READ, self._waker_)
         self._open_spare_()
         return self
@@ -267,7 +271,7 @@ class Reactor(EventDispatcher):
         if events == slot.events:
             return
         selector = self._open_selector_()
-        before, after = slot.events & ~RESTING, events & ~RESTING
+        before, after = slot.events & self._known_, events & self._known_
         if not before:
             if after:
                 selector.register(slot.fd, after, slot)
@@ -288,7 +292,7 @@ class Reactor(EventDispatcher):
         if self._slots_.get(fd) is slot:
             del self._slots_[fd]
         if slot.events:
-            known, slot.events = slot.events != RESTING, 0
+            known, slot.events = slot.events & self._known_, 0
             self._watched_ -= 1
             if known and self._selector_ is not None and not self._dead_:
                 try:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from .. import errors
 from .connector import Connector
-from .events import CLOSE, CONNECT, SOCKET_DATA, Event, socket_data
-from .input import CLOSED, CONNECTED, CONNECTING, FINISHED
+from .events import CLOSE, CONNECT, END, SOCKET_DATA, Event, socket_data
+from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
-from .output import Output, reset
-from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor, Slot
+from .output import MSG_NOSIGNAL, Output, reset
+from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor, Slot
 from .sockets import SocketAddress, Tally, host_of, port_of
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
@@ -29,6 +29,7 @@ class Stream(Output):
     _remote_: SocketAddress | None = None
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
+    _half_open_ = False  # the peer's end of output is not the end of the connection
 
     if TYPE_CHECKING:
 
@@ -100,7 +101,9 @@ class Stream(Output):
         if slot is None or self._reactor_ is None:
             return
         self._hold_(slot)
-        events = (RESTING if self._paused_ else READ) | (WRITE if self._blocked_ else 0)
+        # Nothing is left to read behind the end; that the peer breaks the connection is still worth hearing.
+        reading = HANGUP if self._incoming_ else RESTING if self._paused_ else READ
+        events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
             try:
                 self._reactor_._watch_(slot, events)
@@ -110,6 +113,7 @@ class Stream(Output):
     def _discard_(self) -> None:
         """Closes without events, and forgets input and output."""
         self._state_ = CLOSED
+        self._incoming_ = self._outgoing_ = OPEN
         self._input_, self._start_ = b"", 0
         self._failure_ = 0
         self._paused_ = False
@@ -126,12 +130,44 @@ class Stream(Output):
                 self._receive_(sock, READS_AT_THE_END)
             if self._socket_ is sock:
                 self._finish_(failure, self._culprit_(failure))
+        elif self._incoming_ == ENDED and self._outgoing_ == ENDED and self._state_ == CONNECTED:
+            self._finish_(0, "")
 
     def _culprit_(self, failure: int) -> str:
         """The call that an error is told of."""
         return "idle" if failure == errno.ETIMEDOUT and self._longest_ else "send"
 
     # ---- flow
+
+    @property
+    def allow_half_open(self) -> bool:
+        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
+
+        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
+        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.allow_half_open = True
+            ...     event.socket.add_event_listener("end", answer)
+            >>> def answer(event):
+            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
+            ...     event.target.close()
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._half_open_
+
+    @allow_half_open.setter
+    def allow_half_open(self, value: bool) -> None:
+        self._check_()
+        self._half_open_ = bool(value)
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether the peer has ended its output: no more input comes."""
+        return self._incoming_ == ENDED or self._state_ == FINISHED
 
     def pause(self) -> None:
         """Stops reading: no ``socketData`` until `resume`. What arrives waits in the system, and then the peer does.
@@ -191,7 +227,10 @@ class Stream(Output):
         sock = self._socket_
         if sock is None:
             return
-        if events & READ and not self._paused_:
+        if self._incoming_ == ENDED:
+            if events & READ:
+                self._hung_up_(sock)
+        elif events & READ and not self._paused_:
             self._serving_ = True
             try:
                 self._receive_(sock, READS_PER_TURN)
@@ -205,6 +244,19 @@ class Stream(Output):
             self._settle_()
             if self._progressed_:
                 self._tell_progress_()
+
+    def _hung_up_(self, sock: socket.socket) -> None:
+        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
+        if self._outgoing_ == ENDED:
+            self._finish_(0, "")
+            return
+        _empty_error_queue(sock)
+        try:
+            sock.send(b"", MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self._finish_(error.errno or errno.EIO, "send")
 
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""
@@ -225,7 +277,7 @@ class Stream(Output):
                 self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
                 return
             if not chunk:
-                self._finish_(self._failure_, self._culprit_(self._failure_))
+                self._input_ends_(sock)
                 return
             size = len(chunk)
             if self._longest_:
@@ -252,6 +304,23 @@ class Stream(Output):
                 return
             if (size < room or self._paused_) and not self._failure_:
                 return
+
+    def _input_ends_(self, sock: socket.socket) -> None:
+        """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        if self._failure_ or not self._half_open_:
+            self._finish_(self._failure_, self._culprit_(self._failure_))
+            return
+        self._incoming_ = ENDED
+        entries = self._listeners_.get(END)
+        try:
+            if entries:
+                self._deliver_(Event(END), entries)
+        finally:
+            if self._socket_ is sock:
+                if self._outgoing_ == ENDED and not self._failure_:
+                    self._finish_(0, "")
+                else:
+                    self._settle_()
 
     def _finish_(self, failure: int, call: str) -> None:
         """The peer has closed, or the connection broke."""
@@ -300,7 +369,7 @@ class Stream(Output):
             if self._socket_ is not None:
                 reset(self._socket_)
         elif self._pending_ or (self._written_ and self._input_waits_()):
-            self._linger_()
+            self._linger_(self._incoming_ == ENDED)
         self._discard_()
 
     def abort(self) -> None:

@@ -58,7 +58,8 @@ class AsyncSocket:
         if not socket.connected:
             raise errors.not_open(type(self).__name__)
         self.socket = socket
-        self._over = False  # no more input will come
+        socket.allow_half_open = True
+        self._over = socket.input_ended  # no more input will come
         self._broken: errors.IOError | None = None
         self._held = False  # paused, because there is enough
         self._reader: Waiter | None = None
@@ -66,7 +67,7 @@ class AsyncSocket:
         self._senders: list[Waiter] = []
         add = socket.add_event_listener
         add("socketData", self._arrived)
-        add("close", self._ended)
+        add("end", self._ended)
         add("ioError", self._failed)
 
     # ---- input
@@ -286,13 +287,29 @@ class AsyncSocket:
 
     # ---- the end
 
+    async def send_eof(self) -> None:
+        """Ends the output: the peer gets what is pending, and then its end of the stream. Receiving goes on.
+
+        Called again, it does nothing.
+
+        Raises:
+            IOError: The connection broke, or it was closed (#2002).
+        """
+        self._raise_if_broken()
+        if not self.socket.output_ended:
+            self.socket.write_eof()
+        if self._library.checkpoint is not None:
+            await self._library.checkpoint()
+
     def _ended(self, _event: Event) -> None:
         self._over = True
         self._wake_reader()
-        self._wake_senders()
 
     def _failed(self, event: IOErrorEvent) -> None:
+        self._over = True
         self._broken = as_error(event)
+        self._wake_reader()
+        self._wake_senders()
 
     def _raise_if_broken(self) -> None:
         if self._broken is not None:
@@ -321,7 +338,7 @@ class AsyncSocket:
             self._wake_senders()
         remove = self.socket.remove_event_listener
         remove("socketData", self._arrived)
-        remove("close", self._ended)
+        remove("end", self._ended)
         remove("ioError", self._failed)
 
     async def aclose(self) -> None:

@@ -1,0 +1,143 @@
+"""Connections and servers as anyio's own streams and listeners: for what is written against `anyio.abc`.
+
+import anyio
+from serversocket.aio.anyio import create_tcp_listener
+
+async def echo(stream):
+    async with stream:
+        async for chunk in stream:
+            await stream.send(chunk)
+
+async def main():
+    listener = await create_tcp_listener(8080, "127.0.0.1")
+    await listener.serve(echo)
+
+anyio.run(main)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from types import ModuleType
+from typing import Any, ClassVar, SupportsIndex
+
+import anyio
+import anyio.abc
+from anyio.abc import SocketAttribute
+
+from .. import aio
+from ..addresses import Host
+from ..limits import as_limit
+from .adapters import ListenerAdapter, StreamAdapter
+
+__all__ = ["SocketListener", "SocketStream", "connect_tcp", "create_tcp_listener"]
+
+
+class SocketStream(StreamAdapter, anyio.abc.ByteStream):
+    """A connection as `anyio.abc.ByteStream`. `socket` is the `AsyncSocket` below.
+
+    Of `anyio.abc.SocketAttribute` it has all but ``raw_socket``: the descriptor has one owner.
+    """
+
+    _library: ClassVar[ModuleType] = anyio
+
+    async def send(self, item: bytes) -> None:
+        """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+
+        Raises:
+            anyio.BrokenResourceError: The connection broke.
+            anyio.ClosedResourceError: This side was closed, or its output ended.
+            anyio.BusyResourceError: Another task is sending.
+        """
+        await self._send(item)
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Waits until something has arrived, and gives it.
+
+        Args:
+            max_bytes: At most so many bytes.
+
+        Raises:
+            anyio.EndOfStream: The peer has ended its stream.
+            anyio.BrokenResourceError: The connection broke.
+            anyio.ClosedResourceError: This side was closed.
+            anyio.BusyResourceError: Another task is receiving.
+            ValueError: `max_bytes` is not positive.
+            TypeError: It is no integer.
+        """
+        data = await self._receive(as_limit(max_bytes, "max_bytes"))
+        if not data:
+            raise anyio.EndOfStream
+        return data
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """Who is at which end."""
+        below = self.socket
+        return _attributes(below.local_address, below.local_port) | {
+            SocketAttribute.remote_address: lambda: (below.remote_address, below.remote_port),
+            SocketAttribute.remote_port: lambda: below.remote_port,
+        }
+
+
+class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
+    """A server as `anyio.abc.Listener`. `server` is the `AsyncServer` below."""
+
+    _library: ClassVar[ModuleType] = anyio
+
+    async def accept(self) -> SocketStream:
+        """Waits for the next client.
+
+        Raises:
+            anyio.ClosedResourceError: The server was closed.
+        """
+        return SocketStream(await self._accept())
+
+    async def serve(
+        self, handler: Callable[[SocketStream], Any], task_group: anyio.abc.TaskGroup | None = None
+    ) -> None:
+        """Calls a coroutine function for each client, in a task of its own, until it is cancelled or the server closed.
+
+        Args:
+            handler: Called with a `SocketStream`, which it has to close.
+            task_group: Where the tasks begin; ``None``: in one of its own.
+
+        Raises:
+            anyio.ClosedResourceError: The server was closed.
+        """
+        async with AsyncExitStack() as stack:
+            if task_group is None:
+                task_group = await stack.enter_async_context(anyio.create_task_group())
+            while True:
+                task_group.start_soon(handler, await self.accept())
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """Where it listens."""
+        return _attributes(self.server.local_address, self.server.local_port)
+
+
+def _attributes(host: str | None, port: int) -> dict[Any, Callable[[], Any]]:
+    family = socket.AddressFamily.AF_INET
+    if host is not None and ipaddress.ip_address(host).version == 6:
+        family = socket.AddressFamily.AF_INET6
+    return {
+        SocketAttribute.family: lambda: family,
+        SocketAttribute.local_address: lambda: (host, port),
+        SocketAttribute.local_port: lambda: port,
+    }
+
+
+async def connect_tcp(host: Host, port: SupportsIndex) -> SocketStream:
+    """Connects to a server. Arguments and errors are those of `serversocket.aio.connect`."""
+    return SocketStream(await aio.connect(host, port))
+
+
+async def create_tcp_listener(port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Any) -> SocketListener:
+    """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
+    listener = SocketListener(aio.listen(port, host, **options))
+    await anyio.lowlevel.checkpoint()
+    return listener

@@ -1,0 +1,90 @@
+"""Connections and servers as trio's own streams and listeners: for what is written against `trio.abc`.
+
+import trio
+from serversocket.aio.trio import open_tcp_listener
+
+async def echo(stream):
+    async for chunk in stream:
+        await stream.send_all(chunk)
+
+async def main():
+    await trio.serve_listeners(echo, [await open_tcp_listener(8080, "127.0.0.1")])
+
+trio.run(main)
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, ClassVar, SupportsIndex
+
+import trio
+import trio.abc
+
+from .. import aio
+from ..addresses import Host
+from ..limits import as_limit
+from .adapters import ListenerAdapter, StreamAdapter
+
+__all__ = ["SocketListener", "SocketStream", "open_tcp_listener", "open_tcp_stream"]
+
+
+class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
+    """A connection as `trio.abc.HalfCloseableStream`. `socket` is the `AsyncSocket` below."""
+
+    _library: ClassVar[ModuleType] = trio
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+
+        Raises:
+            trio.BrokenResourceError: The connection broke.
+            trio.ClosedResourceError: This side was closed, or its output ended.
+            trio.BusyResourceError: Another task is sending.
+        """
+        await self._send(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Waits while more output is pending than `Socket.high_water_mark`. Raises what `send_all` does."""
+        await self._send(None)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Waits until something has arrived, and gives it; ``b""`` once the peer has ended its stream.
+
+        Args:
+            max_bytes: At most so many bytes; ``None``: all that is there.
+
+        Raises:
+            trio.BrokenResourceError: The connection broke.
+            trio.ClosedResourceError: This side was closed.
+            trio.BusyResourceError: Another task is receiving.
+            ValueError: `max_bytes` is not positive.
+            TypeError: It is no integer.
+        """
+        return await self._receive(-1 if max_bytes is None else as_limit(max_bytes, "max_bytes"))
+
+
+class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):
+    """A server as `trio.abc.Listener`. `server` is the `AsyncServer` below."""
+
+    _library: ClassVar[ModuleType] = trio
+
+    async def accept(self) -> SocketStream:
+        """Waits for the next client.
+
+        Raises:
+            trio.ClosedResourceError: The server was closed.
+        """
+        return SocketStream(await self._accept())
+
+
+async def open_tcp_stream(host: Host, port: SupportsIndex) -> SocketStream:
+    """Connects to a server. Arguments and errors are those of `serversocket.aio.connect`."""
+    return SocketStream(await aio.connect(host, port))
+
+
+async def open_tcp_listener(port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Any) -> SocketListener:
+    """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
+    listener = SocketListener(aio.listen(port, host, **options))
+    await trio.lowlevel.checkpoint()
+    return listener
