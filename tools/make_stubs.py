@@ -38,12 +38,32 @@ REFINED = {
     ("Socket", "reactor"): "Reactor",
 }
 
+# The events that each class dispatches: what its listeners are called with, by the name of the type. What is not here
+# has listeners that take any event.
+DISPATCHED = {
+    "Socket": {
+        "connect": "Event",
+        "socketData": "ProgressEvent",
+        "outputProgress": "OutputProgressEvent",
+        "end": "Event",
+        "ioError": "IOErrorEvent",
+        "close": "Event",
+    },
+    "ServerSocket": {"connect": "ServerSocketConnectEvent", "ioError": "IOErrorEvent", "close": "Event"},
+    "Reactor": {"uncaughtError": "UncaughtErrorEvent"},
+}
+
 # What every object has, or what only pickling and the interpreter call.
 UNINTERESTING = {"__new__", "__del__", "__repr__", "__str__"}
 UNINTERESTING |= {"__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
 
+# Modules whose public names stand in the stub as imports: they speak of the public classes themselves.
+IMPORTED = {"serversocket.background"}
+
 PUBLIC: dict[str, Any] = {
-    name: value for name in serversocket.__all__ if callable(value := getattr(serversocket, name))
+    name: value
+    for name in serversocket.__all__
+    if callable(value := getattr(serversocket, name)) and value.__module__ not in IMPORTED
 }
 
 
@@ -201,6 +221,7 @@ class Writer:
                 "",
                 *self.names.lines(),
                 *(f"from . import {name} as {name}" for name in modules),
+                *self.imported(),
                 "",
                 "__version__: Final[str]",
                 'implementation: Final[Literal["native", "pure"]]',
@@ -216,6 +237,13 @@ class Writer:
                 "",
             ]
         )
+
+    @staticmethod
+    def imported() -> Iterator[str]:
+        for name in serversocket.__all__:
+            module = getattr(getattr(serversocket, name), "__module__", None)
+            if module in IMPORTED:
+                yield f"from {module.replace(PACKAGE, '', 1)} import {name} as {name}"
 
     @staticmethod
     def order(value: object) -> tuple[int, str]:
@@ -243,9 +271,29 @@ class Writer:
                 if key not in seen and (not key.startswith("_") or self.interesting(key, base)):
                     seen.add(key)
                     lines += self.member(name, key, base, cls, bases)
+        lines += self.typed_by_event(DISPATCHED.get(name, {}))
         self.names.hidden = set()
         heading = f"class {name}({', '.join(spelled)}):" if spelled else f"class {name}:"
         return [*before, heading, *(f"    {line}" for line in lines)] if lines else [*before, f"{heading} ..."]
+
+    def typed_by_event(self, events: dict[str, str]) -> Iterator[str]:
+        """The methods whose types follow from the name of an event, once for each."""
+        if not events:
+            return
+        self.names.typing("Literal", "overload")
+        self.names.take("collections.abc", "Awaitable", "Awaitable")
+        self.names.take("collections.abc", "Callable", "Callable")
+        options = "use_capture: bool = False, priority: int = 0, use_weak_reference: bool = False"
+        typed = [*((f"Literal[{literal(type)}]", event) for type, event in events.items()), ("str", "Event")]
+        for method in ("add_event_listener", "addEventListener"):
+            for type, event in typed:
+                # A listener of a narrower event is refused: it would be called with another one.
+                yield "@overload"
+                listener = f"Callable[[{event}], object] | Callable[[], object]"
+                yield f"def {method}(self, type: {type}, listener: {listener}, {options}) -> None: ..."
+        for type, event in typed:
+            yield "@overload"
+            yield f"def once(self, type: {type}) -> Awaitable[{event}]: ..."
 
     @staticmethod
     def bases(cls: type, own: list[type]) -> list[type]:
@@ -281,7 +329,10 @@ class Writer:
             yield from self.function(key, value, class_name)
         elif isinstance(value, MemberDescriptorType):
             yield f"{key}: {self.slot(class_name, value.__name__, base)}"
-        elif (annotated := self.annotation(key, cls)) not in (None, "Final"):
+        elif not (key.isupper() and isinstance(value, str)) and (annotated := self.annotation(key, cls)) not in (
+            None,
+            "Final",
+        ):
             yield f"{key}: {annotated}"
         elif isinstance(value, str | int):
             inherited = next((vars(b)[key] for other in bases for b in other.__mro__ if key in vars(b)), None)

@@ -23,6 +23,8 @@ too.
 
 from . import aio as aio
 from ._engine import implementation as implementation
+from .background import BackgroundReactor as BackgroundReactor
+from .background import run_in_thread as run_in_thread
 from .byte_array import ByteArray as ByteArray
 from .byte_array import CompressionAlgorithm as CompressionAlgorithm
 from .data import Endian as Endian
@@ -55,6 +57,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "BackgroundReactor",
     "ByteArray",
     "CompressionAlgorithm",
     "EOFError",
@@ -83,5 +86,6 @@ __all__ = [
     "aio",
     "implementation",
     "run",
+    "run_in_thread",
     "stop",
 ]

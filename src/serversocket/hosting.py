@@ -27,10 +27,10 @@ class Host(Protocol):
     def delivers(self) -> bool:
         """Whether it delivers now, so that waiting in `Reactor.run` would stop it."""
 
-    def watch(self, reactor: Reactor) -> None:
+    def watch(self, reactor: Any) -> None:
         """Begins to watch the reactor's descriptor."""
 
-    def unwatch(self, reactor: Reactor) -> None:
+    def unwatch(self, reactor: Any) -> None:
         """Ends that. The descriptor is still open, but may have become another one under the same number."""
 
 

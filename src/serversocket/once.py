@@ -54,7 +54,7 @@ class _Once:
         return event
 
 
-def as_error(event: IOErrorEvent) -> errors.IOError:
+def as_error(event: Any) -> errors.IOError:
     """The exception that an ``ioError`` event stands for."""
     return errors.IOError(event.text, event.error_id, errno=event.errno, strerror=event.strerror)
 

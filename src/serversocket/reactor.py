@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import sys
-import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from . import _engine, hosting
+from . import _engine, hosting, signals
 from .events import UncaughtErrorEvent
 from .naming import with_as3_names
 from .reporting import log_error
@@ -63,7 +58,7 @@ class Reactor(Scheduler, _engine.Reactor):
                 gevent has patched the program, whose greenlets waiting here would stop.
         """
         hosting.refuse_run(self)
-        with _woken_by_signals(self):
+        with signals.wakes(self):
             super().run()
 
     def close(self) -> None:
@@ -75,9 +70,39 @@ class Reactor(Scheduler, _engine.Reactor):
         if self.closed:
             return
         self._check_thread()
+        signals.close(self)
         with hosting.left(self):
             super().close()
         self._drop_scheduled()
+
+    def on_signal(self, signum: int, callback: Callable[..., object], *args: object) -> signals.SignalHandle:
+        """Calls `callback` from the reactor whenever a signal has come, in whichever loop delivers the events.
+
+        Called between events, it may do whatever a listener may. Several callbacks for a signal are called
+        in order. `run` does not wait for signals: it ends when nothing else is left open.
+
+        Args:
+            signum: The signal, such as ``signal.SIGTERM``.
+            callback: What to call. What it raises goes the way of a listener's exception.
+            args: What to call it with.
+
+        Returns:
+            A handle whose `cancel()` ends it, as closing the reactor does. With the last one the signal does what it
+            did before.
+
+        Raises:
+            TypeError: `signum` is no integer, or `callback` cannot be called.
+            ValueError: `signum` is no signal, or one that cannot be handled.
+            RuntimeError: This is not the main thread, or the reactor is closed or belongs to another thread.
+
+        Example:
+            >>> import signal
+            >>> reactor = Reactor()
+            >>> handle = reactor.on_signal(signal.SIGTERM, reactor.stop)
+            >>> handle.cancel()
+            >>> reactor.close()
+        """
+        return signals.watch(self, signum, callback, *args)
 
     def _forked(self) -> None:
         super()._forked()
@@ -168,41 +193,13 @@ with_as3_names(_engine.Reactor, _engine.extend_type)
 _engine.set_error_reporter(report_error)
 
 
-@contextmanager
-def _woken_by_signals(reactor: Reactor) -> Iterator[None]:
-    """Lets a signal that arrives just before the wait end the wait.
-
-    The system interrupts a wait only if the signal arrives while it lasts; Python's handler runs after it. Python
-    can write to a descriptor from its own low-level handler, which closes the gap; a program that uses
-    that descriptor itself keeps it.
-    """
-    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
-        yield
-        return
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        reactor._add_wakeup(ours.fileno())  # first: it may refuse, and nothing may write to a closed descriptor then
-        try:
-            previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-            if previous != -1:
-                signal.set_wakeup_fd(previous)
-            try:
-                yield
-            finally:
-                if previous == -1:
-                    signal.set_wakeup_fd(-1)
-        finally:
-            reactor._remove_wakeup(ours.fileno())
-
-
 def _after_fork_in_child() -> None:
     for reactor in list(_reactors):
         reactor._forked()
     _reactors.clear()
     _threads.__dict__.clear()
     hosting.forget()
+    signals.forget()
 
 
 if hasattr(os, "register_at_fork"):

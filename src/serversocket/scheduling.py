@@ -20,27 +20,33 @@ _FEW = 64
 
 @with_as3_names
 class TimerHandle:
-    """One call that `Scheduler.call_later` has promised."""
+    """What `Reactor.call_later` or `Reactor.call_every` has promised."""
 
-    __slots__ = ("__weakref__", "_arguments", "_callback", "_cancelled", "_scheduler", "_when")
+    __slots__ = ("__weakref__", "_arguments", "_callback", "_cancelled", "_period", "_scheduler", "_when")
 
     def __init__(
-        self, scheduler: Scheduler, when: float, callback: Callable[..., object], arguments: tuple[object, ...]
+        self,
+        scheduler: Scheduler,
+        when: float,
+        callback: Callable[..., object],
+        arguments: tuple[object, ...],
+        period: float = 0.0,
     ) -> None:
         self._scheduler: Scheduler | None = scheduler
         self._when = when
+        self._period = period  # seconds; 0: one call
         self._callback: Callable[..., object] | None = callback
         self._arguments = arguments
         self._cancelled = False
 
     @property
     def when(self) -> float:
-        """When the call is due, in seconds of the clock of `time.monotonic`."""
+        """When the call is due, or the next one, in seconds of the clock of `time.monotonic`."""
         return self._when
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` came before the call."""
+        """Whether `cancel` came before the call, or ended the calls."""
         return self._cancelled
 
     def cancel(self) -> None:
@@ -57,6 +63,12 @@ class TimerHandle:
         self._take()
         scheduler._timer_cancelled()
 
+    def _advance(self, now: float) -> None:
+        """Sets the next of its times that is still to come: those that were missed are not made up for."""
+        self._when += self._period * (math.floor((now - self._when) / self._period) + 1)
+        if self._when <= now:  # the period is too short for the clock's precision
+            self._when = math.nextafter(now, math.inf)
+
     def _take(self) -> tuple[Callable[..., object] | None, tuple[object, ...]]:
         """What to call; the handle keeps nothing of it alive from here on."""
         taken = self._callback, self._arguments
@@ -68,7 +80,6 @@ class TimerHandle:
         return f"<TimerHandle {state} when={self._when:.3f}>"
 
 
-@with_as3_names
 @with_as3_names
 class Scheduler:
     """What a reactor knows of timers and of calls from other threads. The engine is the other base of a reactor."""
@@ -116,7 +127,50 @@ class Scheduler:
         """
         self._check_thread()
         self._check_schedulable(callback)
-        handle = TimerHandle(self, time.monotonic() + _parse_delay(seconds), callback, args)
+        return self._promise(TimerHandle(self, time.monotonic() + _parse_delay(seconds), callback, args))
+
+    def call_every(self, seconds: float, callback: Callable[..., object], *args: object) -> TimerHandle:
+        """Calls `callback` from the reactor again and again, the first time once a period has passed.
+
+        The times are multiples of the period from now on, so they do not drift. Where a call comes late, because the
+        reactor was busy, the times that were missed are left out.
+
+        Args:
+            seconds: The period, in seconds; more than 0.
+            callback: What to call. What it raises goes the way of a listener's exception, and the calls go on.
+            args: What to call it with.
+
+        Returns:
+            A handle whose `cancel()` ends it. Until then `run` goes on.
+
+        Raises:
+            TypeError: `seconds` is no number, or `callback` cannot be called.
+            ValueError: `seconds` is not-a-number, infinite, 0 or negative.
+            RuntimeError: The reactor is closed or belongs to another thread.
+
+        Example:
+            >>> reactor = Reactor()
+            >>> def tick():
+            ...     print("tick")
+            ...     if next(ticks) == 3:
+            ...         handle.cancel()
+            >>> import itertools
+            >>> ticks = itertools.count(1)
+            >>> handle = reactor.call_every(0.001, tick)
+            >>> reactor.run()
+            tick
+            tick
+            tick
+            >>> reactor.close()
+        """
+        self._check_thread()
+        self._check_schedulable(callback)
+        period = _parse_delay(seconds)
+        if not 0 < period < math.inf:
+            raise ValueError(f"seconds must be a number of seconds that is more than 0, not {seconds!r}")
+        return self._promise(TimerHandle(self, time.monotonic() + period, callback, args, period))
+
+    def _promise(self, handle: TimerHandle) -> TimerHandle:
         heapq.heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
         self._update_deadline()
         return handle
@@ -166,7 +220,12 @@ class Scheduler:
         try:
             while self._timers and self._timers[0][0] <= now and self._timers[0][1] < first_new:
                 handle = heapq.heappop(self._timers)[2]
-                callback, arguments = handle._take()
+                if handle._period and not handle.cancelled:
+                    callback, arguments = handle._callback, handle._arguments
+                    handle._advance(now)
+                    heapq.heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
+                else:
+                    callback, arguments = handle._take()
                 if callback is None:
                     self._cancelled_timers -= 1
                 else:

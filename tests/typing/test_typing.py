@@ -23,7 +23,7 @@ def run(*arguments: str) -> None:
 
 
 def test_the_whole_api_passes_strict_type_checks() -> None:
-    run("-m", "mypy", "tests/typing/public_api.py")
+    run("-m", "mypy", "tests/typing/public_api.py", "tests/typing/facades.py")
 
 
 @pytest.mark.skipif(serversocket.implementation != "pure", reason="the stub is made on the pure engine")

@@ -6,13 +6,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, SupportsBytes
 
 from .. import errors
-from ..server import ServerSocket
-from ..stream import Socket
 from .servers import AsyncServer
 from .sockets import AsyncSocket
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from .. import ServerSocket, Socket
 
 
 class Adapter:

@@ -6,15 +6,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import TYPE_CHECKING, Self, SupportsIndex
 
 from .. import errors
 from ..addresses import Host
-from ..events import Event, ServerSocketConnectEvent
 from ..libraries import Library, Waiter, current_library
 from ..reactor import report_error
-from ..server import ServerSocket
 from .sockets import AsyncSocket
+
+if TYPE_CHECKING:
+    from .. import Event, ServerSocket, ServerSocketConnectEvent
+else:
+    from ..server import ServerSocket
 
 #: So many connections wait for the program; more stay with the system, in the backlog.
 ACCEPT_AHEAD = 128

@@ -5,17 +5,19 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self, SupportsBytes, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsBytes, SupportsIndex
 
 from .. import errors
 from ..addresses import Host
-from ..events import Event, IOErrorEvent, OutputProgressEvent, ProgressEvent
 from ..libraries import Library, Waiter, current_library
-from ..once import as_error, once
-from ..stream import Socket
+from ..once import as_error
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from .. import Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Socket
+else:
+    from ..stream import Socket
 
 #: As much input waits unread before the peer has to.
 READ_AHEAD = 65536
@@ -40,8 +42,10 @@ class AsyncSocket:
         >>> import asyncio, serversocket.aio
         >>> async def main():
         ...     async with serversocket.aio.listen(0, "127.0.0.1") as server:
-        ...         async with await serversocket.aio.connect("127.0.0.1", server.local_port) as client:
-        ...             accepted = await server.accept()
+        ...         async with (
+        ...             await serversocket.aio.connect("127.0.0.1", server.local_port) as client,
+        ...             await server.accept() as accepted,
+        ...         ):
         ...             await client.send(b"hello")
         ...             return await accepted.receive_exactly(5)
         >>> asyncio.run(main())
@@ -242,7 +246,7 @@ class AsyncSocket:
         """
         if self._broken is not None:
             raise self._broken
-        socket = self.socket
+        socket: Any = self.socket
         socket._write_through(data)
         if self._library.checkpoint is not None:
             await self._library.checkpoint()
@@ -405,9 +409,9 @@ async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
         TypeError: An argument has the wrong type.
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
     """
-    socket = Socket()
+    socket: Any = Socket()
     try:
-        connected = once(socket, "connect")
+        connected = socket.once("connect")
         socket.connect(host, port)
         await connected
         return AsyncSocket(socket)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from ..reactor import Reactor
 from .shared import Hosting
+
+if TYPE_CHECKING:
+    from .. import Reactor
 
 __all__ = ["attach"]
 

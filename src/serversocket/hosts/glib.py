@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gi.repository import GLib
 
-from ..reactor import Reactor
 from .shared import Hosting
+
+if TYPE_CHECKING:
+    from .. import Reactor
 
 __all__ = ["attach"]
 

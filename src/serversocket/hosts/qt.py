@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QCoreApplication, QObject, QSocketNotifier, QThread
 
-from ..reactor import Reactor
 from .shared import Hosting
+
+if TYPE_CHECKING:
+    from .. import Reactor
 
 __all__ = ["attach"]
 

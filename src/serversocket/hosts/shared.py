@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from .. import hosting
-from ..reactor import Reactor, current_reactor
+from ..reactor import current_reactor
+
+if TYPE_CHECKING:
+    from .. import Reactor
 
 __all__ = ["Hosting"]
 
@@ -28,7 +31,7 @@ class Hosting(ABC):
     delivers = True
 
     def __init__(self, reactor: Reactor | None) -> None:
-        self._reactor = current_reactor() if reactor is None else reactor
+        self._reactor = cast("Any", current_reactor() if reactor is None else reactor)
         self._polling = False
         self._put_off = False
         hosting.join(self._reactor, self)
@@ -36,12 +39,13 @@ class Hosting(ABC):
     @property
     def reactor(self) -> Reactor:
         """Whose events are delivered."""
-        return self._reactor
+        reactor: Reactor = self._reactor
+        return reactor
 
     @property
     def closed(self) -> bool:
         """Whether the host delivers no more."""
-        return self._reactor._host is not self
+        return bool(self._reactor._host is not self)
 
     def close(self) -> None:
         """The host delivers no more; the reactor and all that belongs to it stay open. A second call does nothing.
@@ -85,7 +89,8 @@ class Hosting(ABC):
             return 0
         self._polling = True
         try:
-            return self._reactor.poll(0)
+            handled: int = self._reactor.poll(0)
+            return handled
         finally:
             self._polling = False
             if self._put_off:

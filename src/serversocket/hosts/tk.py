@@ -6,10 +6,12 @@ import os
 import tkinter
 from _tkinter import DONT_WAIT, IDLE_EVENTS
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..reactor import Reactor
 from .shared import Hosting
+
+if TYPE_CHECKING:
+    from .. import Reactor
 
 __all__ = ["attach"]
 

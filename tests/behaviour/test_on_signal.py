@@ -1,0 +1,266 @@
+"""`Reactor.on_signal`: signals as calls of a reactor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from serversocket import Reactor
+
+from .helpers import on_posix, python, run_until
+
+pytestmark = on_posix
+
+
+@pytest.fixture
+def reactor():
+    reactor = Reactor()
+    yield reactor
+    reactor.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGUSR2)
+    yield
+    assert (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGUSR2)) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def send(signum=signal.SIGUSR1):
+    os.kill(os.getpid(), signum)
+
+
+def test_it_is_called_whenever_the_signal_has_come(reactor):
+    seen = []
+    handle = reactor.onSignal(signal.SIGUSR1, lambda *arguments: seen.append(arguments), "a", 2)
+    assert (handle.signum, handle.cancelled) == (signal.SIGUSR1, False)
+    assert repr(handle) == "<SignalHandle waiting SIGUSR1>"
+    for count in (1, 2, 3):
+        send()
+        run_until(reactor, lambda count=count: len(seen) == count)
+    assert seen == [("a", 2)] * 3
+
+
+def test_never_inside_another_call(reactor):
+    seen = []
+    reactor.on_signal(signal.SIGUSR1, seen.append, "signal")
+
+    def work():
+        send()
+        seen.append("work")
+
+    reactor.call_later(0, work)
+    run_until(reactor, lambda: len(seen) == 2)
+    assert seen == ["work", "signal"]
+
+
+def test_a_waiting_run_wakes(reactor):
+    seen = []
+
+    def stop():
+        seen.append(1)
+        reactor.stop()
+
+    reactor.on_signal(signal.SIGUSR1, stop)
+    reactor.call_later(60, print)  # something to wait for
+    threading.Timer(0.05, send).start()
+    reactor.run()
+    assert seen == [1]
+
+
+def test_a_waiting_poll_wakes(reactor):
+    seen = []
+    reactor.on_signal(signal.SIGUSR1, seen.append, 1)
+    timer = threading.Timer(0.05, send)
+    timer.start()
+    while not seen:
+        reactor.poll(60)
+    timer.join()
+
+
+def test_several_for_one_signal(reactor):
+    seen = []
+    first = reactor.on_signal(signal.SIGUSR1, seen.append, "first")
+    reactor.on_signal(signal.SIGUSR1, seen.append, "second")
+    send()
+    run_until(reactor, lambda: len(seen) == 2)
+    assert seen == ["first", "second"]
+    first.cancel()
+    send()
+    run_until(reactor, lambda: len(seen) == 3)
+    assert seen[2] == "second"
+
+
+def test_several_reactors(reactor):
+    with_own: list[str] = []
+    other = Reactor()
+    try:
+        reactor.on_signal(signal.SIGUSR1, with_own.append, "one")
+        other.on_signal(signal.SIGUSR1, with_own.append, "other")
+        other.on_signal(signal.SIGUSR2, with_own.append, "second signal")
+        send()
+        run_until(reactor, lambda: with_own == ["one"])
+        run_until(other, lambda: with_own == ["one", "other"])
+        reactor.close()
+        send(signal.SIGUSR2)
+        run_until(other, lambda: with_own[2:] == ["second signal"])
+    finally:
+        other.close()
+
+
+def test_the_last_one_puts_back_what_was_before(reactor):
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append("before"))
+    try:
+        handles = [reactor.on_signal(signal.SIGUSR1, seen.append, "ours") for _ in range(2)]
+        for handle in handles:
+            handle.cancel()
+            handle.cancel()
+            assert handle.cancelled
+        send()
+        reactor.poll(0)
+        assert seen == ["before"]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_another_has_set_meanwhile_stays(reactor):
+    before = signal.getsignal(signal.SIGUSR1)
+    handle = reactor.on_signal(signal.SIGUSR1, print)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    handle.cancel()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_cancelled_between_the_signal_and_the_call(reactor):
+    seen = []
+    handle = reactor.on_signal(signal.SIGUSR1, seen.append, 1)
+    send()
+    handle.cancel()
+    for _ in range(3):
+        reactor.poll(0)
+    assert seen == []
+
+
+def test_closing_the_reactor_ends_it():
+    reactor = Reactor()
+    handle = reactor.on_signal(signal.SIGUSR1, print)
+    reactor.close()
+    assert handle.cancelled
+    assert repr(handle) == "<SignalHandle cancelled SIGUSR1>"
+    handle.cancel()
+
+
+def test_run_does_not_wait_for_signals(reactor):
+    reactor.on_signal(signal.SIGUSR1, print)
+    reactor.run()
+
+
+def test_a_callback_that_raises_is_reported(reactor):
+    errors = []
+    reactor.add_event_listener("uncaughtError", lambda event: errors.append(event.error))
+    reactor.on_signal(signal.SIGUSR1, lambda: 1 / 0)
+    send()
+    run_until(reactor, lambda: errors)
+    assert type(errors[0]) is ZeroDivisionError
+
+
+def test_a_program_that_has_a_wakeup_descriptor_keeps_it(reactor):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    try:
+        seen = []
+        handle = reactor.on_signal(signal.SIGUSR1, seen.append, 1)
+        send()
+        run_until(reactor, lambda: seen)
+        assert os.read(reading, 10) == bytes([signal.SIGUSR1])
+        handle.cancel()
+    finally:
+        assert signal.set_wakeup_fd(-1) == writing
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.parametrize("signum", [0, -1, 1000, 10**30])
+def test_numbers_that_are_no_signals(reactor, signum):
+    with pytest.raises(ValueError, match=f"signum: {signum} is not the number of a signal"):
+        reactor.on_signal(signum, print)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+def test_signals_that_cannot_be_handled(reactor, signum):
+    with pytest.raises(ValueError, match=f"{signum.name}.*cannot be handled"):
+        reactor.on_signal(signum, print)
+
+
+@pytest.mark.parametrize("signum", [None, "SIGTERM", True, 15.0])
+def test_signals_of_a_wrong_type(reactor, signum):
+    with pytest.raises(TypeError, match="signum must be the number of a signal"):
+        reactor.on_signal(signum, print)
+
+
+def test_bad_callbacks(reactor):
+    with pytest.raises(TypeError, match="callback must be callable"):
+        reactor.on_signal(signal.SIGUSR1, None)
+
+
+def test_after_close():
+    reactor = Reactor()
+    reactor.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        reactor.on_signal(signal.SIGUSR1, print)
+
+
+def test_other_threads_are_refused_with_both_names(reactor):
+    caught = []
+
+    def attempt():
+        own = Reactor()
+        for call in (lambda: own.on_signal(signal.SIGUSR1, print), handle.cancel):
+            try:
+                call()
+            except RuntimeError as error:
+                caught.append(str(error))
+        own.close()
+
+    handle = reactor.on_signal(signal.SIGUSR1, print)
+    thread = threading.Thread(target=attempt, name="painter")
+    thread.start()
+    thread.join()
+    assert len(caught) == 2
+    assert all("'MainThread'" in text and "'painter'" in text for text in caught)
+
+
+def test_a_forked_child_has_what_was_before():
+    python(
+        """
+        import os, signal
+        from serversocket import Reactor
+        reactor = Reactor()
+        handle = reactor.on_signal(signal.SIGTERM, print, "never")
+        child = os.fork()
+        if not child:
+            assert handle.cancelled
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            assert signal.set_wakeup_fd(-1) == -1
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        seen = []
+        reactor.on_signal(signal.SIGTERM, seen.append, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not seen:
+            reactor.poll(1)
+        reactor.close()
+        """
+    )
+
+
+def test_an_interpreter_ends_with_it():
+    python("import signal, serversocket\nserversocket.Reactor().on_signal(signal.SIGTERM, print)\n")
