@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import socket
 import struct
+import threading
 from functools import partial
 
 import anyio
@@ -772,5 +775,51 @@ def test_a_socket_of_ones_own(run):
                 assert await accepted.receive() == b"x"
                 assert client.socket is it
                 assert repr(client).startswith("<AsyncSocket of <serversocket.Socket 127.0.0.1:")
+
+    run(main)
+
+
+# ---- what a reactor has besides
+
+
+def test_a_signal_ends_the_wait_of_a_loop(run):
+    async def main():
+        came = anyio.Event()
+        handle = current_reactor().on_signal(signal.SIGUSR1, came.set)
+        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        await came.wait()
+        handle.cancel()
+        timer.join()
+
+    run(main)
+
+
+def test_periodic_calls(run):
+    async def main():
+        seen = []
+        handle = current_reactor().call_every(0.002, seen.append, 1)
+        await until(lambda: len(seen) >= 3)
+        handle.cancel()
+
+    run(main)
+
+
+def test_half_close(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                await client.send(b"question")
+                await client.send_eof()
+                await client.send_eof()
+                assert [chunk async for chunk in accepted] == [b"question"]
+                with pytest.raises(serversocket.IOError, match="write_eof was called"):
+                    await client.send(b"more")
+                await accepted.send(b"answer")
+                assert await client.receive() == b"answer"
+                await accepted.send_eof()
+                assert await client.receive() == b""
+                await until(lambda: not client.connected and not accepted.connected)
 
     run(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -346,3 +347,18 @@ def test_nothing_is_opened_anew_by_each(loop: Loop) -> None:
     """The fixture that counts descriptors sees it if anything is left."""
     for _ in range(50):
         loop.attach().close()
+
+
+def test_a_signal_ends_its_wait(loop: Loop) -> None:
+    with loop.attach() as hosting, loop.running() as stop:
+        handle = hosting.reactor.on_signal(signal.SIGUSR1, stop)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    handle.cancel()
+
+
+def test_periodic_calls(loop: Loop) -> None:
+    seen: list[int] = []
+    with loop.attach() as hosting:
+        handle = hosting.reactor.call_every(0.002, seen.append, 1)
+        loop.until(lambda: len(seen) >= 3)
+        handle.cancel()
