@@ -257,7 +257,7 @@ class Machine(RuleBasedStateMachine):
                 it.socket.write(content)
             return
         room = it.socket.buffer_limit - it.socket.bytes_pending - it.socket.bytes_available
-        if len(content) <= room:
+        if not content or len(content) <= room:
             assert it.socket.write(content) == len(content)
             it.written += len(content)
         else:
