@@ -24,6 +24,15 @@ cdef extern from "Python.h":
         _Pragma("GCC diagnostic pop")
     }
 
+    /* The beginning of a bytes object that nobody else holds, as all of it; its memory stays as large as it was. */
+    static PyObject *cut(PyObject *memory, Py_ssize_t size)
+    {
+        forget_hash(memory);
+        Py_SET_SIZE((PyVarObject *)memory, size);
+        PyBytes_AS_STRING(memory)[size] = 0;
+        return Py_NewRef(memory);
+    }
+
     /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
     static PyObject *shorten(PyObject *memory, Py_ssize_t size)
     {
@@ -34,6 +43,7 @@ cdef extern from "Python.h":
     }
     """
     void forget_hash(bytes memory)
+    object cut(PyObject *memory, Py_ssize_t size)
     object shorten(PyObject *memory, Py_ssize_t size)
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
 
@@ -53,7 +63,9 @@ cdef class Input(Source):
     Input is a view, `data` and `size`. While a listener of `socketData` runs it lies where it was received: in the
     reactor's memory or in the program's `read_buffer`. What the listener leaves is moved to memory of its own
     (`store`) when it returns. So a message that is read at once is copied once, from there to where the program wants
-    it; and a large one not at all, for then the program gets the memory itself.
+    it; and a large one not at all, for then the program gets the memory itself. It is lent: a program that has let go
+    of the bytes by the time of the next read gives the memory back by that. Where it has not, the bytes keep more
+    memory than they need, so for some while the next ones get just what they need, for good.
 
     Memory that the program can see, through a view or as bytes, is never written to again: it is used again only where
     the reference that counts is the only one.
@@ -249,9 +261,13 @@ cdef class Input(Source):
         cdef Py_ssize_t size = self.size
         if memory == <PyObject *> None or Py_REFCNT(memory) > 1 or self.data != PyBytes_AS_STRING(<object> memory):
             return None
+        if landed and not reactor.wary:
+            self._drop_input()
+            return <bytes> cut(memory, size)
         Py_INCREF(<object> memory)
         if landed:
             reactor.buffer = None
+            reactor.wary -= 1
         self._drop_input()
         try:
             return shorten(memory, size)

@@ -50,7 +50,8 @@ cdef class Reactor(EventDispatcher):
 
     # What a turn works with.
     cdef uint32_t turns         # how many there were, modulo 2 ** 32
-    cdef bytes buffer           # where input is received; only `landing` reads this field
+    cdef bytes buffer           # where input is received; it may be lent, so nobody writes there but after `landing`
+    cdef int wary               # so many large reads are given memory for good: what was lent did not come back
     cdef system.epoll_event *ready
     cdef list dirty             # sources with output that nobody has tried to send yet
     cdef list postponed         # sources to attend to in the last step of the turn

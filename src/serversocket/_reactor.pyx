@@ -19,11 +19,13 @@ from . import errors
 from .limits import REACTOR_LIMIT, as_limit
 
 cdef extern from "Python.h":
+    void Py_SET_SIZE(bytes memory, Py_ssize_t size)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
 
 
 cdef enum:
     READY_PER_TURN = 256        # descriptors reported by one epoll_wait
+    WARY = 64                   # large reads
 
 
 cdef double NEVER = math.inf
@@ -106,8 +108,13 @@ cdef class Reactor(EventDispatcher):
         They are a bytes object, so that a listener can have a large read whole, without a copy, or look at it for as
         long as it likes: what somebody else holds is not written to again, and the next read gets a new one.
         """
-        if self.buffer is None or Py_REFCNT(<PyObject *> self.buffer) > 1:
+        if self.buffer is None:
             self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
+        elif Py_REFCNT(<PyObject *> self.buffer) > 1:
+            self.wary = WARY
+            self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
+        else:
+            Py_SET_SIZE(self.buffer, READ_SIZE)
         return PyBytes_AS_STRING(self.buffer)
 
     cdef int _refuse(self) except -1:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import array
 import socket
+import tracemalloc
 
 import pytest
 
@@ -116,17 +117,62 @@ def test_several_listeners_see_what_the_earlier_ones_left():
         assert it.socket.read() == b"ef"
 
 
-def test_bytes_that_were_read_never_change():
+@pytest.mark.parametrize("size", [1000, 10_000, 65_536])
+def test_bytes_that_were_read_never_change(size):
     with connection(types=()) as it:
         kept = []
         it.socket.add_event_listener(
             "socketData", lambda event: kept.append((event.target.peek(), event.target.read()))
         )
         for number in range(50):
-            it.peer.sendall(bytes([number]) * 1000)
-            it.until(lambda number=number: sum(len(data) for _, data in kept) == 1000 * (number + 1))
-        assert b"".join(data for _, data in kept) == b"".join(bytes([number]) * 1000 for number in range(50))
+            it.peer.sendall(bytes([number]) * size)
+            it.until(lambda number=number: sum(len(data) for _, data in kept) == size * (number + 1))
+        assert b"".join(data for _, data in kept) == b"".join(bytes([number]) * size for number in range(50))
         assert all(peeked == data for peeked, data in kept)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 100])
+def test_large_messages_of_which_some_are_kept(every):
+    """What is let go of is used again, and nothing of that shows: neither in the bytes nor in their hashes."""
+    count, size = 200, 9_000
+    with connection(types=()) as it:
+        kept, seen = {}, bytearray()
+
+        def received(event):
+            data = event.target.read()
+            known = hash(data)
+            assert known == hash(bytes(bytearray(data)))
+            if len(seen) // size % every == 0:
+                kept[data] = known
+            seen.extend(data)
+
+        it.socket.add_event_listener("socketData", received)
+        sent = b"".join(number.to_bytes(2) * (size // 2) for number in range(count))
+        for number in range(count):
+            it.peer.sendall(sent[size * number : size * (number + 1)])
+            it.until(lambda number=number: len(seen) == size * (number + 1))
+        assert seen == sent
+        assert kept
+        assert all(hash(bytes(bytearray(data))) == known for data, known in kept.items())
+        assert all(data in sent for data in kept)
+
+
+def test_messages_that_are_kept_take_no_more_memory_than_they_need():
+    size, count = 10_000, 300
+    with connection(types=()) as it:
+        kept = []
+        it.socket.add_event_listener("socketData", lambda event: kept.append(event.target.read()))
+        it.peer.sendall(bytes(size))
+        it.until(lambda: sum(map(len, kept)) == size)
+        tracemalloc.start()
+        try:
+            for number in range(count):
+                it.peer.sendall(bytes(size))
+                it.until(lambda number=number: sum(map(len, kept)) == size * (number + 2))
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert taken < 1.25 * size * count
 
 
 def test_listener_that_polls_nothing_but_reads_in_pieces():
