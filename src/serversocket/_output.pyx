@@ -345,8 +345,8 @@ cdef class Output(Input):
             self._tell(OUTPUT_PROGRESS, self.pending, self.written)
         finally:
             self._served()
-        if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
-            self._settle()
+            if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
+                self._settle()
         return 0
 
     cdef int _served(self) except -1:

@@ -53,6 +53,8 @@ cdef class Reactor(EventDispatcher):
     cdef bytes buffer           # where input is received; it may be lent, so nobody writes there but after `landing`
     cdef int wary               # so many large reads are given memory for good: what was lent did not come back
     cdef system.epoll_event *ready
+    cdef int found              # how many of `ready` the last wait has filled
+    cdef int served             # how many of them had their turn; an interrupt leaves the others to the next turn
     cdef list dirty             # sources with output that nobody has tried to send yet
     cdef list postponed         # sources to attend to in the last step of the turn
     cdef double deadline
@@ -87,6 +89,7 @@ cdef class Reactor(EventDispatcher):
     cdef int _rebuild(self) except -1
     cdef Py_ssize_t _turn(self, double timeout) except -1
     cdef int _wait(self, double timeout) except -1
+    cdef void _found(self, int count) noexcept
     cdef int _drain(self, int fd) except -1
     cdef int _send_dirty(self) except -1
     cdef Py_ssize_t _run_postponed(self) except -1

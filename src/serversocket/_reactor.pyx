@@ -89,6 +89,7 @@ cdef class Reactor(EventDispatcher):
         PyMem_Free(self.ready)
 
     cdef void _close_descriptors(self) noexcept:
+        self._found(0)
         _close(&self.epoll)
         _close(&self.wakeup)
         _close(&self.alarm)
@@ -444,7 +445,7 @@ cdef class Reactor(EventDispatcher):
         """
         if self.alarm < 0 or self.in_turn:
             return 0
-        if self.dirty or self.postponed or self.woken or self.deadline <= now():
+        if self.dirty or self.postponed or self.woken or self.served < self.found or self.deadline <= now():
             self._wake()
         return 0
 
@@ -456,8 +457,7 @@ cdef class Reactor(EventDispatcher):
     # ---- the turn
 
     cdef Py_ssize_t _turn(self, double timeout) except -1:
-        cdef int count, index
-        cdef uint32_t slot
+        cdef uint32_t slot, events
         cdef uint64_t tag
         cdef Source source
         cdef Py_ssize_t handled = 0
@@ -466,12 +466,15 @@ cdef class Reactor(EventDispatcher):
         try:
             if self.dirty:
                 self._send_dirty()
-            count = self._wait(0 if self.postponed or self.woken else timeout)
-            self.turns += 1
+            if self.served == self.found:
+                self._wait(0 if self.postponed or self.woken else timeout)
+                self.turns += 1
             if self.tracking:
                 self.moment = moment_of(now())
-            for index in range(count):
-                tag = self.ready[index].data.u64
+            while self.served < self.found:
+                tag = self.ready[self.served].data.u64
+                events = self.ready[self.served].events
+                self.served += 1
                 slot = <uint32_t> tag
                 if slot == NO_SLOT:
                     self._drain(<int> (tag >> 32))
@@ -483,7 +486,7 @@ cdef class Reactor(EventDispatcher):
                 source = <Source> self.slots[slot].source
                 handled += 1
                 try:
-                    source._ready(self.ready[index].events)
+                    source._ready(events)
                 except Exception as error:
                     # No single connection's trouble, such as memory running out, may end the service of the others.
                     report(error, source)
@@ -538,6 +541,7 @@ cdef class Reactor(EventDispatcher):
         return 0
 
     cdef int _wait(self, double timeout) except -1:
+        """Fills `ready`. A signal's handler may raise, but what was found by then is not lost."""
         cdef int count
         cdef double remaining, limit
         cdef int milliseconds
@@ -546,8 +550,9 @@ cdef class Reactor(EventDispatcher):
             count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, 0)
             if count < 0 and system.errno != system.EINTR:
                 raise_errno(system.errno)
+            self._found(count)
             PyErr_CheckSignals()
-            return count if count > 0 else 0
+            return 0
         limit = NEVER if timeout == NEVER else now() + timeout
         while True:
             milliseconds = -1
@@ -558,13 +563,18 @@ cdef class Reactor(EventDispatcher):
             with nogil:
                 count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, milliseconds)
             if count > 0:
+                self._found(count)
                 PyErr_CheckSignals()
-                return count
+                return 0
             if count < 0 and system.errno != system.EINTR:
                 raise_errno(system.errno)
             PyErr_CheckSignals()
             if limit <= now() or self.deadline <= now():
                 return 0
+
+    cdef inline void _found(self, int count) noexcept:
+        self.served = 0
+        self.found = max(count, 0)
 
     cdef int _drain(self, int fd) except -1:
         cdef char waste[64]

@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import select
+import signal
+import socket
 import threading
+import time
 
 import pytest
 
 from serversocket.reactor import current_reactor
 
-from ..behaviour.helpers import connect_to, connection, listening, on_posix, reset, run_until
+from ..behaviour.helpers import (
+    EVENTS,
+    connect_to,
+    connection,
+    listening,
+    on_posix,
+    pattern,
+    receive_exactly,
+    reset,
+    run_until,
+    settle,
+)
 
 
 def interrupt(event=None):
@@ -112,3 +127,127 @@ def test_listener_of_connect_that_is_interrupted_loses_no_input():
                 peer.sendall(b"data")
                 run_until(server.reactor, lambda: it.bytes_available)
                 assert it.read() == b"data"
+
+
+# ---- what was ready beside an interrupt is told once only where reading rests
+
+
+def open_as_ever(it):
+    pass
+
+
+def paused(it):
+    it.socket.pause()
+
+
+def half_open(it):
+    it.socket.allow_half_open = True
+    it.peer.shutdown(socket.SHUT_WR)
+    it.until(lambda: it.socket.input_ended)
+
+
+def drain(peer):
+    """All that is on its way to a plain socket; how much that was."""
+    got = 0
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)  # small until now, so that output was left
+    peer.setblocking(False)
+    for _ in range(50):
+        with contextlib.suppress(BlockingIOError):
+            while chunk := peer.recv(1 << 20):
+                got += len(chunk)
+        time.sleep(0.002)
+    return got
+
+
+@pytest.fixture(params=[open_as_ever, paused, half_open])
+def full(request):
+    """A connection whose peer has fetched nothing yet, and how much is left for it to fetch."""
+    with connection(types=(*EVENTS, "end"), receive_buffer=4096) as it:
+        request.param(it)
+        it.data = pattern(4_500_000)
+        it.socket.write(it.data)
+        settle(it.reactor)
+        assert it.socket.bytes_pending
+        yield it
+
+
+def test_output_that_can_go_on_beside_a_listener_that_is_interrupted(full):
+    with connection(types=()) as other:
+        other.socket.add_event_listener("socketData", interrupt)
+        other.peer.sendall(b"first in the batch")
+        fetched = drain(full.peer)
+        with pytest.raises(KeyboardInterrupt):
+            other.until_event("never")
+        other.socket.remove_event_listener("socketData", interrupt)
+        assert len(receive_exactly(full.reactor, full.peer, len(full.data) - fetched)) + fetched == len(full.data)
+        assert full.socket.bytes_pending == 0
+
+
+@on_posix
+def test_output_that_can_go_on_when_a_handler_of_a_signal_raises(full):
+    fetched = []
+
+    def fetch_while_a_signal_waits():
+        time.sleep(0.05)  # until the reactor waits
+        signal.raise_signal(signal.SIGUSR1)  # heard by the thread that waits, but only when it wakes up
+        fetched.append(drain(full.peer))
+
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: interrupt())
+    thread = threading.Thread(target=fetch_while_a_signal_waits)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            thread.start()
+            full.reactor.poll(10)
+            full.until_event("never")
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    receive_exactly(full.reactor, full.peer, len(full.data) - fetched[0])
+    assert full.socket.bytes_pending == 0
+
+
+@pytest.mark.parametrize("state", [open_as_ever, half_open])
+def test_a_reset_beside_a_listener_that_is_interrupted(state):
+    with connection(types=("ioError", "close")) as it, connection(types=()) as other:
+        state(it)
+        other.socket.add_event_listener("socketData", interrupt)
+        other.peer.sendall(b"first in the batch")
+        reset(it.peer)
+        with pytest.raises(KeyboardInterrupt):
+            other.until_event("never")
+        other.socket.remove_event_listener("socketData", interrupt)
+        it.until_event("close")
+        assert it.log.types == ["ioError", "close"]
+
+
+@on_posix
+def test_a_hosted_reactor_shows_what_an_interrupt_has_left(full):
+    number = full.reactor.fileno()
+    with connection(types=()) as other:
+        other.socket.add_event_listener("socketData", interrupt)
+        other.peer.sendall(b"first in the batch")
+        fetched = drain(full.peer)
+        with pytest.raises(KeyboardInterrupt):
+            other.until_event("never")
+        other.socket.remove_event_listener("socketData", interrupt)
+        while fetched < len(full.data):
+            assert select.select([number], [], [], 10)[0]
+            full.reactor.poll(0)
+            fetched += drain(full.peer)
+        assert fetched == len(full.data)
+
+
+def test_listener_of_progress_that_is_interrupted_leaves_nothing_spinning():
+    with connection(types=("close",), receive_buffer=4096) as it:
+        it.socket.write(pattern(4_500_000))
+        settle(it.reactor)
+        it.socket.add_event_listener("outputProgress", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                drain(it.peer)
+                it.reactor.poll(0.01)
+        it.socket.remove_event_listener("outputProgress", interrupt)
+        while it.socket.bytes_pending:
+            drain(it.peer)
+            it.reactor.poll(0.01)
+        settle(it.reactor)
