@@ -7,9 +7,9 @@ For our own engines the counts of `burst` and `ping` are kept in results/instruc
 There nothing depends on who is quicker, server or load: in a burst all connections wait before the first is accepted,
 and with one message in flight every turn of the loop has one.
 
-What Python code costs depends on where its names lie in memory: the interpreter finds attributes through a cache that goes
-by addresses, and two names that meet there cost 2 % of a message. So pure is counted in several layouts of
-the memory, and the least is taken.
+What Python code costs depends on where its names lie in memory: the interpreter finds attributes through a cache that
+goes by addresses, and two names that meet there cost 2 % of a message. So pure is counted in several layouts of the
+memory, each shifted by some more variables of the environment, and the least is taken.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def guarded(engine: str, scenario: str, enough: float = 0) -> float:
     known = engine_server(engine)
     least = float("inf")
     for layout in range(LAYOUTS[engine]):
-        shifted = {f"SHIFT_{number}": "x" * 37 for number in range(4 * layout)}  # what Python makes of these comes first
+        shifted = {f"SHIFT_{number}": "x" * 37 for number in range(4 * layout)}
         server = replace(known, environment=known.environment | shifted)
         least = min(least, per_operation(server, scenario, OPERATIONS[engine]))
         if least <= enough:

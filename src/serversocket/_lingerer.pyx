@@ -3,7 +3,7 @@
 """`Lingerer`: what outlives a connection."""
 
 cimport cython
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from . cimport _system as system
 from ._output cimport Output
@@ -21,9 +21,9 @@ cdef enum:
 cdef class Lingerer(Output):
     """What is left of a stream that was closed too early to just close its descriptor.
 
-    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while; a
-    peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is unread, `close` makes
-    the system reset the connection and drop what the peer has not fetched yet.
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
+    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
+    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
     """
 
     cdef int _settle(self) except -1:
@@ -34,31 +34,41 @@ cdef class Lingerer(Output):
         try:
             if self.pending:
                 interest |= system.EPOLLOUT
-                if self.timer is None:
-                    self._time(limits.STALLED_SECONDS)
             elif self.ended:
                 return self._discard()
             elif not self.told:
                 self.told = True
                 checked(system.shutdown(self.fd, system.SHUT_WR))
-                self._time(limits.LINGER_SECONDS)
+            if self.timer is None:
+                self._time()
             self._reactor._watch(self, interest)
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard()
         return 0
 
-    cdef int _time(self, double seconds) except -1:
-        timer = self.timer
-        self.timer = self._reactor.call_later(seconds, self._expire)
-        self.unsent = self.pending
-        if timer is not None:
-            timer.cancel()
+    cdef int _time(self) except -1:
+        self.left = self.pending + self._unfetched()
+        self.timer = self._reactor.call_later(limits.LINGER_SECONDS, self._look)
         return 0
+
+    def _look(self):
+        cdef int64_t left = self.pending + self._unfetched()
+        cdef double patience = limits.STALLED_SECONDS if left else limits.LINGER_SECONDS
+        self.age += limits.LINGER_SECONDS
+        self.stalled = 0 if left < self.left else self.stalled + limits.LINGER_SECONDS
+        if self.age < limits.LONGEST_LINGER and self.stalled < patience:
+            self._time()
+            return
+        if left:
+            self._reset()
+        self._discard()
 
     cdef int _ready(self, uint32_t events) except -1:
         if events & ~<uint32_t> system.EPOLLOUT:
             self._waste()
+        if events & system.EPOLLERR:
+            self._empty_error_queue()
         if self.blocked and events & system.EPOLLOUT:
             self.blocked = False
             self._transmit()
@@ -91,11 +101,3 @@ cdef class Lingerer(Output):
         if timer is not None and not self._reactor.dead:
             timer.cancel()
         return 0
-
-    def _expire(self):
-        if self.pending and self.pending < self.unsent:
-            self._time(limits.STALLED_SECONDS)
-            return
-        if self.pending:
-            self._reset()
-        self._discard()

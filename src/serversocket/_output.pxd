@@ -14,9 +14,9 @@ cdef class Output(Input):
     cdef Py_ssize_t pending
     cdef int64_t written
     cdef Py_ssize_t leeway  # buffer_limit, as its difference from the usual one: nothing has to be set where it is 0
-    cdef uint32_t moment    # when something was last sent or received, as the reactor's clock had it
+    cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
     cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
-    cdef int unfetched      # what the system still had to send when it was last found idle
+    cdef uint32_t fetched   # how much of `written` the peer had got when that was last looked at, modulo 2 ** 32
     cdef int failure        # why it is to be broken in the last step of the turn: an errno
     cdef flag outgoing      # the Half that the program writes
     cdef flag serving       # its own listener runs: output is sent when that returns
@@ -44,6 +44,12 @@ cdef class Output(Input):
     cdef ssize_t _send_some(self, Py_ssize_t *offered) except -2
     @cython.final
     cdef ssize_t _send_several(self, Py_ssize_t *offered) except -2
+    @cython.final
+    cdef uint32_t _got(self) noexcept
+    @cython.final
+    cdef int _unfetched(self) noexcept
+    @cython.final
+    cdef void _empty_error_queue(self) noexcept
     @cython.final
     cdef int _take_off(self, Py_ssize_t count) except -1
     @cython.final

@@ -23,6 +23,7 @@ cdef enum:
     CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
     COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow
+    MESSAGES_PER_TURN = 1024    # of the system, about what was sent
 
 
 @cython.no_gc_clear
@@ -156,18 +157,39 @@ cdef class Output(Input):
         return self.size + self.pending
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
-        cdef int unfetched = 0
+        cdef uint32_t fetched
         if self.longest == 0 or self.fd < 0:
             return False
-        if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
-            # What the system has taken may still be on its way to a slow peer; only one that fetches nothing is idle.
-            system.ioctl(self.fd, system.SIOCOUTQ, &unfetched)
-            if unfetched and unfetched != self.unfetched:
+        if <uint32_t> (self.written - self.pending) != self.fetched:
+            fetched = self._got()
+            if fetched != self.fetched:
+                self.fetched = fetched
                 self.moment = moment
-            else:
-                self._fail(system.ETIMEDOUT)
-            self.unfetched = unfetched
+        if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
+            self._fail(system.ETIMEDOUT)
         return True
+
+    cdef uint32_t _got(self) noexcept:
+        """How much the peer has got of what was written, modulo 2 ** 32."""
+        return <uint32_t> (self.written - self.pending - self._unfetched())
+
+    cdef int _unfetched(self) noexcept:
+        """How much the system has taken that is still on its way to the peer."""
+        cdef int count = 0
+        system.ioctl(self.fd, system.SIOCOUTQ, &count)
+        return count
+
+    cdef void _empty_error_queue(self) noexcept:
+        """Drops what the system tells of sent data where the program has asked it to: it is EPOLLERR until it is read.
+
+        That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+        """
+        cdef system.msghdr message
+        cdef int _
+        system.memset(&message, 0, sizeof(message))
+        for _ in range(MESSAGES_PER_TURN):
+            if system.recvmsg(self.fd, &message, system.MSG_ERRQUEUE) < 0:
+                return
 
     def _write_through(self, data):
         """As `write`, for who is no listener of this stream: what is queued is sent at once."""
@@ -288,7 +310,6 @@ cdef class Output(Input):
         cdef Py_ssize_t index, done = 0
         self.pending -= count
         self._reactor.kept -= count
-        self.moment = self._reactor.moment
         if self.pending == 0:
             self.head = None
             self.more = None

@@ -18,7 +18,6 @@ cdef class Stream(Output):
     cdef int _apply_no_delay(self) except -1
     cdef str _culprit(self, int failure)
 
-    cdef void _empty_error_queue(self) noexcept
     @cython.final
     cdef bint _first_read(self) except -1
     @cython.final
@@ -38,4 +37,4 @@ cdef class Stream(Output):
     cdef int _finish(self, int failure, str call) except -1
     cdef int _end(self) except -1
     cdef int _linger(self, bint ended=*) except -1
-    cdef bint _input_waits(self) noexcept
+    cdef bint _would_lose(self) noexcept

@@ -18,6 +18,7 @@ from ._reactor cimport READ_SIZE, Reactor, checked
 cdef enum:
     READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
     READS_AT_THE_END = 1024     # of one that broke, which has no other turn
+    SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to who has acknowledged nothing yet
 
 
 @cython.no_gc_clear
@@ -213,6 +214,7 @@ cdef class Stream(Output):
         if milliseconds:
             self._reactor._track_idle()
             self.moment = self._reactor.moment
+            self.fetched = self._got()
 
     def _set_option(self, int level, int name, int value):
         """Sets an option of the system's socket, a number; an OSError if it refuses."""
@@ -255,18 +257,6 @@ cdef class Stream(Output):
         ):
             self._finish(system.errno, "send")
         return 0
-
-    cdef void _empty_error_queue(self) noexcept:
-        """Drops what the system tells of sent data where the program has asked it to: it is EPOLLERR until it is read.
-
-        That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
-        """
-        cdef system.msghdr message
-        cdef int _
-        system.memset(&message, 0, sizeof(message))
-        for _ in range(READS_AT_THE_END):
-            if system.recvmsg(self.fd, &message, system.MSG_ERRQUEUE) < 0:
-                return
 
     cdef bint _first_read(self) except -1:
         """Reads before the system has said that there is something; whether there was."""
@@ -461,15 +451,21 @@ cdef class Stream(Output):
             self._transmit()
         if self.failure:
             self._reset()
-        elif self.pending or (self.written and self._input_waits()):
+        elif self.pending or (self.written and self._would_lose()):
             self._linger(self.incoming == ENDED)
         self._discard()
         return 0
 
-    cdef bint _input_waits(self) noexcept:
-        """Whether there is input that nobody has read: then `close` would reset the connection."""
+    cdef bint _would_lose(self) noexcept:
+        """Whether a plain close might cost the peer a part of what was sent to it.
+
+        The system resets a connection that is closed over unread input, or that input arrives at afterwards, and drops
+        what the peer has not got yet. Where all that was ever sent is small, it is taken for already got.
+        """
         cdef char byte
-        return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0
+        return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
+            self.written > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
+        )
 
     def abort(self):
         """Drops what is pending and resets the connection; the peer sees an error. There is no event.
@@ -529,7 +525,7 @@ cdef class Stream(Output):
         self.attempt = None
         self.torn = False
         self.resting = False
-        self.written = 0
+        self.written = self.fetched = 0
         connector._hold(False)
         connector._reactor._withdraw(connector)
         connector.fd = -1

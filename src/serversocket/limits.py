@@ -17,7 +17,9 @@ REACTOR_LIMIT = 1024 * 1024 * 1024
 STALLED_SECONDS = 60.0
 """In which the peer may fetch nothing of what is still to be sent."""
 LINGER_SECONDS = 2.0
-"""For the peer to fetch what was sent to it before it was closed."""
+"""For the peer to close too, when it has fetched everything. It is looked for so often whether it still fetches."""
+LONGEST_LINGER = 3600.0
+"""After which it is over, however slowly the peer goes on fetching."""
 
 _LARGEST = 2**62
 _LONGEST = 2_000_000  # seconds; in milliseconds it must fit into 31 bits

@@ -211,6 +211,8 @@ def connection(
         it, log = accepted.pop()
         with it:
             yield Connection(reactor, it, peer, log)
+    if not reactor.closed:
+        reactor.poll(0)  # what was still on its way to the peer has kept the descriptor
 
 
 class Dialled:

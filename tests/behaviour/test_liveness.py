@@ -177,6 +177,21 @@ def test_a_peer_that_fetches_slowly_is_not_idle():
         assert received == data
 
 
+def test_writing_to_a_peer_that_fetches_nothing_does_not_keep_it_alive():
+    """The system goes on taking what is written, for as long as it has room."""
+    with connection(receive_buffer=2048) as it:
+        it.socket.write(bytes(20_000))
+        settle(it.reactor)
+        it.socket.idle_timeout = 0.3
+        end = time.monotonic() + 10
+        while it.socket.connected and time.monotonic() < end:
+            it.socket.write(b"ping")
+            it.reactor.poll(0.02)
+        assert it.socket.bytes_pending == 0
+        it.until_event("close")
+        assert it.log.of("ioError")[0].errno == errno.ETIMEDOUT
+
+
 def test_a_bad_option_is_told_with_its_name(monkeypatch):
     with connection() as it:
 

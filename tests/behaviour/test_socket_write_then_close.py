@@ -222,6 +222,7 @@ def test_connect_anew_while_the_old_output_is_still_sent():
                 it.socket.close()
                 assert receive_all(it.reactor, second) == b"second"
                 assert receive_all(it.reactor, first) == data
+        settle(it.reactor)
 
 
 def test_closing_in_the_close_handler_is_refused_there():

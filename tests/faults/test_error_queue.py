@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 
 import pytest
 
@@ -14,14 +16,57 @@ SO_TIMESTAMPING = 37
 TX_SOFTWARE, SOFTWARE = 1 << 1, 1 << 4
 
 
-@pytest.fixture
-def it():
+@contextlib.contextmanager
+def stamped(**options):
     """A connection whose every send is answered with a timestamp."""
-    with connection() as made:
+    with connection(**options) as made:
         with socket.socket(fileno=made.socket.fileno()) as view:
             view.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE | SOFTWARE)
             view.detach()
         yield made
+
+
+@pytest.fixture
+def it():
+    with stamped() as made:
+        yield made
+
+
+def open_as_ever(it):
+    pass
+
+
+def paused(it):
+    it.socket.pause()
+
+
+def half_open(it):
+    it.socket.allow_half_open = True
+    it.peer.shutdown(socket.SHUT_WR)
+    it.until(lambda: it.socket.input_ended)
+
+
+def closed(it):
+    it.socket.close()
+
+
+@pytest.mark.parametrize("state", [open_as_ever, paused, half_open, closed])
+@pytest.mark.parametrize("size", [10_000, 8_000_000], ids=["sent", "blocked"])
+def test_nothing_spins_in_any_state(state, size):
+    """What the system has taken is sent as the peer fetches it, and stamped then; the rest waits for more room."""
+    with stamped(receive_buffer=4096) as it:
+        it.socket.write(pattern(size))
+        it.socket.flush()
+        state(it)
+        settle(it.reactor)
+        it.peer.setblocking(False)
+        for _ in range(10):
+            with contextlib.suppress(BlockingIOError):
+                it.peer.recv(2_000)
+            time.sleep(0.01)
+        settle(it.reactor)
+        reset(it.peer)
+        settle(it.reactor)
 
 
 def test_timestamps_that_nobody_reads_do_not_make_it_spin(it):

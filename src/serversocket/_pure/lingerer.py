@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from .. import limits
-from .output import Output, Queue, reset
+from .output import Output, Queue, empty_error_queue, reset
 from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
 from .sockets import Tally
 
@@ -15,14 +15,16 @@ READS_PER_TURN = 4  # so that a fast sender cannot starve the others
 class Lingerer(Output):
     """What is left of a stream that was closed too early to just close its descriptor.
 
-    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or after a while; a
-    peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is unread, `close` makes
-    the system reset the connection and drop what the peer has not fetched yet.
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
+    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
+    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
     """
 
     _quiet_ = True
-    _timer_: Cancellable | None = None  # ends it
-    _unsent_ = 0  # when the timer was set
+    _timer_: Cancellable | None = None  # looks whether the peer still fetches
+    _left_ = 0  # for the peer to fetch, when the timer was set
+    _stalled_ = 0.0  # seconds in which it has fetched nothing
+    _age_ = 0.0  # seconds
     _told_ = False  # that nothing more comes
 
     def __init__(
@@ -51,32 +53,32 @@ class Lingerer(Output):
         try:
             if self._pending_:
                 interest |= WRITE
-                if self._timer_ is None:
-                    self._time_(reactor, limits.STALLED_SECONDS)
             elif self._ended_:
                 self._discard_()
                 return
             elif not self._told_:
                 self._told_ = True
                 sock.shutdown(socket.SHUT_WR)
-                self._time_(reactor, limits.LINGER_SECONDS)
+            if self._timer_ is None:
+                self._time_(reactor)
             reactor._watch_(slot, interest)
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard_()
 
-    def _time_(self, reactor: Reactor, seconds: float) -> None:
-        before = self._timer_
-        self._timer_ = reactor.call_later(seconds, self._expire_)
-        self._unsent_ = self._pending_
-        if before is not None:
-            before.cancel()
+    def _time_(self, reactor: Reactor) -> None:
+        self._left_ = self._pending_ + self._unfetched_()
+        self._timer_ = reactor.call_later(limits.LINGER_SECONDS, self._look_)
 
-    def _expire_(self) -> None:
-        if self._pending_ and self._pending_ < self._unsent_ and self._reactor_ is not None:
-            self._time_(self._reactor_, limits.STALLED_SECONDS)
+    def _look_(self) -> None:
+        left = self._pending_ + self._unfetched_()
+        self._age_ += limits.LINGER_SECONDS
+        self._stalled_ = 0 if left < self._left_ else self._stalled_ + limits.LINGER_SECONDS
+        patience = limits.STALLED_SECONDS if left else limits.LINGER_SECONDS
+        if self._age_ < limits.LONGEST_LINGER and self._stalled_ < patience and self._reactor_ is not None:
+            self._time_(self._reactor_)
             return
-        if self._pending_ and self._socket_ is not None:
+        if left and self._socket_ is not None:
             reset(self._socket_)
         self._discard_()
 
@@ -88,7 +90,10 @@ class Lingerer(Output):
             self._waste_(sock)
         if events & WRITE:
             self._blocked_ = False
+            before = self._pending_
             self._transmit_()
+            if self._pending_ == before:
+                empty_error_queue(sock)  # there was no room, or nothing to send: it is how an error is told
         self._settle_()
 
     def _waste_(self, sock: socket.socket) -> None:

@@ -9,7 +9,6 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
 
 from .. import errors
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
 TAIL_LIMIT = 65536  # how far joined writes may grow
+MESSAGES_PER_TURN = 1024  # of the system, about what was sent
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
@@ -47,9 +47,9 @@ class Output(Input):
     _pending_ = 0
     _written_ = 0
     _limit_ = CONNECTION_LIMIT  # of unread input and unsent output together
-    _moment_ = 0.0  # when something was last sent or received
+    _moment_ = 0.0  # when something was last received or fetched
     _longest_ = 0.0  # seconds that it may be idle; 0: for ever
-    _unfetched_ = 0  # what the system still had to send when it was last found idle
+    _fetched_ = 0  # how much of `_written_` the peer had got when that was last looked at
     _serving_ = False  # its own listeners run: what they write is sent when they are done
     _dirty_ = False  # in the reactor's queue of streams to be sent
     _blocked_ = False  # the system takes no more: wait until it does
@@ -264,8 +264,6 @@ class Output(Input):
             self._fail_(error.errno or errno.EIO)
         if self._pending_ < before and not self._failure_:
             self._count_()
-            if self._longest_:
-                self._moment_ = monotonic()
             if OUTPUT_PROGRESS in self._listeners_:
                 self._progressed_ = True
             if self._outgoing_ == ENDING and not self._pending_:
@@ -343,24 +341,36 @@ class Output(Input):
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
         if not self._longest_ or self._socket_ is None:
             return False
-        if not self._failure_ and now - self._moment_ >= self._longest_:
-            # What the system has taken may still be on its way to a slow peer; only one that fetches nothing is idle.
-            unfetched = _unfetched(self._socket_)
-            if unfetched and unfetched != self._unfetched_:
+        if self._written_ - self._pending_ != self._fetched_:
+            fetched = self._got_()
+            if fetched != self._fetched_:
+                self._fetched_ = fetched
                 self._moment_ = now
-            else:
-                self._fail_(errno.ETIMEDOUT)
-            self._unfetched_ = unfetched
+        if not self._failure_ and now - self._moment_ >= self._longest_:
+            self._fail_(errno.ETIMEDOUT)
         return True
 
+    def _got_(self) -> int:
+        """How much the peer has got of what was written."""
+        return self._written_ - self._pending_ - self._unfetched_()
 
-def _unfetched(sock: socket.socket) -> int:
-    """How many bytes the system has taken and the peer has not; 0 where it does not tell."""
-    if sys.platform != "linux":
+    def _unfetched_(self) -> int:
+        """How much the system has taken that is still on its way to the peer; 0 where it does not tell."""
+        if sys.platform == "linux" and self._socket_ is not None:
+            with suppress(OSError):
+                return int.from_bytes(fcntl.ioctl(self._socket_, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
         return 0
-    with suppress(OSError):
-        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    return 0
+
+
+def empty_error_queue(sock: socket.socket) -> None:
+    """Drops what the system tells of sent data where the program has asked it to: an error until it is read.
+
+    That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            for _ in range(MESSAGES_PER_TURN):
+                sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
 
 
 def reset(sock: socket.socket) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ from .connector import Connector
 from .events import CLOSE, CONNECT, END, SOCKET_DATA, Event, socket_data
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
-from .output import MSG_NOSIGNAL, Output, reset
+from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
 from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor, Slot
 from .sockets import SocketAddress, Tally, host_of, port_of
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
+SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to who has acknowledged nothing yet
 
 
 class Stream(Output):
@@ -214,6 +214,7 @@ class Stream(Output):
         self._check_()
         self._longest_ = milliseconds / 1000
         self._moment_ = monotonic()
+        self._fetched_ = self._got_()
 
     def _set_option(self, level: int, name: int, value: int) -> None:
         """Sets an option of the system's socket, a number; an OSError if it refuses."""
@@ -237,10 +238,12 @@ class Stream(Output):
             finally:
                 self._served_()
             if events & WRITE and not self._blocked_ and self._socket_ is sock:
-                _empty_error_queue(sock)  # it did not wait for that: it is how an error is told
+                empty_error_queue(sock)  # it did not wait for that: it is how an error is told
         if events & WRITE and self._blocked_ and self._socket_ is sock:
             self._blocked_ = False
-            self._transmit_()
+            before = self._pending_
+            if self._transmit_() and self._pending_ == before:
+                empty_error_queue(sock)  # there was no room after all: it is how an error is told
             self._settle_()
             if self._progressed_:
                 self._tell_progress_()
@@ -250,7 +253,7 @@ class Stream(Output):
         if self._outgoing_ == ENDED:
             self._finish_(0, "")
             return
-        _empty_error_queue(sock)
+        empty_error_queue(sock)
         try:
             sock.send(b"", MSG_NOSIGNAL)
         except (BlockingIOError, InterruptedError):
@@ -365,11 +368,12 @@ class Stream(Output):
         self._require_("close")
         if self._pending_ and not self._blocked_:
             self._transmit_()
-        if self._failure_:
-            if self._socket_ is not None:
-                reset(self._socket_)
-        elif self._pending_ or (self._written_ and self._input_waits_()):
-            self._linger_(self._incoming_ == ENDED)
+        sock = self._socket_
+        if sock is not None:
+            if self._failure_:
+                reset(sock)
+            elif self._pending_ or (self._written_ and self._would_lose_(sock)):
+                self._linger_(self._incoming_ == ENDED)
         self._discard_()
 
     def abort(self) -> None:
@@ -393,14 +397,16 @@ class Stream(Output):
             self._count_()
             Lingerer(reactor, sock, tally, output, pending, ended)
 
-    def _input_waits_(self) -> bool:
-        """Whether there is input that nobody has read: then `close` would reset the connection."""
-        try:
-            return self._socket_ is not None and bool(self._socket_.recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
+    def _would_lose_(self, sock: socket.socket) -> bool:
+        """Whether a plain close might cost the peer a part of what was sent to it.
 
-    # ---- beginning
+        The system resets a connection that is closed over unread input, or that input arrives at afterwards, and drops
+        what the peer has not got yet. Where all that was ever sent is small, it is taken for already got.
+        """
+        with suppress(OSError):
+            if sock.recv(1, socket.MSG_PEEK):
+                return True
+        return self._written_ > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
@@ -427,7 +433,7 @@ class Stream(Output):
             raise errors.not_open("connect")
         self._discard_()
         self._attempt_ = None
-        self._written_ = 0
+        self._written_ = self._fetched_ = 0
         self._own_(reactor, sock)
         self._state_ = CONNECTED
         try:
@@ -455,17 +461,6 @@ def _receive_into(sock: socket.socket, memory: memoryview) -> bytes | memoryview
     with memory:
         size = sock.recv_into(memory)
         return memory[:size] if size else b""
-
-
-def _empty_error_queue(sock: socket.socket) -> None:
-    """Drops what the system tells of sent data where the program has asked it to: an error until it is read.
-
-    That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):
-            for _ in range(READS_AT_THE_END):
-                sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
 
 
 def quicken(cls: type[Stream]) -> None:
