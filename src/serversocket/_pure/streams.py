@@ -296,6 +296,7 @@ class Stream(Output):
                         self._take_back_()
                     chunk.release()
                 if self._input_:
+                    self._compact_()
                     self._count_()
             if self._socket_ is not sock:
                 return
