@@ -153,7 +153,8 @@ cdef class Output(Input):
         return self._fail(system.ENOBUFS)
 
     cdef Py_ssize_t _kept(self) noexcept:
-        return self.size + self.pending
+        # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
+        return (0 if self.store is None else self.size) + self.offset + self.pending
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         cdef int unfetched = 0
@@ -284,20 +285,21 @@ cdef class Output(Input):
                 return sent
 
     cdef int _take_off(self, Py_ssize_t count) except -1:
-        """Takes what was sent off the queue."""
+        """Takes what was sent off the queue. A piece of which some is left is kept whole, and counts so."""
         cdef Py_ssize_t index, done = 0
         self.pending -= count
-        self._reactor.kept -= count
+        count += self.offset
         self.moment = self._reactor.moment
         if self.pending == 0:
             self.head = None
             self.more = None
+            self._reactor.kept -= count
             self.offset = 0
             return 0
-        count += self.offset
         while count >= _length(self.head):
             count -= _length(self.head)
             self.head = self.more[done]
+            self._reactor.kept -= _length(self.head)
             done += 1
         self.offset = count
         try:
@@ -310,7 +312,7 @@ cdef class Output(Input):
 
     cdef int _drop_output(self) except -1:
         if self.pending:
-            self._reactor.kept -= self.pending
+            self._reactor.kept -= self.offset + self.pending
         self.head = None
         self.more = None
         self.offset = self.pending = 0

@@ -232,7 +232,10 @@ cdef class Reactor(EventDispatcher):
 
     @property
     def bytes_kept(self):
-        """How many bytes of unread input and unsent output all connections keep together."""
+        """How many bytes of unread input and unsent output all connections keep together.
+
+        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        """
         return self.kept
 
     cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:

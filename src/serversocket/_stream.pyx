@@ -493,7 +493,7 @@ cdef class Stream(Output):
         lingerer.more = self.more
         lingerer.offset = self.offset
         lingerer.pending = self.pending
-        self.pending = 0
+        self.offset = self.pending = 0
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1

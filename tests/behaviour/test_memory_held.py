@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -10,11 +13,18 @@ import pytest
 
 from serversocket import Socket
 
-from .helpers import Connection, connection, send_all
+from .helpers import Connection, connection, run_until, send_all
 
 KIB = 1024
 MIB = KIB * KIB
 SLACK = 160 * KIB  # for the memory of one read, and for what is no content
+
+
+@pytest.fixture
+def reactor():
+    it = Socket().reactor
+    yield it
+    it.buffer_limit = 1024 * MIB
 
 
 class Held:
@@ -46,6 +56,22 @@ def receive(it: Connection, size: int) -> None:
     expected = it.socket.bytes_available + size
     send_all(it.reactor, it.peer, bytes(size))
     it.until(lambda: it.socket.bytes_available == expected)
+
+
+def write_and_fetch_most(it: Connection, size: int) -> None:
+    """Writes, and has the peer fetch all but a small part."""
+    with socket.socket(fileno=os.dup(it.socket.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    it.socket.write(bytes(size))
+    it.peer.setblocking(False)
+
+    def fetched():
+        with contextlib.suppress(BlockingIOError):
+            it.peer.recv(16 * KIB)
+        return it.socket.bytes_pending < size // 10
+
+    it.until(fetched)
+    assert it.socket.bytes_pending
 
 
 READINGS: dict[str, Callable[[Socket, int], object]] = {
@@ -123,3 +149,58 @@ def test_unread_input_never_takes_much_more_than_the_limit(held):
         assert it.socket.bytes_available > limit
         # What is sent is in memory too.
         assert held.most - 16 * MIB < limit * 1.25 + SLACK
+
+
+# ---- output
+
+
+def test_partly_sent_output_of_many_stays_within_the_limit_of_all(reactor, held):
+    size = 4 * MIB
+    reactor.buffer_limit = 10 * MIB
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connection(receive_buffer=4 * KIB)) for _ in range(5)]
+        for it in connections:
+            write_and_fetch_most(it, size)
+            assert held.now < reactor.buffer_limit + SLACK
+            assert reactor.bytes_kept <= reactor.buffer_limit
+        broken = [it for it in connections if not it.socket.connected]
+        assert len(broken) == 3
+        assert all(it.log.of("ioError")[0].errno == errno.ENOBUFS for it in broken)
+        for it in connections:
+            if it.socket.connected:
+                it.socket.abort()
+    assert reactor.bytes_kept == 0
+
+
+def test_output_counts_until_the_whole_of_it_is_sent(reactor):
+    size = MIB
+    with connection(receive_buffer=4 * KIB) as it:
+        write_and_fetch_most(it, size)
+        assert reactor.bytes_kept == size
+        it.socket.write(bytes(100))
+        it.socket.write(bytes(5000))
+        assert reactor.bytes_kept == size + 5100
+
+        def fetched():
+            with contextlib.suppress(BlockingIOError):
+                it.peer.recv(64 * KIB)
+            return it.socket.bytes_pending <= 5100
+
+        it.until(fetched)
+        assert reactor.bytes_kept <= 5100
+        it.until(lambda: fetched() and not it.socket.bytes_pending)
+        assert reactor.bytes_kept == 0
+
+
+@pytest.mark.parametrize("end", ["close", "abort", "lost"])
+def test_nothing_counts_when_a_connection_with_partly_sent_output_is_over(reactor, end):
+    with connection(receive_buffer=4 * KIB) as it:
+        write_and_fetch_most(it, MIB)
+        if end == "lost":
+            it.peer.close()
+        else:
+            getattr(it.socket, end)()
+        if end == "close":
+            assert reactor.bytes_kept == MIB, "what lingers keeps it"
+            it.peer.close()
+        run_until(reactor, lambda: reactor.bytes_kept == 0)

@@ -311,8 +311,10 @@ class Output(Input):
     # ---- what is kept for the program
 
     def _count_(self) -> None:
-        """Tells the reactor how much is kept."""
-        change = self._pending_ + len(self._input_) - self._start_ - self._counted_
+        """Tells the reactor how much is kept. A piece of output of which some is left is kept whole."""
+        change = len(self._input_) - self._start_ - self._counted_
+        if self._pending_ and self._output_:
+            change += self._pending_ + sent_of(self._output_[0])
         if change and self._reactor_ is not None:
             self._counted_ += change
             self._reactor_._kept_ += change
@@ -382,3 +384,8 @@ def take_off(output: Queue, sent: int) -> None:
         sent -= len(output.popleft())
     if sent:
         output[0] = memoryview(output[0])[sent:]
+
+
+def sent_of(piece: bytes | bytearray | memoryview) -> int:
+    """How much of it is sent already."""
+    return len(memoryview(piece.obj)) - len(piece) if isinstance(piece, memoryview) else 0

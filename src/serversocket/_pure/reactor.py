@@ -325,7 +325,10 @@ class Reactor(EventDispatcher):
 
     @property
     def bytes_kept(self) -> int:
-        """How many bytes of unread input and unsent output all connections keep together."""
+        """How many bytes of unread input and unsent output all connections keep together.
+
+        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        """
         return self._kept_
 
     def _relieve_(self, asking: Source, more: int) -> bool:
