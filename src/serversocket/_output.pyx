@@ -11,7 +11,7 @@ from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._dispatch cimport OUTPUT_PROGRESS, listeners_of
-from ._input cimport CONNECTED, ENDED, ENDING, OPEN, Input
+from ._input cimport CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
 from ._reactor cimport Reactor
 
 from . import errors
@@ -149,6 +149,8 @@ cdef class Output(Input):
         )
 
     cdef int _overrun(self) except -1:
+        if self.state == FINISHED:
+            return self._discard()
         self._drop_input()
         return self._fail(system.ENOBUFS)
 
@@ -291,15 +293,15 @@ cdef class Output(Input):
         count += self.offset
         self.moment = self._reactor.moment
         if self.pending == 0:
+            self._reactor.kept -= count
             self.head = None
             self.more = None
-            self._reactor.kept -= count
             self.offset = 0
             return 0
         while count >= _length(self.head):
+            self._reactor.kept -= _length(self.head)
             count -= _length(self.head)
             self.head = self.more[done]
-            self._reactor.kept -= _length(self.head)
             done += 1
         self.offset = count
         try:

@@ -437,6 +437,8 @@ cdef class Stream(Output):
         finally:
             if self.state == FINISHED:
                 self._tell(CLOSE, 0, 0)
+        if self.state == FINISHED and self.size:
+            self._reactor.finished[id(self)] = self
         return 0
 
     # ---- the end
@@ -508,6 +510,7 @@ cdef class Stream(Output):
 
     def _begin_connecting(self, attempt):
         self._drop_input()
+        self._reactor.finished.pop(id(self), None)
         self.incoming = self.outgoing = OPEN
         self.attempt = attempt
         self.state = CONNECTING

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serversocket import Socket
+from serversocket import IOError, Socket
 
-from .helpers import Connection, connection, run_until, send_all
+from .helpers import Connection, connect_to, connection, listening, run_until, send_all
 
 KIB = 1024
 MIB = KIB * KIB
@@ -204,3 +204,67 @@ def test_nothing_counts_when_a_connection_with_partly_sent_output_is_over(reacto
             assert reactor.bytes_kept == MIB, "what lingers keeps it"
             it.peer.close()
         run_until(reactor, lambda: reactor.bytes_kept == 0)
+
+
+# ---- whose memory makes room
+
+
+@contextlib.contextmanager
+def gone(reactor, sizes: list[int]) -> Iterator[list[Socket]]:
+    """Sockets whose peers have left, with so many bytes unread."""
+    accepted: list[Socket] = []
+    with listening() as server:
+        server.add_event_listener("connect", lambda event: accepted.append(event.socket))
+        for count, size in enumerate(sizes, 1):
+            with connect_to("127.0.0.1", server.local_port) as peer:
+                send_all(reactor, peer, bytes(size))
+            run_until(reactor, lambda count=count: len(accepted) == count and not accepted[-1].connected)
+        yield accepted
+
+
+def test_what_gone_peers_have_left_unread_makes_room_for_others(reactor):
+    with gone(reactor, [90_000, 95_000, 80_000]) as sockets, connection() as it:
+        assert reactor.bytes_kept == 265_000
+        reactor.buffer_limit = 300_000
+        assert it.socket.write(bytes(60_000)) == 60_000
+        assert [each.bytes_available for each in sockets] == [90_000, 0, 80_000]
+        with pytest.raises(IOError, match=r"^Error #2002: "):
+            sockets[1].read()
+        assert sockets[0].read() == bytes(90_000)
+        assert sockets[0].remote_address == "127.0.0.1"
+        assert reactor.bytes_kept == 140_000
+        assert it.socket.connected
+
+
+def test_a_socket_that_is_let_go_of_needs_not_make_room(reactor):
+    with gone(reactor, [90_000, 95_000]) as sockets, connection() as it:
+        del sockets[1]
+        assert reactor.bytes_kept == 90_000
+        reactor.buffer_limit = 100_000
+        it.socket.write(bytes(60_000))
+        assert sockets[0].bytes_available == 0
+        assert reactor.bytes_kept == 60_000
+
+
+def test_input_that_is_shown_to_a_listener_does_not_make_its_connection_the_fullest(reactor):
+    with contextlib.ExitStack() as stack:
+        full, target, source = (stack.enter_context(connection(receive_buffer=4 * KIB, types=())) for _ in range(3))
+        failed = []
+        for it in (full, target, source):
+            it.socket.add_event_listener("ioError", lambda event: failed.append(event.target))
+        for it, least in ((full, 30_000), (target, 5_000)):
+            while it.socket.bytes_pending < least:
+                it.socket.write(bytes(4000))
+                it.socket.flush()
+
+        def forward(event):
+            target.socket.write(event.target.peek())
+            event.target.skip()
+
+        source.socket.add_event_listener("socketData", forward)
+        reactor.buffer_limit = reactor.bytes_kept + 10_000
+        source.peer.sendall(bytes(40_000))
+        run_until(reactor, lambda: failed)
+        assert failed == [full.socket]
+        assert source.socket.connected
+        target.socket.abort()

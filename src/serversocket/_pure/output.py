@@ -16,7 +16,7 @@ from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
-from .input import CONNECTED, ENDED, ENDING, OPEN, Input
+from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
 from .reactor import Reactor, Slot
 
 if sys.platform == "linux":
@@ -338,6 +338,9 @@ class Output(Input):
 
     def _overrun_(self) -> None:
         """It keeps more than all others, and there is no room for more."""
+        if self._state_ == FINISHED:
+            self._discard_()
+            return
         self._input_, self._start_ = b"", 0
         self._fail_(errno.ENOBUFS)
 

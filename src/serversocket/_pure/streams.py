@@ -347,6 +347,8 @@ class Stream(Output):
             entries = self._listeners_.get(CLOSE)
             if entries and self._state_ == FINISHED:
                 self._deliver_(Event(CLOSE), entries)
+        if self._state_ == FINISHED and self._input_ and self._reactor_ is not None:
+            self._reactor_._finished_[id(self)] = self
 
     # ---- the end
 
@@ -413,6 +415,7 @@ class Stream(Output):
 
     def _begin_connecting(self, attempt: Cancellable) -> None:
         self._discard_()
+        self._owner_()._finished_.pop(id(self), None)
         self._attempt_ = attempt
         self._state_ = CONNECTING
 
