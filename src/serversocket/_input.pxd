@@ -47,6 +47,9 @@ cdef class Input(Source):
     cdef void _advance(self, Py_ssize_t count) noexcept
     cdef void _drop_input(self) noexcept
     cdef bint _append_input(self, const char *data, Py_ssize_t size) except -1
+    cdef void _compact(self) noexcept
+    cdef bint _move_input(self, Py_ssize_t capacity) noexcept
+    cdef Py_ssize_t _extend_store(self, Py_ssize_t capacity) except -1
     cdef int _input_lost(self) except -1
 
 

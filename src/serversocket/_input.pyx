@@ -41,15 +41,29 @@ cdef extern from "Python.h":
             _PyBytes_Resize(&memory, size);
         return memory;
     }
+
+    /* Makes a bytes object that nobody else holds larger, in its place where the system can; without memory for that it
+       stays as it was. Takes the reference. */
+    static PyObject *lengthen(PyObject *memory, Py_ssize_t size)
+    {
+        PyObject *moved = PyObject_Realloc(memory, PyBytes_Type.tp_basicsize + size);
+        if (moved == NULL)
+            return memory;
+        forget_hash(moved);
+        Py_SET_SIZE((PyVarObject *)moved, size);
+        PyBytes_AS_STRING(moved)[size] = 0;
+        return moved;
+    }
     """
     void forget_hash(bytes memory)
     object cut(PyObject *memory, Py_ssize_t size)
     object shorten(PyObject *memory, Py_ssize_t size)
+    object lengthen(PyObject *memory, Py_ssize_t size)
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
 
 
 cdef enum:
-    LEAST_STORE = 256           # bytes; what is kept grows by doubling from here
+    LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
     WORTH_GIVING = 8192         # from here on, handing memory over costs less than copying what is in it
 
 cdef object ALL = -1
@@ -332,6 +346,12 @@ cdef class Input(Source):
         self.size -= count
         if self.store is not None:
             self._reactor.kept -= count
+            self._compact()
+
+    cdef void _compact(self) noexcept:
+        """Moves what is there out of memory of which it is the smaller part."""
+        if PyBytes_GET_SIZE(self.store) > 2 * (self.size + LEAST_STORE):
+            self._move_input(self.size)
 
     cdef void _drop_input(self) noexcept:
         if self.store is not None:
@@ -343,30 +363,41 @@ cdef class Input(Source):
     cdef bint _append_input(self, const char *data, Py_ssize_t size) except -1:
         """Appends to memory of its own; False, with all that was there still there, if the system has no memory."""
         cdef Py_ssize_t needed = self.size + size
-        cdef Py_ssize_t capacity = LEAST_STORE
-        cdef bytes store = self.store
-        cdef char *start
-        if store is not None and Py_REFCNT(<PyObject *> store) == 2 and needed <= PyBytes_GET_SIZE(store):
-            start = PyBytes_AS_STRING(store)
-            if self.data - start + needed > PyBytes_GET_SIZE(store):
-                system.memmove(start, self.data, self.size)
-                self.data = start
-        else:
-            while capacity < needed:
-                capacity *= 2
-            try:
-                store = PyBytes_FromStringAndSize(NULL, capacity)
-            except MemoryError:
+        cdef Py_ssize_t wanted = needed + needed // 4
+        if self.store is None or Py_REFCNT(<PyObject *> self.store) > 1:
+            if not self._move_input(wanted):
                 return False
-            start = PyBytes_AS_STRING(store)
-            if self.size:
-                system.memcpy(start, self.data, self.size)
-            self.data = start
-            self.store = store
+        elif self.data + needed > PyBytes_AS_STRING(self.store) + PyBytes_GET_SIZE(self.store):
+            if self._extend_store(wanted) < needed:
+                return False
         system.memcpy(self.data + self.size, data, size)
         self.size = needed
         self._reactor.kept += size
         return True
+
+    cdef bint _move_input(self, Py_ssize_t capacity) noexcept:
+        """Moves what is there to new memory of its own; False, and it stays, if the system has none."""
+        cdef bytes store
+        try:
+            store = PyBytes_FromStringAndSize(NULL, max(capacity, <Py_ssize_t> LEAST_STORE))
+        except MemoryError:
+            return False
+        if self.size:
+            system.memcpy(PyBytes_AS_STRING(store), self.data, self.size)
+        self.store = store
+        self.data = PyBytes_AS_STRING(store)
+        return True
+
+    cdef Py_ssize_t _extend_store(self, Py_ssize_t capacity) except -1:
+        """Makes the most of memory that nobody else sees, and more of it if that is too little; how much it is then."""
+        cdef PyObject *store = <PyObject *> self.store
+        system.memmove(PyBytes_AS_STRING(self.store), self.data, self.size)
+        if PyBytes_GET_SIZE(self.store) < capacity:
+            Py_INCREF(self.store)
+            self.store = None
+            self.store = lengthen(store, capacity)
+        self.data = PyBytes_AS_STRING(self.store)
+        return PyBytes_GET_SIZE(self.store)
 
     cdef int _input_lost(self) except -1:
         """What was there is gone, for want of memory: what comes must not be taken for what comes next."""

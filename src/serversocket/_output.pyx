@@ -11,7 +11,7 @@ from libc.stdint cimport uint32_t
 
 from . cimport _system as system
 from ._dispatch cimport OUTPUT_PROGRESS, listeners_of
-from ._input cimport CONNECTED, ENDED, ENDING, OPEN, Input
+from ._input cimport CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
 from ._reactor cimport Reactor
 
 from . import errors
@@ -150,11 +150,14 @@ cdef class Output(Input):
         )
 
     cdef int _overrun(self) except -1:
+        if self.state == FINISHED:
+            return self._discard()
         self._drop_input()
         return self._fail(system.ENOBUFS)
 
     cdef Py_ssize_t _kept(self) noexcept:
-        return self.size + self.pending
+        # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
+        return (0 if self.store is None else self.size) + self.offset + self.pending
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         cdef uint32_t fetched
@@ -306,17 +309,18 @@ cdef class Output(Input):
                 return sent
 
     cdef int _take_off(self, Py_ssize_t count) except -1:
-        """Takes what was sent off the queue."""
+        """Takes what was sent off the queue. A piece of which some is left is kept whole, and counts so."""
         cdef Py_ssize_t index, done = 0
         self.pending -= count
-        self._reactor.kept -= count
+        count += self.offset
         if self.pending == 0:
+            self._reactor.kept -= count
             self.head = None
             self.more = None
             self.offset = 0
             return 0
-        count += self.offset
         while count >= _length(self.head):
+            self._reactor.kept -= _length(self.head)
             count -= _length(self.head)
             self.head = self.more[done]
             done += 1
@@ -331,7 +335,7 @@ cdef class Output(Input):
 
     cdef int _drop_output(self) except -1:
         if self.pending:
-            self._reactor.kept -= self.pending
+            self._reactor.kept -= self.offset + self.pending
         self.head = None
         self.more = None
         self.offset = self.pending = 0

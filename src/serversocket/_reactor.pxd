@@ -62,6 +62,7 @@ cdef class Reactor(EventDispatcher):
     # What is kept for programs, by all connections: unread input and unsent output.
     cdef Py_ssize_t kept
     cdef Py_ssize_t limit       # of it
+    cdef object finished        # sources by id, weakly, that have no slot any more but input to be read
     cdef bint tracking          # some connection may not be idle for long: `moment` is kept up to date
     cdef uint32_t moment        # milliseconds of the monotonic clock when this turn began, modulo 2 ** 32
 

@@ -14,6 +14,7 @@ from ._dispatch cimport EventDispatcher, report
 
 import math
 import threading
+import weakref
 
 from . import errors
 from .limits import REACTOR_LIMIT, as_limit
@@ -74,6 +75,7 @@ cdef class Reactor(EventDispatcher):
         self.wakeups = []
         self.dirty = []
         self.postponed = []
+        self.finished = weakref.WeakValueDictionary()
         self.landing()
         self.ready = <system.epoll_event *> PyMem_Malloc(READY_PER_TURN * sizeof(system.epoll_event))
         if self.ready == NULL:
@@ -218,7 +220,8 @@ cdef class Reactor(EventDispatcher):
         """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
 
         Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises.
+        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises. Unread input of a
+        socket whose peer has gone is dropped without an event: it is closed, and reading it raises.
 
         Raises:
             TypeError: The value is not an integer.
@@ -233,7 +236,10 @@ cdef class Reactor(EventDispatcher):
 
     @property
     def bytes_kept(self):
-        """How many bytes of unread input and unsent output all connections keep together."""
+        """How many bytes of unread input and unsent output all connections keep together.
+
+        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        """
         return self.kept
 
     cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
@@ -257,6 +263,11 @@ cdef class Reactor(EventDispatcher):
                 if kept > most:
                     fullest = source
                     most = kept
+        for source in self.finished.values():
+            kept = source._kept()
+            if kept > most:
+                fullest = source
+                most = kept
         return fullest
 
     cdef int _track_idle(self) except -1:
@@ -727,7 +738,7 @@ cdef class Source(EventDispatcher):
         return 0
 
     cdef Py_ssize_t _kept(self) noexcept:
-        """How many bytes it keeps for the program."""
+        """How many bytes it keeps for the program, as the reactor has counted them."""
         return 0
 
     cdef int _overrun(self) except -1:

@@ -427,6 +427,8 @@ cdef class Stream(Output):
         finally:
             if self.state == FINISHED:
                 self._tell(CLOSE, 0, 0)
+        if self.state == FINISHED and self.size:
+            self._reactor.finished[id(self)] = self
         return 0
 
     # ---- the end
@@ -489,7 +491,7 @@ cdef class Stream(Output):
         lingerer.more = self.more
         lingerer.offset = self.offset
         lingerer.pending = self.pending
-        self.pending = 0
+        self.offset = self.pending = 0
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
@@ -504,6 +506,7 @@ cdef class Stream(Output):
 
     def _begin_connecting(self, attempt):
         self._drop_input()
+        self._reactor.finished.pop(id(self), None)
         self.incoming = self.outgoing = OPEN
         self.attempt = attempt
         self.state = CONNECTING

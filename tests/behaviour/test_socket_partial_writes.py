@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 import pytest
 
 from serversocket import OutputProgressEvent
 
-from .helpers import FAMILIES, connection, pattern, receive_exactly, settle
+from .helpers import FAMILIES, connection, pattern, receive_exactly, resident, settle
 
 
 def shrink_send_buffer(it):
@@ -139,11 +140,14 @@ def test_order_is_kept_whatever_way_bytes_are_written():
 
 
 def test_many_small_writes():
-    count = 200_000
+    count = 1_000_000
     with connection(types=()) as it:
+        blocks, memory = sys.getallocatedblocks(), resident()
         for number in range(count):
             it.socket.write(b"%c" % (number & 0xFF))
         assert it.socket.bytes_pending == count
+        assert sys.getallocatedblocks() - blocks < 100
+        assert not blocks or resident() - memory < 2 * count  # no blocks: an allocator that keeps what is freed
         assert receive_exactly(it.reactor, it.peer, count) == bytes(range(256)) * (count // 256) + bytes(
             range(count % 256)
         )

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import array
+import contextlib
+import os
 import socket
+import sys
 import tracemalloc
 
 import pytest
 
 import serversocket
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 from .helpers import FAMILIES, connection, on_linux, pattern, send_all, settle
 
@@ -257,5 +264,20 @@ def test_fast_sender_does_not_starve_the_others():
                 slow.peer.sendall(b"me too")
             fast.reactor.poll(1)
         assert slow.log.data == b"me too"
-        # One turn reads a bounded share of one connection.
-        assert max(event.bytes_loaded for event in fast.log.of("socketData")) <= 1_000_000
+
+
+@on_linux
+def test_a_turn_reads_64_kib_four_times_at_most():
+    size = 64 * 1024
+    with connection(reading=False) as it, socket.socket(fileno=os.dup(it.socket.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * size)
+        it.peer.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                it.peer.send(bytes(size))
+        for turn in range(1, 4):
+            waiting = int.from_bytes(fcntl.ioctl(same, termios.FIONREAD, bytes(4)), sys.byteorder)
+            if waiting < 5 * size:
+                pytest.skip(f"the system lets only {waiting} bytes wait")
+            assert it.reactor.poll(0) == 1
+            assert [event.bytes_loaded for event in it.log.of("socketData")] == [size] * 4 * turn

@@ -22,6 +22,8 @@ CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
 # The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
 OPEN, ENDING, ENDED = range(3)
 
+SPARE = 512  # bytes that may lie unused beside what is unread
+
 
 class Input(Source):
     """The reading half of a connection.
@@ -248,7 +250,14 @@ class Input(Source):
         if self._start_ == len(self._input_):
             self._input_, self._start_ = b"", 0
         if self._counted_:
+            self._compact_()
             self._count_()
+
+    def _compact_(self) -> None:
+        """Moves what is unread out of memory of its own of which it is the smaller part."""
+        unread = len(self._input_) - self._start_
+        if self._start_ > unread + SPARE and not isinstance(self._input_, memoryview):
+            self._take_back_()
 
     def _keep_input_(self, chunk: bytes | memoryview) -> None:
         """Appends to input that the program has left."""
@@ -278,5 +287,5 @@ class Input(Source):
         return None
 
     def _take_back_(self) -> None:
-        """Moves unread input from the program's memory to the stream's own."""
+        """Moves unread input to memory of the stream's own."""
         self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0

@@ -15,7 +15,7 @@ from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
-from .input import CONNECTED, ENDED, ENDING, OPEN, Input
+from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
 from .reactor import Reactor, Slot
 
 if sys.platform == "linux":
@@ -309,8 +309,10 @@ class Output(Input):
     # ---- what is kept for the program
 
     def _count_(self) -> None:
-        """Tells the reactor how much is kept."""
-        change = self._pending_ + len(self._input_) - self._start_ - self._counted_
+        """Tells the reactor how much is kept. A piece of output of which some is left is kept whole."""
+        change = len(self._input_) - self._start_ - self._counted_
+        if self._pending_ and self._output_:
+            change += self._pending_ + sent_of(self._output_[0])
         if change and self._reactor_ is not None:
             self._counted_ += change
             self._reactor_._kept_ += change
@@ -334,6 +336,9 @@ class Output(Input):
 
     def _overrun_(self) -> None:
         """It keeps more than all others, and there is no room for more."""
+        if self._state_ == FINISHED:
+            self._discard_()
+            return
         self._input_, self._start_ = b"", 0
         self._fail_(errno.ENOBUFS)
 
@@ -392,3 +397,8 @@ def take_off(output: Queue, sent: int) -> None:
         sent -= len(output.popleft())
     if sent:
         output[0] = memoryview(output[0])[sent:]
+
+
+def sent_of(piece: bytes | bytearray | memoryview) -> int:
+    """How much of it is sent already."""
+    return len(memoryview(piece.obj)) - len(piece) if isinstance(piece, memoryview) else 0

@@ -191,6 +191,7 @@ class Reactor(EventDispatcher):
     _watched_ = 0
     _kept_ = 0  # bytes of unread input and unsent output, by all connections
     _limit_ = REACTOR_LIMIT  # of it
+    _finished_: weakref.WeakValueDictionary[int, Source]  # by id: without a slot, but with input to be read
     _retained_ = 0
     _in_turn_ = False
     _in_run_ = False
@@ -205,6 +206,7 @@ class Reactor(EventDispatcher):
         self._slots_ = {}
         self._dirty_ = deque()
         self._postponed_ = deque()
+        self._finished_ = weakref.WeakValueDictionary()
         selector = Selector()
         self._waker_ = Waker()
         self._selector_ = selector  # from here on there is something to close
@@ -310,7 +312,8 @@ class Reactor(EventDispatcher):
         """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
 
         Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises.
+        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises. Unread input of a
+        socket whose peer has gone is dropped without an event: it is closed, and reading it raises.
 
         Raises:
             TypeError: The value is not an integer.
@@ -325,13 +328,17 @@ class Reactor(EventDispatcher):
 
     @property
     def bytes_kept(self) -> int:
-        """How many bytes of unread input and unsent output all connections keep together."""
+        """How many bytes of unread input and unsent output all connections keep together.
+
+        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        """
         return self._kept_
 
     def _relieve_(self, asking: Source, more: int) -> bool:
         """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
         while self._kept_ + more > self._limit_:
-            fullest = max(filter(None, map(_source, self._slots_.values())), key=_counted, default=None)
+            open_ = filter(None, map(_source, self._slots_.values()))
+            fullest = max([*open_, *self._finished_.values()], key=_counted, default=None)
             if fullest is None or fullest is asking or not fullest._counted_:
                 return False
             fullest._overrun_()

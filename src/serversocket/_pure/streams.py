@@ -299,6 +299,7 @@ class Stream(Output):
                         self._take_back_()
                     chunk.release()
                 if self._input_:
+                    self._compact_()
                     self._count_()
             if self._socket_ is not sock:
                 return
@@ -349,6 +350,8 @@ class Stream(Output):
             entries = self._listeners_.get(CLOSE)
             if entries and self._state_ == FINISHED:
                 self._deliver_(Event(CLOSE), entries)
+        if self._state_ == FINISHED and self._input_ and self._reactor_ is not None:
+            self._reactor_._finished_[id(self)] = self
 
     # ---- the end
 
@@ -418,6 +421,7 @@ class Stream(Output):
 
     def _begin_connecting(self, attempt: Cancellable) -> None:
         self._discard_()
+        self._owner_()._finished_.pop(id(self), None)
         self._attempt_ = attempt
         self._state_ = CONNECTING
 
