@@ -311,6 +311,29 @@ def test_eager_tasks():
     asyncio.run(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from 3.12 on")
+def test_eager_tasks_that_are_done_are_forgotten():
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        tasks = weakref.WeakSet()
+
+        async def handler(client):
+            tasks.add(asyncio.current_task())
+            await client.send(b"hello")
+
+        async with aio.listen(0, "127.0.0.1") as server:
+            serving = asyncio.create_task(server.serve(handler))
+            for _ in range(20):
+                async with await aio.connect("127.0.0.1", server.local_port) as client:
+                    assert await client.receive_exactly(5) == b"hello"
+            gc.collect()
+            assert len(tasks) <= 1
+            server.close()
+            await serving
+
+    asyncio.run(main())
+
+
 def test_a_flood_and_the_hosts_own_tasks_share_the_loop():
     async def main():
         served = ticks = 0

@@ -32,7 +32,8 @@ class _Group:
                 self._tasks.discard(task)
 
         task = self._loop.create_task(run())
-        self._tasks.add(task)
+        if not task.done():  # an eager one may be
+            self._tasks.add(task)
 
     async def __aenter__(self) -> Self:
         return self
