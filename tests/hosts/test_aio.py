@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -430,6 +432,95 @@ def test_close_sends_what_is_pending(run):
             assert received == 4 << 20
 
     run(main)
+
+
+# ---- what is forgotten
+
+
+def test_forgotten_connections_are_closed(run):
+    async def main():
+        async with listen() as server:
+            for _ in range(50):
+                plain_client(server).close()
+            taken = 0
+            async for _ in server:
+                taken += 1
+                if taken == 50:
+                    break
+            del _
+            await until(lambda: not server.server.connections)
+
+    with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket of <serversocket.Socket 127.0.0.1:") as warned:
+        run(main)
+    assert len(warned) == 50
+
+
+def test_a_forgotten_server_stops_listening(run):
+    async def main():
+        server = listen()
+        port = server.local_port
+        with pytest.warns(ResourceWarning, match="unclosed <AsyncServer of <serversocket.ServerSocket listening"):
+            del server
+
+        async def refused():
+            try:
+                (await aio.connect("127.0.0.1", port)).abort()
+            except serversocket.IOError as error:
+                return error.errno == errno.ECONNREFUSED
+
+        while not await refused():
+            pass
+
+    run(main)
+
+
+def test_one_that_was_forgotten_in_another_thread(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            forgotten = [accepted]
+            del accepted
+            with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket"):
+                thread = threading.Thread(target=forgotten.clear)
+                thread.start()
+                thread.join()
+            async with client:
+                assert await client.receive() == b""
+
+    run(main)
+
+
+def test_tasks_that_wait_keep_what_they_wait_for():
+    async def main():
+        received, served = [], []
+
+        async def receive(client):
+            async with client:
+                received.append(await client.receive())
+
+        async def handler(client):
+            served.append(await client.receive())
+
+        async def serve(server):
+            async with server:
+                await server.serve(handler)
+
+        server = listen()
+        port = server.local_port
+        first, accepted = await pair(server)
+        second = await aio.connect("127.0.0.1", port)
+        asyncio.create_task(receive(accepted))  # noqa: RUF006 - nobody holds it, nor the next
+        asyncio.create_task(serve(server))  # noqa: RUF006
+        del server, accepted
+        await asyncio.sleep(0.01)
+        gc.collect()
+        async with first, second:
+            await first.send(b"x")
+            await second.send(b"y")
+            assert await first.receive() == await second.receive() == b""
+        assert (received, served) == ([b"x"], [b"y"])
+
+    asyncio.run(main())
 
 
 # ---- servers
