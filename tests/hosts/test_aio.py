@@ -45,6 +45,12 @@ async def until(predicate):
         await anyio.sleep(0.001)
 
 
+def in_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
 async def echo(client):
     async for chunk in client:
         await client.send(chunk)
@@ -481,9 +487,7 @@ def test_one_that_was_forgotten_in_another_thread(run):
             forgotten = [accepted]
             del accepted
             with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket"):
-                thread = threading.Thread(target=forgotten.clear)
-                thread.start()
-                thread.join()
+                in_a_thread(forgotten.clear)
             async with client:
                 assert await client.receive() == b""
 
