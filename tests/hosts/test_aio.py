@@ -394,6 +394,77 @@ def test_several_tasks_send(run):
     run(main)
 
 
+# ---- what never waits
+
+
+async def ends_in_time(call):
+    """Makes a call again and again that never waits; a timeout ends it, and another task goes on meanwhile."""
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await anyio.lowlevel.checkpoint()
+            ticks += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        begun = anyio.current_time()
+        with anyio.move_on_after(0.2) as scope:
+            while anyio.current_time() < begun + 5:
+                await call()
+        assert scope.cancelled_caught
+        assert ticks > 1
+        tasks.cancel_scope.cancel()
+
+
+def test_sending_to_one_who_reads_quickly_keeps_nobody_waiting(run):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = await aio.connect("127.0.0.1", listener.getsockname()[1])
+            accepted, _ = listener.accept()
+
+            def read():
+                while accepted.recv(1 << 20):
+                    pass
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            with accepted:
+                async with client:
+                    await ends_in_time(partial(client.send, bytes(100)))
+                thread.join()
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.receive(1),
+        lambda it: it.receive_exactly(1),
+        lambda it: it.receive_until(b"x"),
+        lambda it: it.receive(0),
+        lambda it: it.drain(),
+    ],
+)
+def test_receiving_what_is_there_keeps_nobody_waiting(run, call):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+
+                async def refill():
+                    if accepted.socket.bytes_available < 100:
+                        client.socket.write(b"x" * 30_000)
+                        await until(lambda: accepted.socket.bytes_available >= 100)
+                    await call(accepted)
+
+                await ends_in_time(refill)
+
+    run(main)
+
+
 # ---- the end
 
 

@@ -128,7 +128,7 @@ class AsyncServer:
         Raises:
             IOError: The server does not listen any more (#2002).
         """
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
         arrivals = self._arrivals
         while not arrivals.clients:
@@ -218,7 +218,7 @@ class AsyncServer:
     async def aclose(self) -> None:
         """As `close`, for code that awaits it."""
         self.close()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
     async def __aenter__(self) -> Self:

@@ -189,7 +189,8 @@ class AsyncSocket:
         flow, library = self._flow, self._library
         if flow.reader is not None:
             flow.refuse_second_reader("receive")
-        if library.checkpoint is not None:
+        library.unwaited += 1  # as in owes_checkpoint, without a call
+        if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
             await library.checkpoint()
         read = self.socket.read
         while not (data := read(size)):
@@ -198,6 +199,7 @@ class AsyncSocket:
                 break
             # As in _input, without a coroutine more: most time is spent here.
             waiter = flow.reader = library.create_waiter()
+            library.unwaited = 0
             try:
                 await waiter
             finally:
@@ -225,7 +227,7 @@ class AsyncSocket:
         size = operator.index(size)
         if not 0 <= size <= self.socket.buffer_limit:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
         while self.socket.bytes_available < size:
             if flow.over:
@@ -260,7 +262,7 @@ class AsyncSocket:
         if not separator:
             raise errors.bad_argument("receive_until", "separator is empty")
         limit = operator.index(limit)
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
         searched = 0
         while True:
@@ -298,6 +300,7 @@ class AsyncSocket:
         if flow.held:
             flow.let_in()
         waiter = flow.reader = self._library.create_waiter()
+        self._library.unwaited = 0
         try:
             await waiter
         finally:
@@ -323,10 +326,12 @@ class AsyncSocket:
             raise self._flow.broken
         socket: Any = self.socket
         socket._write_through(data)
-        if self._library.checkpoint is not None:
-            await self._library.checkpoint()
+        library = self._library
+        library.unwaited += 1  # as in owes_checkpoint, without a call
         if socket.bytes_pending and socket.congested:
             await self._drained()
+        elif library.unwaited > library.allowance:
+            await library.checkpoint()
 
     async def drain(self) -> None:
         """Waits while more output is pending than `Socket.high_water_mark`.
@@ -335,15 +340,16 @@ class AsyncSocket:
             IOError: The connection broke.
         """
         self._flow.raise_if_broken()
-        if self._library.checkpoint is not None:
-            await self._library.checkpoint()
         if self.socket.congested:
             await self._drained()
+        elif self._library.owes_checkpoint():
+            await self._library.checkpoint()
 
     async def _drained(self) -> None:
         flow = self._flow
         waiter = self._library.create_waiter()
         flow.add_sender(waiter)
+        self._library.unwaited = 0
         try:
             await waiter
         finally:
@@ -364,7 +370,7 @@ class AsyncSocket:
         self._flow.raise_if_broken()
         if not self.socket.output_ended:
             self.socket.write_eof()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
     def close(self) -> None:
@@ -381,7 +387,7 @@ class AsyncSocket:
     async def aclose(self) -> None:
         """As `close`, for code that awaits it."""
         self.close()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
     async def __aenter__(self) -> Self:
