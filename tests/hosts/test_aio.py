@@ -133,7 +133,7 @@ def test_too_few_bytes_consume_nothing(run):
                 assert await accepted.receive_until() == b"abc\n"
                 with pytest.raises(serversocket.EOFError, match="receive_exactly: 4 bytes wanted, 3 available"):
                     await accepted.receive_exactly(4)
-                with pytest.raises(serversocket.EOFError, match="receive_until"):
+                with pytest.raises(serversocket.EOFError, match=r"receive_until: no b'\\n' in the last 3 bytes"):
                     await accepted.receive_until(b"\n")
                 assert await accepted.receive() == b"def"
                 with pytest.raises(EOFError):
@@ -196,6 +196,7 @@ def test_a_message_without_a_separator_is_refused_and_kept(run):
         (lambda it: it.receive_until(b""), ValueError, "empty"),
         (lambda it: it.receive_until("\n"), TypeError, "separator must be bytes"),
         (lambda it: it.receive_until(b"\n", "x"), TypeError, "str"),
+        (lambda it: it.receive_until(b"\n", -1), ValueError, "limit: -1 is negative"),
         (lambda it: it.send("text"), TypeError, "text"),
         (lambda it: it.send(None), TypeError, "None"),
     ],
@@ -278,6 +279,23 @@ def test_a_reset_is_an_error_behind_what_had_arrived(run):
                     with pytest.raises(serversocket.IOError) as caught:
                         await call()
                     assert caught.value.errno == errno.ECONNRESET
+
+    run(main)
+
+
+def test_an_error_that_is_raised_again_is_another_one(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            client.abort()
+            async with accepted:
+                tracebacks = []
+                for _ in range(5):
+                    with pytest.raises(serversocket.IOError) as caught:
+                        await accepted.receive()
+                    assert caught.value.errno == errno.ECONNRESET
+                    tracebacks.append(len(caught.traceback))
+                assert len(set(tracebacks)) == 1
 
     run(main)
 
@@ -487,10 +505,18 @@ def test_closing_ends_the_waits_of_others(run):
                 accepted.abort()
                 accepted.close()
             assert len(errors) == 2
-            with pytest.raises(serversocket.IOError):
-                await accepted.receive()
-            with pytest.raises(serversocket.IOError):
-                await accepted.send(b"x")
+            for call in (
+                accepted.receive,
+                partial(accepted.receive_exactly, 1),
+                accepted.receive_until,
+                partial(accepted.send, b"x"),
+                accepted.drain,
+            ):
+                with pytest.raises(serversocket.IOError) as caught:
+                    await call()
+                errors.append(caught.value)
+            for error in errors:
+                assert "receive or send: the connection was closed on this side" in str(error)
 
     run(main)
 
@@ -790,6 +816,157 @@ def test_clients_that_break_are_not_worth_a_word(run):
             server.close()
 
     run(main)  # the suite fails at a log record
+
+
+async def reset(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+async def leave(client):
+    client.close()
+
+
+@pytest.mark.parametrize("end", [reset, leave])
+@pytest.mark.parametrize(
+    "ask", [lambda it: it.receive_exactly(100), lambda it: it.receive_until(b"\n"), lambda it: echo_for_ever(it)]
+)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_how_a_client_ends_is_not_worth_a_word(run, end, ask, grouped):
+    async def main():
+        ended = []
+
+        async def handler(client):
+            try:
+                if not grouped:
+                    await ask(client)
+                else:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(ask, client)
+                        tasks.start_soon(anyio.sleep_forever)
+            finally:
+                ended.append(client)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            with plain_client(server) as client:
+                client.send(b"half a mess")
+                await anyio.sleep(0.01)
+                await end(client)
+            await until(lambda: ended)
+            server.close()
+
+    run(main)
+
+
+async def echo_for_ever(client):
+    while True:
+        await client.send(await client.receive())
+
+
+def test_a_client_that_another_task_closes_is_over(run):
+    async def main():
+        serving = {}
+
+        async def handler(client):
+            serving[client.remote_port] = client
+            await echo_for_ever(client)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await until(lambda: serving)
+                serving[client.local_port].close()
+                assert await client.receive() == b""
+            server.close()
+
+    run(main)
+
+
+def test_what_else_is_in_a_group_is_reported(run, uncaught):
+    async def main():
+        async def fail():
+            raise ValueError("its own")
+
+        async def handler(client):
+            group = []
+            for call in (client.receive, fail):
+                try:
+                    await call()
+                except Exception as error:
+                    group.append(error)
+            raise ExceptionGroup("both", group)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            with plain_client(server) as client:
+                await anyio.sleep(0.01)
+                await reset(client)
+            await until(lambda: uncaught)
+            server.close()
+
+    run(main)
+    (record,) = uncaught
+    uncaught.clear()
+    (error,) = record.exc_info[1].exceptions
+    assert str(error) == "its own"
+    record.exc_info = None
+    assert record.getMessage().startswith("uncaught error in the handler of <AsyncSocket of <serversocket.Socket")
+
+
+def test_a_server_of_another_thread(run):
+    async def main():
+        async with listen() as server, await aio.connect("127.0.0.1", server.local_port):
+            await until(lambda: server.server.connections)
+            caught = []
+
+            async def accept():
+                try:
+                    await server.accept()
+                except RuntimeError as error:
+                    caught.append(str(error))
+
+            in_a_thread(lambda: asyncio.run(accept()))
+            assert "thread" in caught[0]
+            (await server.accept()).close()
+
+    run(main)
+
+
+def test_what_belongs_to_another_loop():
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    async def make():
+        server = listen()
+        return server, *await pair(server), ServerSocket().once("connect")
+
+    server, client, accepted, coming = first.run_until_complete(make())
+    for call in (
+        server.accept,
+        client.receive,
+        client.receive_until,
+        partial(client.send, bytes(32 << 20)),
+        partial(server.serve, echo),
+        lambda: coming,
+    ):
+
+        async def use(call=call):
+            with pytest.raises(RuntimeError, match="belongs to another loop"):
+                await call()
+
+        second.run_until_complete(use())
+    second.close()
+    client.abort()
+    accepted.close()
+    server.close()
+    first.close()
+    asyncio.run(use_of_what_is_over(server, client))
+
+
+async def use_of_what_is_over(server, client):
+    for call in (server.accept, client.receive, partial(client.send, b"x")):
+        with pytest.raises(serversocket.IOError, match=r"not open|closed on this side"):
+            await call()
 
 
 def test_refused_servers(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from .. import errors
 from ..addresses import Host
@@ -127,7 +127,10 @@ class AsyncServer:
 
         Raises:
             IOError: The server does not listen any more (#2002).
+            RuntimeError: The server belongs to another thread, or to another loop.
         """
+        reactor: Any = self.server.reactor
+        reactor._check_thread()
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
         arrivals = self._arrivals
@@ -163,8 +166,9 @@ class AsyncServer:
         """Calls a coroutine function for each client, in a task of its own, until the server is closed.
 
         When the handler returns, its client is closed. What it raises becomes an ``uncaughtError`` event of the
-        reactor or else a log record, and the others go on; that its own connection broke is not worth a word. Once
-        the server is closed, the handlers that run are waited for; if this task is cancelled, so are they.
+        reactor or else a log record, and the others go on. How its own connection ended is not worth a word: that it
+        broke, ended inside a message, or was closed on this side, alone or in an exception group. Once the server is
+        closed, the handlers that run are waited for; if this task is cancelled, so are they.
 
         Args:
             handler: Called with an `AsyncSocket`.
@@ -204,8 +208,9 @@ class AsyncServer:
         try:
             await handler(client)
         except Exception as error:
-            if error is not client._flow.broken:
-                report_error(error, client.socket)
+            unexpected = client._flow.besides_end(error)
+            if unexpected is not None:
+                report_error(unexpected, client.socket, f"the handler of {client!r}")
         finally:
             client.close()
 

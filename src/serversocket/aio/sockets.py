@@ -6,8 +6,10 @@ import operator
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsBytes, SupportsIndex
+from weakref import WeakKeyDictionary
 
 from .. import errors
 from ..addresses import Host
@@ -32,13 +34,14 @@ class _Flow:
     A task that waits holds its own, and the waiter here the task.
     """
 
-    __slots__ = ("broken", "held", "over", "reader", "senders", "socket", "wanted")
+    __slots__ = ("broken", "closed", "held", "over", "reader", "senders", "socket", "wanted")
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
         socket.allow_half_open = True
         self.over = socket.input_ended  # no more input will come
         self.broken: errors.IOError | None = None
+        self.closed = False  # on this side
         self.held = False  # paused, because there is enough
         self.reader: Waiter | None = None
         self.wanted = 1  # how many bytes the reader waits for
@@ -66,7 +69,9 @@ class _Flow:
             if self.socket.connected:
                 self.socket.resume()
 
-    def refuse_second_reader(self, call: str) -> NoReturn:
+    def refuse_reader(self, call: str) -> NoReturn:
+        if self.closed:
+            raise self.end()
         raise RuntimeError(f"{call}(): another task is receiving from this socket already")
 
     def _wake_reader(self) -> None:
@@ -106,21 +111,44 @@ class _Flow:
         self._wake_senders()
 
     def raise_if_broken(self) -> None:
+        if self.broken is not None or self.closed:
+            raise self.end()
+
+    def end(self) -> errors.IOError:
+        """Why nothing can be received or sent any more; made anew each time, for a traceback grows with each raise."""
         if self.broken is not None:
-            raise self.broken
+            return self.telling(copy(self.broken))
+        return self.telling(errors.invalid_socket("receive or send", "the connection was closed on this side"))
+
+    def telling(self, error: errors.IOError) -> errors.IOError:
+        """The error, noted as one that tells how this connection ended."""
+        _told[error] = self
+        return error
+
+    def besides_end(self, error: Exception) -> Exception | None:
+        """An error, or what of a group of them does not tell how this connection ended."""
+        if isinstance(error, ExceptionGroup):
+            return error.split(lambda each: self._tells_end(each))[1]  # a method is refused before 3.13
+        return None if self._tells_end(error) else error
+
+    def _tells_end(self, error: BaseException) -> bool:
+        return isinstance(error, errors.IOError) and _told.get(error) is self
 
     def close(self, how: Callable[[Socket], None] = Socket.close) -> None:
         if self.socket.connected:
             how(self.socket)
-        self.over = True
-        if self.reader is not None or self.senders:
-            self.broken = self.broken or errors.invalid_socket("receive or send", "another task has closed the socket")
-            self._wake_reader()
-            self._wake_senders()
+        self.over = self.closed = True
+        if self.reader is not None and not self.reader.done():
+            self.reader.set_exception(self.end())
+        self._wake_senders()
         remove = self.socket.remove_event_listener
         remove("socketData", self._arrived)
         remove("end", self._ended)
         remove("ioError", self._failed)
+
+
+# Errors that tell how a connection ended, by which it is known whose end it was.
+_told: WeakKeyDictionary[BaseException, _Flow] = WeakKeyDictionary()
 
 
 class AsyncSocket:
@@ -187,8 +215,8 @@ class AsyncSocket:
             TypeError: `size` is not an integer.
         """
         flow, library = self._flow, self._library
-        if flow.reader is not None:
-            flow.refuse_second_reader("receive")
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive")
         library.unwaited += 1  # as in owes_checkpoint, without a call
         if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
             await library.checkpoint()
@@ -222,8 +250,8 @@ class AsyncSocket:
             TypeError: `size` is not an integer.
         """
         flow = self._flow
-        if flow.reader is not None:
-            flow.refuse_second_reader("receive_exactly")
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive_exactly")
         size = operator.index(size)
         if not 0 <= size <= self.socket.buffer_limit:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
@@ -232,7 +260,7 @@ class AsyncSocket:
         while self.socket.bytes_available < size:
             if flow.over:
                 flow.raise_if_broken()
-                raise errors.end_of_file("receive_exactly", size, self.socket.bytes_available)
+                raise flow.telling(errors.end_of_file("receive_exactly", size, self.socket.bytes_available))
             await self._input(size)
         data = self.socket.read(size)
         if flow.held:
@@ -248,20 +276,23 @@ class AsyncSocket:
 
         Raises:
             EOFError: The peer ended before (#2030). What has arrived can be had with `receive`.
-            RangeError: So many bytes have arrived without a separator (#2006); they can be had with `receive`.
+            RangeError: `limit` is negative, or so many bytes have arrived without a separator (#2006); they can be had
+                with `receive`.
             ArgumentError: `separator` is empty (#2004).
             IOError: The connection broke; or it was closed on this side (#2002).
             RuntimeError: Another task receives from this socket.
             TypeError: An argument has the wrong type.
         """
         flow = self._flow
-        if flow.reader is not None:
-            flow.refuse_second_reader("receive_until")
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive_until")
         if not isinstance(separator, bytes):
             raise errors.wrong_type("separator", separator, "bytes")
         if not separator:
             raise errors.bad_argument("receive_until", "separator is empty")
         limit = operator.index(limit)
+        if limit < 0:
+            raise errors.out_of_bounds("receive_until", f"limit: {limit} is negative")
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
         searched = 0
@@ -277,7 +308,7 @@ class AsyncSocket:
                 raise errors.out_of_bounds("receive_until", f"no {separator!r} in the first {limit} bytes")
             if flow.over:
                 flow.raise_if_broken()
-                raise errors.end_of_file("receive_until", available + 1, available)
+                raise flow.telling(errors.no_separator("receive_until", separator, available))
             await self._input(available + 1)
         data = self.socket.read(searched + found + len(separator))
         if flow.held:
@@ -322,13 +353,13 @@ class AsyncSocket:
             IOError: The connection broke, or it was closed (#2002).
             TypeError: `data` is not bytes-like.
         """
-        if self._flow.broken is not None:
-            raise self._flow.broken
+        flow = self._flow
+        if flow.broken is not None or flow.closed:
+            raise flow.end()
         socket: Any = self.socket
-        socket._write_through(data)
         library = self._library
         library.unwaited += 1  # as in owes_checkpoint, without a call
-        if socket.bytes_pending and socket.congested:
+        if socket._write_through(data) and socket.congested:
             await self._drained()
         elif library.unwaited > library.allowance:
             await library.checkpoint()
