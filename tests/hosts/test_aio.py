@@ -20,6 +20,8 @@ import serversocket
 from serversocket import ServerSocket, Socket, aio
 from serversocket.reactor import current_reactor
 
+from .conftest import LIBRARIES
+
 PATIENCE = 20
 RESET = struct.pack("ii", 1, 0)
 
@@ -1079,6 +1081,62 @@ def test_a_cancelled_once_listens_no_more(run):
             assert not server.has_event_listener("connect")
 
     run(main)
+
+
+def test_a_once_that_never_begins_listens_no_more(run):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await server.once("connect")
+            assert not server.has_event_listener("connect")
+            server.once("connect")
+            assert not server.has_event_listener("connect")
+            server.once("connect").close()
+            assert not server.has_event_listener("connect")
+            coming = server.once("connect")
+            with Socket("127.0.0.1", server.local_port) as client:
+                await client.once("connect")
+                for _ in range(2):
+                    event = await coming
+                    assert event.socket.remote_port == client.local_port
+                event.socket.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "trio"])
+def test_once_is_a_task_of_asyncio(library):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(server.once("connect"), 0)
+                assert not server.has_event_listener("connect")
+            async with asyncio.TaskGroup() as tasks:
+                coming = tasks.create_task(server.once("connect"))
+                client = Socket("127.0.0.1", server.local_port)
+                connected = tasks.create_task(client.once("connect"), name="connected")
+                assert "connected" in repr(connected)
+            assert connected.result().target is client
+            task = asyncio.create_task(server.once("connect"))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert not server.has_event_listener("connect")
+            with client, coming.result().socket as accepted:
+                both = asyncio.gather(client.once("socketData"), client.once("close"), return_exceptions=True)
+                accepted.write(b"last")
+                accepted.close()
+                data, close = await both
+                assert (data.type, close.type) == ("socketData", "close")
+
+    anyio.run(main, **LIBRARIES[library])
 
 
 def test_own_events_can_be_awaited(run):
