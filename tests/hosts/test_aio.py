@@ -9,6 +9,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -1224,3 +1226,82 @@ def test_half_close(run):
                 await until(lambda: not client.connected and not accepted.connected)
 
     run(main)
+
+
+# ---- loops
+
+
+def test_loops_one_after_the_other_and_in_several_threads(run):
+    async def exchange():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client:
+                async with accepted:
+                    for _ in range(20):
+                        await client.send(b"x")
+                        assert await accepted.receive() == b"x"
+                assert await client.receive() == b""
+
+    run(exchange)
+    failures = []
+
+    def repeat():
+        try:
+            for _ in range(3):
+                run(exchange)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=repeat) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+# Echoes until it is interrupted: a loop is left by a KeyboardInterrupt, with everything closed.
+INTERRUPTED = """
+import logging, os, signal, threading
+import anyio
+from serversocket import aio
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback was slow is no concern here
+
+async def echo(client):
+    async for chunk in client:
+        await client.send(chunk)
+
+async def exchange(server):
+    async with await aio.connect("127.0.0.1", server.local_port) as client:
+        while True:
+            await client.send(bytes(100))
+            await client.receive()
+
+async def main():
+    async with aio.listen(0, "127.0.0.1") as server, anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve, echo)
+        for _ in range(3):
+            tasks.start_soon(exchange, server)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        await anyio.sleep_forever()
+
+try:
+    anyio.run(main, **OPTIONS)
+except KeyboardInterrupt:
+    print("interrupted")
+except BaseExceptionGroup as group:
+    print("interrupted" if group.split(KeyboardInterrupt)[1] is None else group)
+"""
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_ctrl_c_under_load(library):
+    options = LIBRARIES[library]
+    if library == "uvloop":
+        pytest.importorskip("uvloop")
+    program = INTERRUPTED.replace("OPTIONS", repr(options))
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)

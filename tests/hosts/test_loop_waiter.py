@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import gc
 import sys
-import threading
 import weakref
 
 import pytest
@@ -268,26 +267,6 @@ async def exchange():
         assert await accepted.receive() == b"x"
         accepted.close()
         assert await client.receive() == b""
-
-
-def test_loops_one_after_the_other_and_in_several_threads():
-    for _ in range(3):
-        asyncio.run(exchange())
-    failures = []
-
-    def run():
-        try:
-            for _ in range(3):
-                asyncio.run(exchange())
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from 3.12 on")
