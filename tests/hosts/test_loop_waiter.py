@@ -12,6 +12,7 @@ import pytest
 
 from serversocket import aio
 from serversocket._engine import LoopWaiter
+from serversocket.reactor import current_reactor
 
 PATIENCE = 20
 
@@ -267,6 +268,24 @@ async def exchange():
         assert await accepted.receive() == b"x"
         accepted.close()
         assert await client.receive() == b""
+
+
+def test_a_task_that_is_stepped_is_inside_the_turn():
+    async def main():
+        async with aio.listen(0, "127.0.0.1") as server, await aio.connect("127.0.0.1", server.local_port) as client:
+            accepted = await server.accept()
+            await client.send(b"x")
+            assert await accepted.receive() == b"x"
+            reactor = current_reactor()
+            for call in (reactor.close, lambda: reactor.poll(0)):
+                with pytest.raises(RuntimeError, match="running"):
+                    call()
+            await asyncio.sleep(0)
+            reactor.poll(0)
+            reactor.close()
+            assert not accepted.connected
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from 3.12 on")
