@@ -280,8 +280,8 @@ class Writer:
         """The methods whose types follow from the name of an event, once for each."""
         if not events:
             return
-        self.names.typing("Literal", "overload")
-        self.names.take("collections.abc", "Awaitable", "Awaitable")
+        self.names.typing("Any", "Literal", "overload")
+        self.names.take("collections.abc", "Coroutine", "Coroutine")
         self.names.take("collections.abc", "Callable", "Callable")
         options = "use_capture: bool = False, priority: int = 0, use_weak_reference: bool = False"
         typed = [*((f"Literal[{literal(type)}]", event) for type, event in events.items()), ("str", "Event")]
@@ -293,7 +293,7 @@ class Writer:
                 yield f"def {method}(self, type: {type}, listener: {listener}, {options}) -> None: ..."
         for type, event in typed:
             yield "@overload"
-            yield f"def once(self, type: {type}) -> Awaitable[{event}]: ..."
+            yield f"def once(self, type: {type}) -> Coroutine[Any, Any, {event}]: ..."
 
     @staticmethod
     def bases(cls: type, own: list[type]) -> list[type]:

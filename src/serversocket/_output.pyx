@@ -195,16 +195,16 @@ cdef class Output(Input):
                 return
 
     def _write_through(self, data):
-        """As `write`, for who is no listener of this stream: what is queued is sent at once."""
+        """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
         cdef bint serving = self.serving
         self.serving = True
         try:
-            count = self._write(data)
+            self._write(data)
         finally:
             self.serving = serving
         if not serving:
             self._served()
-        return count
+        return self.pending
 
     def flush(self):
         """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).

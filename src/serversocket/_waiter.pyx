@@ -4,6 +4,8 @@
 
 cimport cython
 
+from . import errors
+
 
 @cython.final
 @cython.freelist(32)
@@ -97,3 +99,10 @@ cdef class LoopWaiter:
         if self.value is None:
             raise StopIteration     # which costs nothing: it is not even made
         raise StopIteration(self.value)
+
+    def throw(self, error, *rest):
+        """What the task is told instead of being woken: the loop refuses what was made in another one."""
+        from asyncio import _get_running_loop
+        if not self.over and _get_running_loop() is not self.loop:
+            raise errors.another_loop() from None
+        raise error

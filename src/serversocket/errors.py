@@ -217,6 +217,16 @@ def end_of_file(call: str, wanted: int, available: int) -> EOFError:
     return EOFError(text(2030, detail=f"{call}: {wanted} bytes wanted, {available} available"), 2030)
 
 
+def no_separator(call: str, separator: bytes, available: int) -> EOFError:
+    """#2030: the end of a stream inside a message."""
+    return EOFError(text(2030, detail=f"{call}: no {separator!r} in the last {available} bytes"), 2030)
+
+
+def another_loop() -> RuntimeError:
+    """A coroutine of one loop waits for what belongs to another; the builtin `RuntimeError`."""
+    return RuntimeError("what is waited for belongs to another loop than the one that runs")
+
+
 def bad_port(value: int) -> RangeError:
     """#2003: a server's port outside 0 to 65535."""
     return RangeError(text(2003, detail=f"bind: port {shown(value)} is outside 0 to 65535"), 2003)

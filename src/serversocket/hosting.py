@@ -95,7 +95,7 @@ def refuse_run(reactor: Reactor) -> None:
 
 # ---- hosts that are found
 
-# By loop or run: it hosts one reactor, and both go together.
+# By loop or run: it hosts one reactor, and both end together.
 _found: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
@@ -108,10 +108,27 @@ def hosted_reactor(make: type[_R]) -> _R | None:
     if reactor is None or reactor.closed:
         reactor = make()
         join(reactor, host(found))
+        if host is AsyncioHost and found not in _found:
+            _close_along(found)
         _found[found] = reactor
         # The reactor holds nothing of the loop, so that both can be collected.
         weakref.finalize(found, _close, weakref.ref(reactor)).atexit = False
     return reactor
+
+
+def _close_along(loop: Any) -> None:
+    """Has the loop's `close` close its reactor first. Where a loop does not let itself be told, its collection does."""
+    close = loop.close
+
+    def close_both() -> None:
+        if not loop.is_running():
+            reactor = _found.pop(loop, None)
+            if reactor is not None:
+                _close(weakref.ref(reactor))
+        close()
+
+    with suppress(AttributeError):
+        loop.close = close_both
 
 
 class AsyncioHost:
@@ -192,7 +209,7 @@ def _poll(reference: weakref.ref[Reactor]) -> None:
 def _close(reference: weakref.ref[Reactor]) -> None:
     reactor = reference()
     if reactor is not None and not reactor.running:
-        # Where the loop was collected in another thread, the reactor's own collection will close it.
+        # Where the loop ended in another thread, the reactor's own collection will close it.
         with suppress(RuntimeError):
             reactor.close()
 

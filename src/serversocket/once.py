@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from typing import Any
 
 from . import errors
@@ -17,13 +18,13 @@ _FAILURES = (
 )
 
 
-class _Once:
-    """One event of a dispatcher, to be awaited."""
+class _Expectation:
+    """The listeners of one wait. They hold nothing of the awaitable, so that one which is not awaited is collected."""
 
-    __slots__ = ("_dispatcher", "_type", "_types", "_waiter")
+    __slots__ = ("_dispatcher", "_type", "_types", "waiter")
 
     def __init__(self, dispatcher: EventDispatcher, type: str) -> None:
-        self._waiter = current_library("once()").create_waiter()
+        self.waiter = current_library("once()").create_waiter()
         self._dispatcher = dispatcher
         self._type = type
         failures = next((types for cls, types in _FAILURES if isinstance(dispatcher, cls)), ())
@@ -32,26 +33,58 @@ class _Once:
             dispatcher.add_event_listener(each, self._happened)
 
     def _happened(self, event: Event) -> None:
-        self._forget()
-        if self._waiter.done():
+        self.forget()
+        if self.waiter.done():
             return
         if event.type == self._type:
-            self._waiter.set_result(event)
+            self.waiter.set_result(event)
         elif isinstance(event, IOErrorEvent):
-            self._waiter.set_exception(as_error(event))
+            self.waiter.set_exception(as_error(event))
         else:
-            self._waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
+            self.waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         for each in self._types:
             self._dispatcher.remove_event_listener(each, self._happened)
 
+
+class _Once(Coroutine[Any, Any, Event]):
+    """One event of a dispatcher, to be awaited, or to be a task of asyncio.
+
+    An `async def` would not notice that it ends before its first step, when its listeners are there already.
+    """
+
+    __slots__ = ("_expectation", "_steps")
+
+    def __init__(self, dispatcher: EventDispatcher, type: str) -> None:
+        self._expectation = _Expectation(dispatcher, type)
+        self._steps: Generator[Any, Any, Event] | None = None
+
     def __await__(self) -> Generator[Any, Any, Event]:
         try:
-            event: Event = yield from self._waiter.__await__()
+            event: Event = yield from self._expectation.waiter.__await__()
         finally:
-            self._forget()
+            self._expectation.forget()
         return event
+
+    def send(self, value: Any, /) -> Any:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        self._expectation.forget()
+        return (self._steps or self.__await__()).throw(*error)
+
+    def close(self) -> None:
+        self._expectation.forget()
+        if self._steps is not None:
+            self._steps.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_expectation"):
+            with suppress(RuntimeError):  # collected in another thread
+                self._expectation.forget()
 
 
 def as_error(event: Any) -> errors.IOError:
@@ -59,16 +92,16 @@ def as_error(event: Any) -> errors.IOError:
     return errors.IOError(event.text, event.error_id, errno=event.errno, strerror=event.strerror)
 
 
-def once(self: EventDispatcher, type: str) -> Awaitable[Event]:
+def once(self: EventDispatcher, type: str) -> Coroutine[Any, Any, Event]:
     """The next event of a type, for a coroutine to await. It counts from the call on, not from the `await`.
 
     Args:
         type: The type of the event, such as ``"connect"``.
 
     Returns:
-        An awaitable; its result is the event. On a `Socket`, an ``ioError`` that comes first is raised as `IOError`,
-        and so is a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` has no event, and ends
-        nothing.
+        A coroutine, which may be awaited or made a task; its result is the event. It listens no more once it has ended,
+        was cancelled or is forgotten. On a `Socket`, an ``ioError`` that comes first is raised as `IOError`, and so is
+        a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` has no event, and ends nothing.
 
     Raises:
         TypeError: `type` is not a string.

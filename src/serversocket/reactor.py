@@ -169,8 +169,14 @@ def stop() -> None:
     current_reactor().stop()
 
 
-def report_error(error: BaseException, dispatcher: object) -> None:
-    """Turns a listener's exception into an ``uncaughtError`` event of the reactor, or else into a log record."""
+def report_error(error: BaseException, dispatcher: object, place: str = "") -> None:
+    """Turns an exception into an ``uncaughtError`` event of the reactor, or else into a log record.
+
+    Args:
+        error: The exception.
+        dispatcher: Whose listener raised it, or the connection of a handler.
+        place: Where it was raised, if that is no listener.
+    """
     reactor = dispatcher if isinstance(dispatcher, Reactor) else getattr(dispatcher, "reactor", None)
     if reactor is None:
         reactor = getattr(_threads, "reactor", None)
@@ -180,7 +186,7 @@ def report_error(error: BaseException, dispatcher: object) -> None:
     else:
         listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
     if reactor is None or not listening:
-        log_error(error, dispatcher)
+        log_error(error, dispatcher, place)
         return
     _threads.reporting = True
     try:

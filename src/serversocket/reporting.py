@@ -15,7 +15,7 @@ _records = 0  # in the present second
 _silenced = 0  # since the last record
 
 
-def log_error(error: BaseException, dispatcher: object) -> None:
+def log_error(error: BaseException, dispatcher: object, place: str = "") -> None:
     """Logs one error with its traceback; beyond so many in a second, the next record tells how many were left out."""
     global _second, _records, _silenced
     now = time.monotonic()
@@ -28,4 +28,4 @@ def log_error(error: BaseException, dispatcher: object) -> None:
     silenced, _silenced = _silenced, 0
     left_out = f"; {silenced} more before it were not logged" if silenced else ""
     with suppress(Exception):  # a filter of that logger may raise; the reactor goes on
-        logger.error("uncaught error in a listener of %s%s", dispatcher, left_out, exc_info=error)
+        logger.error("uncaught error in %s%s", place or f"a listener of {dispatcher}", left_out, exc_info=error)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
+import threading
 import weakref
 
 import pytest
@@ -174,6 +176,73 @@ def test_what_is_open_when_the_loop_ends_does_no_harm():
 
     asyncio.run(main())
     gc.collect()
+
+
+if importlib.util.find_spec("uvloop"):
+    # It keeps a pair of sockets from the first run on, which no test must be blamed for.
+    importlib.import_module("uvloop").run(asyncio.sleep(0))
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request):
+    it = pytest.importorskip(request.param).new_event_loop()
+    yield it
+    it.close()
+
+
+async def open_things():
+    server = ServerSocket()
+    server.add_event_listener("connect", [].append)
+    server.bind(0, "127.0.0.1")
+    server.listen()
+    client = Socket("127.0.0.1", server.local_port)
+    await client.once("connect")
+    return server, client
+
+
+def test_closing_the_loop_closes_its_reactor(loop):
+    server, client = loop.run_until_complete(open_things())
+    ended = Log(client)
+    assert loop.run_until_complete(asyncio.sleep(0, client.connected))  # between two runs it goes on
+    loop.close()
+    assert server.reactor is client.reactor
+    assert server.reactor.closed
+    assert not server.bound
+    assert not client.connected
+    assert ended.events == []
+    loop.close()
+
+
+def test_a_reactor_that_was_closed_before_its_loop(loop):
+    first, first_client = loop.run_until_complete(open_things())
+    first.reactor.close()
+    server, client = loop.run_until_complete(open_things())
+    assert server.reactor is not first.reactor
+    loop.close()
+    assert not first_client.connected
+    assert not client.connected
+    assert server.reactor.closed
+
+
+def test_a_loop_that_runs_is_not_closed(loop):
+    async def main():
+        server, client = await open_things()
+        with pytest.raises(RuntimeError, match="running"):
+            loop.close()
+        assert not server.reactor.closed
+        client.close()
+        server.close()
+
+    loop.run_until_complete(main())
+
+
+def test_a_loop_that_another_thread_closes(loop):
+    kept = loop.run_until_complete(open_things())
+    thread = threading.Thread(target=loop.close)
+    thread.start()
+    thread.join()
+    assert loop.is_closed()
+    kept[0].reactor.close()
 
 
 def test_many_connections_in_a_running_loop():

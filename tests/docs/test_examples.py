@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -111,6 +111,34 @@ def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
         with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
         assert answer.read() == data
+
+
+def test_the_proxy(unused_port):
+    page = (ROOT / "docs" / "async-await.md").read_text()
+    (code,) = (code for code in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "def proxy" in code)
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        code = code.replace("9000", str(upstream.getsockname()[1])).replace("8080", "8000")
+        with client_of(code, unused_port) as client, upstream.accept()[0] as server:
+            server.sendall(b"welcome")
+            assert client.recv(7) == b"welcome"
+            client.sendall(LARGE)
+            client.shutdown(socket.SHUT_WR)
+            with server.makefile("rb") as request:
+                assert request.read() == LARGE
+            server.sendall(LARGE)
+            server.shutdown(socket.SHUT_WR)
+            with client.makefile("rb") as answer:
+                assert answer.read() == LARGE
+            for leave in ("client", "server", "client resets", "server resets"):
+                with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+                    ends = {"client": client, "server": upstream.accept()[0]}
+                    with ends.pop("client" if "client" in leave else "server") as leaving:
+                        if "resets" in leave:
+                            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    for staying in ends.values():
+                        with staying, suppress(ConnectionResetError):
+                            staying.settimeout(30)
+                            assert staying.recv(1) == b""
 
 
 def first_snippet(page):

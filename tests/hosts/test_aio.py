@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -17,6 +21,8 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, Socket, aio
 from serversocket.reactor import current_reactor
+
+from .conftest import LIBRARIES
 
 PATIENCE = 20
 RESET = struct.pack("ii", 1, 0)
@@ -41,6 +47,12 @@ def plain_client(server):
 async def until(predicate):
     while not predicate():  # noqa: ASYNC110 - what is waited for knows nothing of anyio
         await anyio.sleep(0.001)
+
+
+def in_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 async def echo(client):
@@ -125,7 +137,7 @@ def test_too_few_bytes_consume_nothing(run):
                 assert await accepted.receive_until() == b"abc\n"
                 with pytest.raises(serversocket.EOFError, match="receive_exactly: 4 bytes wanted, 3 available"):
                     await accepted.receive_exactly(4)
-                with pytest.raises(serversocket.EOFError, match="receive_until"):
+                with pytest.raises(serversocket.EOFError, match=r"receive_until: no b'\\n' in the last 3 bytes"):
                     await accepted.receive_until(b"\n")
                 assert await accepted.receive() == b"def"
                 with pytest.raises(EOFError):
@@ -188,6 +200,7 @@ def test_a_message_without_a_separator_is_refused_and_kept(run):
         (lambda it: it.receive_until(b""), ValueError, "empty"),
         (lambda it: it.receive_until("\n"), TypeError, "separator must be bytes"),
         (lambda it: it.receive_until(b"\n", "x"), TypeError, "str"),
+        (lambda it: it.receive_until(b"\n", -1), ValueError, "limit: -1 is negative"),
         (lambda it: it.send("text"), TypeError, "text"),
         (lambda it: it.send(None), TypeError, "None"),
     ],
@@ -270,6 +283,23 @@ def test_a_reset_is_an_error_behind_what_had_arrived(run):
                     with pytest.raises(serversocket.IOError) as caught:
                         await call()
                     assert caught.value.errno == errno.ECONNRESET
+
+    run(main)
+
+
+def test_an_error_that_is_raised_again_is_another_one(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            client.abort()
+            async with accepted:
+                tracebacks = []
+                for _ in range(5):
+                    with pytest.raises(serversocket.IOError) as caught:
+                        await accepted.receive()
+                    assert caught.value.errno == errno.ECONNRESET
+                    tracebacks.append(len(caught.traceback))
+                assert len(set(tracebacks)) == 1
 
     run(main)
 
@@ -386,6 +416,77 @@ def test_several_tasks_send(run):
     run(main)
 
 
+# ---- what never waits
+
+
+async def ends_in_time(call):
+    """Makes a call again and again that never waits; a timeout ends it, and another task goes on meanwhile."""
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await anyio.lowlevel.checkpoint()
+            ticks += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        begun = anyio.current_time()
+        with anyio.move_on_after(0.2) as scope:
+            while anyio.current_time() < begun + 5:
+                await call()
+        assert scope.cancelled_caught
+        assert ticks > 1
+        tasks.cancel_scope.cancel()
+
+
+def test_sending_to_one_who_reads_quickly_keeps_nobody_waiting(run):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = await aio.connect("127.0.0.1", listener.getsockname()[1])
+            accepted, _ = listener.accept()
+
+            def read():
+                while accepted.recv(1 << 20):
+                    pass
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            with accepted:
+                async with client:
+                    await ends_in_time(partial(client.send, bytes(100)))
+                thread.join()
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.receive(1),
+        lambda it: it.receive_exactly(1),
+        lambda it: it.receive_until(b"x"),
+        lambda it: it.receive(0),
+        lambda it: it.drain(),
+    ],
+)
+def test_receiving_what_is_there_keeps_nobody_waiting(run, call):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+
+                async def refill():
+                    if accepted.socket.bytes_available < 100:
+                        client.socket.write(b"x" * 30_000)
+                        await until(lambda: accepted.socket.bytes_available >= 100)
+                    await call(accepted)
+
+                await ends_in_time(refill)
+
+    run(main)
+
+
 # ---- the end
 
 
@@ -408,10 +509,18 @@ def test_closing_ends_the_waits_of_others(run):
                 accepted.abort()
                 accepted.close()
             assert len(errors) == 2
-            with pytest.raises(serversocket.IOError):
-                await accepted.receive()
-            with pytest.raises(serversocket.IOError):
-                await accepted.send(b"x")
+            for call in (
+                accepted.receive,
+                partial(accepted.receive_exactly, 1),
+                accepted.receive_until,
+                partial(accepted.send, b"x"),
+                accepted.drain,
+            ):
+                with pytest.raises(serversocket.IOError) as caught:
+                    await call()
+                errors.append(caught.value)
+            for error in errors:
+                assert "receive or send: the connection was closed on this side" in str(error)
 
     run(main)
 
@@ -430,6 +539,93 @@ def test_close_sends_what_is_pending(run):
             assert received == 4 << 20
 
     run(main)
+
+
+# ---- what is forgotten
+
+
+def test_forgotten_connections_are_closed(run):
+    async def main():
+        async with listen() as server:
+            for _ in range(50):
+                plain_client(server).close()
+            taken = 0
+            async for _ in server:
+                taken += 1
+                if taken == 50:
+                    break
+            del _
+            await until(lambda: not server.server.connections)
+
+    with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket of <serversocket.Socket 127.0.0.1:") as warned:
+        run(main)
+    assert len(warned) == 50
+
+
+def test_a_forgotten_server_stops_listening(run):
+    async def main():
+        server = listen()
+        port = server.local_port
+        with pytest.warns(ResourceWarning, match="unclosed <AsyncServer of <serversocket.ServerSocket listening"):
+            del server
+
+        async def refused():
+            try:
+                (await aio.connect("127.0.0.1", port)).abort()
+            except serversocket.IOError as error:
+                return error.errno == errno.ECONNREFUSED
+
+        while not await refused():
+            pass
+
+    run(main)
+
+
+def test_one_that_was_forgotten_in_another_thread(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            forgotten = [accepted]
+            del accepted
+            with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket"):
+                in_a_thread(forgotten.clear)
+            async with client:
+                assert await client.receive() == b""
+
+    run(main)
+
+
+def test_tasks_that_wait_keep_what_they_wait_for():
+    async def main():
+        received, served = [], []
+
+        async def receive(client):
+            async with client:
+                received.append(await client.receive())
+
+        async def handler(client):
+            served.append(await client.receive())
+
+        async def serve(server):
+            async with server:
+                await server.serve(handler)
+
+        server = listen()
+        port = server.local_port
+        first, accepted = await pair(server)
+        second = await aio.connect("127.0.0.1", port)
+        asyncio.create_task(receive(accepted))  # noqa: RUF006 - nobody holds it, nor the next
+        asyncio.create_task(serve(server))  # noqa: RUF006
+        del server, accepted
+        await asyncio.sleep(0.01)
+        gc.collect()
+        async with first, second:
+            await first.send(b"x")
+            await second.send(b"y")
+            assert await first.receive() == await second.receive() == b""
+        assert (received, served) == ([b"x"], [b"y"])
+
+    asyncio.run(main())
 
 
 # ---- servers
@@ -626,6 +822,157 @@ def test_clients_that_break_are_not_worth_a_word(run):
     run(main)  # the suite fails at a log record
 
 
+async def reset(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+async def leave(client):
+    client.close()
+
+
+@pytest.mark.parametrize("end", [reset, leave])
+@pytest.mark.parametrize(
+    "ask", [lambda it: it.receive_exactly(100), lambda it: it.receive_until(b"\n"), lambda it: echo_for_ever(it)]
+)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_how_a_client_ends_is_not_worth_a_word(run, end, ask, grouped):
+    async def main():
+        ended = []
+
+        async def handler(client):
+            try:
+                if not grouped:
+                    await ask(client)
+                else:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(ask, client)
+                        tasks.start_soon(anyio.sleep_forever)
+            finally:
+                ended.append(client)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            with plain_client(server) as client:
+                client.send(b"half a mess")
+                await anyio.sleep(0.01)
+                await end(client)
+            await until(lambda: ended)
+            server.close()
+
+    run(main)
+
+
+async def echo_for_ever(client):
+    while True:
+        await client.send(await client.receive())
+
+
+def test_a_client_that_another_task_closes_is_over(run):
+    async def main():
+        serving = {}
+
+        async def handler(client):
+            serving[client.remote_port] = client
+            await echo_for_ever(client)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                await until(lambda: serving)
+                serving[client.local_port].close()
+                assert await client.receive() == b""
+            server.close()
+
+    run(main)
+
+
+def test_what_else_is_in_a_group_is_reported(run, uncaught):
+    async def main():
+        async def fail():
+            raise ValueError("its own")
+
+        async def handler(client):
+            group = []
+            for call in (client.receive, fail):
+                try:
+                    await call()
+                except Exception as error:
+                    group.append(error)
+            raise ExceptionGroup("both", group)
+
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, handler)
+            with plain_client(server) as client:
+                await anyio.sleep(0.01)
+                await reset(client)
+            await until(lambda: uncaught)
+            server.close()
+
+    run(main)
+    (record,) = uncaught
+    uncaught.clear()
+    (error,) = record.exc_info[1].exceptions
+    assert str(error) == "its own"
+    record.exc_info = None
+    assert record.getMessage().startswith("uncaught error in the handler of <AsyncSocket of <serversocket.Socket")
+
+
+def test_a_server_of_another_thread(run):
+    async def main():
+        async with listen() as server, await aio.connect("127.0.0.1", server.local_port):
+            await until(lambda: server.server.connections)
+            caught = []
+
+            async def accept():
+                try:
+                    await server.accept()
+                except RuntimeError as error:
+                    caught.append(str(error))
+
+            in_a_thread(lambda: asyncio.run(accept()))
+            assert "thread" in caught[0]
+            (await server.accept()).close()
+
+    run(main)
+
+
+def test_what_belongs_to_another_loop():
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    async def make():
+        server = listen()
+        return server, *await pair(server), ServerSocket().once("connect")
+
+    server, client, accepted, coming = first.run_until_complete(make())
+    for call in (
+        server.accept,
+        client.receive,
+        client.receive_until,
+        partial(client.send, bytes(32 << 20)),
+        partial(server.serve, echo),
+        lambda: coming,
+    ):
+
+        async def use(call=call):
+            with pytest.raises(RuntimeError, match="belongs to another loop"):
+                await call()
+
+        second.run_until_complete(use())
+    second.close()
+    client.abort()
+    accepted.close()
+    server.close()
+    first.close()
+    asyncio.run(use_of_what_is_over(server, client))
+
+
+async def use_of_what_is_over(server, client):
+    for call in (server.accept, client.receive, partial(client.send, b"x")):
+        with pytest.raises(serversocket.IOError, match=r"not open|closed on this side"):
+            await call()
+
+
 def test_refused_servers(run):
     async def main():
         async with listen() as server:
@@ -738,6 +1085,62 @@ def test_a_cancelled_once_listens_no_more(run):
     run(main)
 
 
+def test_a_once_that_never_begins_listens_no_more(run):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await server.once("connect")
+            assert not server.has_event_listener("connect")
+            server.once("connect")
+            assert not server.has_event_listener("connect")
+            server.once("connect").close()
+            assert not server.has_event_listener("connect")
+            coming = server.once("connect")
+            with Socket("127.0.0.1", server.local_port) as client:
+                await client.once("connect")
+                for _ in range(2):
+                    event = await coming
+                    assert event.socket.remote_port == client.local_port
+                event.socket.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "trio"])
+def test_once_is_a_task_of_asyncio(library):
+    async def main():
+        with ServerSocket() as server:
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(server.once("connect"), 0)
+                assert not server.has_event_listener("connect")
+            async with asyncio.TaskGroup() as tasks:
+                coming = tasks.create_task(server.once("connect"))
+                client = Socket("127.0.0.1", server.local_port)
+                connected = tasks.create_task(client.once("connect"), name="connected")
+                assert "connected" in repr(connected)
+            assert connected.result().target is client
+            task = asyncio.create_task(server.once("connect"))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert not server.has_event_listener("connect")
+            with client, coming.result().socket as accepted:
+                both = asyncio.gather(client.once("socketData"), client.once("close"), return_exceptions=True)
+                accepted.write(b"last")
+                accepted.close()
+                data, close = await both
+                assert (data.type, close.type) == ("socketData", "close")
+
+    anyio.run(main, **LIBRARIES[library])
+
+
 def test_own_events_can_be_awaited(run):
     async def main():
         it = serversocket.EventDispatcher()
@@ -823,3 +1226,82 @@ def test_half_close(run):
                 await until(lambda: not client.connected and not accepted.connected)
 
     run(main)
+
+
+# ---- loops
+
+
+def test_loops_one_after_the_other_and_in_several_threads(run):
+    async def exchange():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client:
+                async with accepted:
+                    for _ in range(20):
+                        await client.send(b"x")
+                        assert await accepted.receive() == b"x"
+                assert await client.receive() == b""
+
+    run(exchange)
+    failures = []
+
+    def repeat():
+        try:
+            for _ in range(3):
+                run(exchange)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=repeat) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+# Echoes until it is interrupted: a loop is left by a KeyboardInterrupt, with everything closed.
+INTERRUPTED = """
+import logging, os, signal, threading
+import anyio
+from serversocket import aio
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback was slow is no concern here
+
+async def echo(client):
+    async for chunk in client:
+        await client.send(chunk)
+
+async def exchange(server):
+    async with await aio.connect("127.0.0.1", server.local_port) as client:
+        while True:
+            await client.send(bytes(100))
+            await client.receive()
+
+async def main():
+    async with aio.listen(0, "127.0.0.1") as server, anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve, echo)
+        for _ in range(3):
+            tasks.start_soon(exchange, server)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        await anyio.sleep_forever()
+
+try:
+    anyio.run(main, **OPTIONS)
+except KeyboardInterrupt:
+    print("interrupted")
+except BaseExceptionGroup as group:
+    print("interrupted" if group.split(KeyboardInterrupt)[1] is None else group)
+"""
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_ctrl_c_under_load(library):
+    options = LIBRARIES[library]
+    if library == "uvloop":
+        pytest.importorskip("uvloop")
+    program = INTERRUPTED.replace("OPTIONS", repr(options))
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)

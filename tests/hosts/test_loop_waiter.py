@@ -6,13 +6,13 @@ import asyncio
 import contextvars
 import gc
 import sys
-import threading
 import weakref
 
 import pytest
 
 from serversocket import aio
 from serversocket._engine import LoopWaiter
+from serversocket.reactor import current_reactor
 
 PATIENCE = 20
 
@@ -270,24 +270,22 @@ async def exchange():
         assert await client.receive() == b""
 
 
-def test_loops_one_after_the_other_and_in_several_threads():
-    for _ in range(3):
-        asyncio.run(exchange())
-    failures = []
+def test_a_task_that_is_stepped_is_inside_the_turn():
+    async def main():
+        async with aio.listen(0, "127.0.0.1") as server, await aio.connect("127.0.0.1", server.local_port) as client:
+            accepted = await server.accept()
+            await client.send(b"x")
+            assert await accepted.receive() == b"x"
+            reactor = current_reactor()
+            for call in (reactor.close, lambda: reactor.poll(0)):
+                with pytest.raises(RuntimeError, match="running"):
+                    call()
+            await asyncio.sleep(0)
+            reactor.poll(0)
+            reactor.close()
+            assert not accepted.connected
 
-    def run():
-        try:
-            for _ in range(3):
-                asyncio.run(exchange())
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from 3.12 on")
@@ -305,6 +303,29 @@ def test_eager_tasks():
             async with await aio.connect("127.0.0.1", server.local_port) as client:
                 await client.send(b"hello")
                 assert await client.receive_exactly(5) == b"hello"
+            server.close()
+            await serving
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from 3.12 on")
+def test_eager_tasks_that_are_done_are_forgotten():
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        tasks = weakref.WeakSet()
+
+        async def handler(client):
+            tasks.add(asyncio.current_task())
+            await client.send(b"hello")
+
+        async with aio.listen(0, "127.0.0.1") as server:
+            serving = asyncio.create_task(server.serve(handler))
+            for _ in range(20):
+                async with await aio.connect("127.0.0.1", server.local_port) as client:
+                    assert await client.receive_exactly(5) == b"hello"
+            gc.collect()
+            assert len(tasks) <= 1
             server.close()
             await serving
 

@@ -327,3 +327,36 @@ def test_a_socket_of_ones_own(run):
             assert listener.server is server
 
     run(main)
+
+
+def test_each_call_on_anyio_can_be_cancelled(run):
+    async def main():
+        async with await on_anyio.create_tcp_listener(0, "127.0.0.1") as listener:
+            port = listener.server.local_port
+            client = await on_anyio.connect_tcp("127.0.0.1", port)
+            accepted = await listener.accept()
+            waiting = await on_anyio.connect_tcp("127.0.0.1", port)
+            await client.send(b"there")
+            while listener.server.server.connections < 2:
+                await anyio.lowlevel.checkpoint()
+            while not accepted.socket.socket.bytes_available:
+                await anyio.lowlevel.checkpoint()
+            for call in (
+                lambda: client.send(b"!"),
+                accepted.receive,
+                listener.accept,
+                client.send_eof,
+                client.aclose,
+                listener.aclose,
+            ):
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    await call()
+                assert scope.cancelled_caught, call
+            assert not client.socket.connected
+            assert not listener.server.server.listening
+            assert await accepted.receive() == b"there!"
+            await accepted.aclose()
+            await waiting.aclose()
+
+    run(main)

@@ -159,15 +159,15 @@ class Output(Input):
         return reactor
 
     def _write_through(self, data: Buffer | SupportsBytes) -> int:
-        """As `write`, for who is no listener of this stream: what is queued is sent at once."""
+        """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
         serving, self._serving_ = self._serving_, True
         try:
-            count = self.write(data)
+            self.write(data)
         finally:
             self._serving_ = serving
         if not serving:
             self._served_()
-        return count
+        return self._pending_
 
     def flush(self) -> None:
         """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).

@@ -7,6 +7,8 @@ from contextvars import Context
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .. import errors
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -98,5 +100,11 @@ class LoopWaiter:
     def __await__(self) -> Generator[Any, Any, Any]:
         if not self._over_:
             self._asyncio_future_blocking = True
-            yield self
+            try:
+                yield self
+            except RuntimeError:
+                # The loop refuses what was made in another one.
+                if not self._over_ and import_module("asyncio")._get_running_loop() is not self._loop_:
+                    raise errors.another_loop() from None
+                raise
         return self.result()

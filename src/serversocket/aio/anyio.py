@@ -22,7 +22,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import ModuleType
-from typing import Any, ClassVar, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 import anyio
 import anyio.abc
@@ -32,6 +32,10 @@ from .. import aio
 from ..addresses import Host
 from ..limits import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
+
+if TYPE_CHECKING:
+    from .. import ServerSocket, Socket
+    from . import AsyncServer, AsyncSocket
 
 __all__ = ["SocketListener", "SocketStream", "connect_tcp", "create_tcp_listener"]
 
@@ -43,6 +47,10 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
     """
 
     _library: ClassVar[ModuleType] = anyio
+
+    def __init__(self, socket: AsyncSocket | Socket) -> None:
+        super().__init__(socket)
+        self.socket._library = self.socket._library.with_checkpoints()
 
     async def send(self, item: bytes) -> None:
         """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
@@ -87,6 +95,10 @@ class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
     """A server as `anyio.abc.Listener`. `server` is the `AsyncServer` below."""
 
     _library: ClassVar[ModuleType] = anyio
+
+    def __init__(self, server: AsyncServer | ServerSocket) -> None:
+        super().__init__(server)
+        self.server._library = self.server._library.with_checkpoints()
 
     async def accept(self) -> SocketStream:
         """Waits for the next client.

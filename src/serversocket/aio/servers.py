@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from .. import errors
 from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
 from ..reactor import report_error
-from .sockets import AsyncSocket
+from .sockets import AsyncSocket, close_forgotten
 
 if TYPE_CHECKING:
     from .. import Event, ServerSocket, ServerSocketConnectEvent
@@ -25,11 +24,77 @@ ACCEPT_AHEAD = 128
 Handler = Callable[[AsyncSocket], Awaitable[object]]
 
 
+class _Arrivals:
+    """What the events of a server do, and who waits for its clients.
+
+    The listeners are here and hold nothing of `AsyncServer`, so that one which the program has forgotten is collected.
+    """
+
+    __slots__ = ("_library", "_listening", "acceptors", "begun", "clients", "end", "hand_over", "server")
+
+    def __init__(self, server: ServerSocket, library: Library) -> None:
+        self.server = server
+        self._library = library
+        self._listening = False  # to `connect` events: while there is room for more clients
+        self.clients: deque[AsyncSocket] = deque()
+        self.acceptors: deque[Waiter] = deque()
+        self.hand_over: Callable[[AsyncSocket], object] | None = None  # begins a task that serves a client
+        self.begun: set[AsyncSocket] = set()  # handed over to tasks that have not made their first step
+        self.end: Waiter | None = None  # what `serve` waits for
+        server.add_event_listener("close", self._closed)
+        self.take_more()
+
+    def take_more(self) -> None:
+        if not self._listening and self.server.listening and len(self.clients) < ACCEPT_AHEAD:
+            self._listening = True
+            self.server.add_event_listener("connect", self._connected)
+
+    def _connected(self, event: ServerSocketConnectEvent) -> None:
+        socket = event.socket
+        if socket is None or not socket.connected:
+            return
+        client = AsyncSocket(socket, _library=self._library)
+        if self.hand_over is not None and not self.acceptors:
+            self.hand_over(client)
+            return
+        self.clients.append(client)
+        self.wake_acceptor()
+        if len(self.clients) >= ACCEPT_AHEAD:
+            self._listening = False
+            self.server.remove_event_listener("connect", self._connected)
+
+    def wake_acceptor(self) -> None:
+        while self.acceptors:
+            waiter = self.acceptors.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
+
+    def _closed(self, _event: Event) -> None:
+        self._let_go()
+
+    def close(self) -> None:
+        if self.server.bound:
+            self.server.close()
+        self._let_go()
+        while self.clients:
+            self.clients.popleft().close()
+
+    def _let_go(self) -> None:
+        self.server.remove_event_listener("connect", self._connected)
+        self.server.remove_event_listener("close", self._closed)
+        self._listening = False
+        for _ in range(len(self.acceptors)):
+            self.wake_acceptor()
+        if self.end is not None and not self.end.done():
+            self.end.set_result(None)
+
+
 class AsyncServer:
     """A listening `ServerSocket` whose clients coroutines wait for. `listen` makes them.
 
     Use it as ``async with`` says: leaving the block stops listening, and closes the connections that nobody has taken.
-    Those that were taken live on.
+    Those that were taken live on. One that is forgotten stops listening when it is collected, with a `ResourceWarning`.
 
     Args:
         server: The listening server socket; from here on its clients come to this object.
@@ -39,17 +104,7 @@ class AsyncServer:
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_acceptors",
-        "_begun",
-        "_clients",
-        "_end",
-        "_hand_over",
-        "_library",
-        "_listening",
-        "server",
-    )
+    __slots__ = ("__weakref__", "_arrivals", "_library", "server")
 
     server: ServerSocket
     """The server socket itself: its limits and counters."""
@@ -59,14 +114,11 @@ class AsyncServer:
         if not server.listening:
             raise errors.not_open(type(self).__name__)
         self.server = server
-        self._clients: deque[AsyncSocket] = deque()
-        self._acceptors: deque[Waiter] = deque()
-        self._listening = False  # to `connect` events: while there is room for more clients
-        self._hand_over: Callable[[AsyncSocket], object] | None = None  # begins a task that serves a client
-        self._begun: set[AsyncSocket] = set()  # handed over to tasks that have not made their first step
-        self._end: Waiter | None = None  # what `serve` waits for
-        server.add_event_listener("close", self._closed)
-        self._take_more()
+        self._arrivals = _Arrivals(server, self._library)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_arrivals") and self.server.bound:
+            close_forgotten(self, self.server.reactor, self._arrivals.close)
 
     # ---- clients
 
@@ -75,24 +127,28 @@ class AsyncServer:
 
         Raises:
             IOError: The server does not listen any more (#2002).
+            RuntimeError: The server belongs to another thread, or to another loop.
         """
-        if self._library.checkpoint is not None:
+        reactor: Any = self.server.reactor
+        reactor._check_thread()
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
-        while not self._clients:
+        arrivals = self._arrivals
+        while not arrivals.clients:
             if not self.server.listening:
                 raise errors.not_open("accept")
             waiter = self._library.create_waiter()
-            self._acceptors.append(waiter)
+            arrivals.acceptors.append(waiter)
             try:
                 await waiter
             except BaseException:
-                if waiter in self._acceptors:
-                    self._acceptors.remove(waiter)
+                if waiter in arrivals.acceptors:
+                    arrivals.acceptors.remove(waiter)
                 else:
-                    self._wake_acceptor()  # it was woken for a client that another one can take
+                    arrivals.wake_acceptor()  # it was woken for a client that another one can take
                 raise
-        client = self._clients.popleft()
-        self._take_more()
+        client = arrivals.clients.popleft()
+        arrivals.take_more()
         return client
 
     def __aiter__(self) -> Self:
@@ -110,8 +166,9 @@ class AsyncServer:
         """Calls a coroutine function for each client, in a task of its own, until the server is closed.
 
         When the handler returns, its client is closed. What it raises becomes an ``uncaughtError`` event of the
-        reactor or else a log record, and the others go on; that its own connection broke is not worth a word. Once
-        the server is closed, the handlers that run are waited for; if this task is cancelled, so are they.
+        reactor or else a log record, and the others go on. How its own connection ended is not worth a word: that it
+        broke, ended inside a message, or was closed on this side, alone or in an exception group. Once the server is
+        closed, the handlers that run are waited for; if this task is cancelled, so are they.
 
         Args:
             handler: Called with an `AsyncSocket`.
@@ -122,90 +179,52 @@ class AsyncServer:
         """
         if not callable(handler):
             raise errors.wrong_type("handler", handler, "a coroutine function")
-        if self._hand_over is not None:
+        arrivals = self._arrivals
+        if arrivals.hand_over is not None:
             raise RuntimeError("serve() is under way already")
         try:
             async with self._library.open_group() as group:
-                self._hand_over = partial(group.start_soon, self._serve, handler)
+
+                def hand_over(client: AsyncSocket) -> None:
+                    arrivals.begun.add(client)
+                    group.start_soon(self._serve, handler, client)
+
+                arrivals.hand_over = hand_over
                 try:
-                    while self._clients:
-                        client = self._clients.popleft()
-                        self._begun.add(client)
-                        self._hand_over(client)
-                    self._take_more()
+                    while arrivals.clients:
+                        hand_over(arrivals.clients.popleft())
+                    arrivals.take_more()
                     while self.server.listening:
-                        self._end = self._library.create_waiter()
-                        await self._end
+                        arrivals.end = self._library.create_waiter()
+                        await arrivals.end
                 finally:
-                    self._hand_over = self._end = None
+                    arrivals.hand_over = arrivals.end = None
         finally:
-            while self._begun:  # their tasks were cancelled before the first step
-                self._begun.pop().close()
+            while arrivals.begun:  # their tasks were cancelled before the first step
+                arrivals.begun.pop().close()
 
     async def _serve(self, handler: Handler, client: AsyncSocket) -> None:
-        self._begun.discard(client)
+        self._arrivals.begun.discard(client)
         try:
             await handler(client)
         except Exception as error:
-            if error is not client._broken:
-                report_error(error, client.socket)
+            unexpected = client._flow.besides_end(error)
+            if unexpected is not None:
+                report_error(unexpected, client.socket, f"the handler of {client!r}")
         finally:
             client.close()
 
-    def _connected(self, event: ServerSocketConnectEvent) -> None:
-        socket = event.socket
-        if socket is None or not socket.connected:
-            return
-        client = AsyncSocket(socket, _library=self._library)
-        if self._hand_over is not None and not self._acceptors:
-            self._begun.add(client)
-            self._hand_over(client)
-            return
-        self._clients.append(client)
-        self._wake_acceptor()
-        if len(self._clients) >= ACCEPT_AHEAD:
-            self._listening = False
-            self.server.remove_event_listener("connect", self._connected)
-
-    def _take_more(self) -> None:
-        if not self._listening and self.server.listening and len(self._clients) < ACCEPT_AHEAD:
-            self._listening = True
-            self.server.add_event_listener("connect", self._connected)
-
-    def _wake_acceptor(self) -> None:
-        while self._acceptors:
-            waiter = self._acceptors.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
-
     # ---- the end
-
-    def _closed(self, _event: Event) -> None:
-        self._let_go()
 
     def close(self) -> None:
         """Stops listening, and closes the connections that nobody has taken. A second call does nothing."""
-        if self.server.bound:
-            self.server.close()
-        self._let_go()
-        while self._clients:
-            self._clients.popleft().close()
+        self._arrivals.close()
 
     async def aclose(self) -> None:
         """As `close`, for code that awaits it."""
         self.close()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
-
-    def _let_go(self) -> None:
-        self.server.remove_event_listener("connect", self._connected)
-        self.server.remove_event_listener("close", self._closed)
-        self._listening = False
-        for _ in range(len(self._acceptors)):
-            self._wake_acceptor()
-        if self._end is not None and not self._end.done():
-            self._end.set_result(None)
 
     async def __aenter__(self) -> Self:
         return self

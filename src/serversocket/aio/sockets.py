@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsBytes, SupportsIndex
+from weakref import WeakKeyDictionary
 
 from .. import errors
 from ..addresses import Host
@@ -15,12 +19,136 @@ from ..once import as_error
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from .. import Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Socket
+    from .. import Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Reactor, Socket
 else:
     from ..stream import Socket
 
 #: As much input waits unread before the peer has to.
 READ_AHEAD = 65536
+
+
+class _Flow:
+    """What the events of a connection do, and who waits for them.
+
+    The listeners are here and hold nothing of `AsyncSocket`, so that one which the program has forgotten is collected.
+    A task that waits holds its own, and the waiter here the task.
+    """
+
+    __slots__ = ("broken", "closed", "held", "over", "reader", "senders", "socket", "wanted")
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        socket.allow_half_open = True
+        self.over = socket.input_ended  # no more input will come
+        self.broken: errors.IOError | None = None
+        self.closed = False  # on this side
+        self.held = False  # paused, because there is enough
+        self.reader: Waiter | None = None
+        self.wanted = 1  # how many bytes the reader waits for
+        self.senders: list[Waiter] = []
+        add = socket.add_event_listener
+        add("socketData", self._arrived)
+        add("end", self._ended)
+        add("ioError", self._failed)
+
+    # ---- input
+
+    def _arrived(self, _event: ProgressEvent) -> None:
+        waiter = self.reader
+        if waiter is not None and (self.wanted == 1 or self.socket.bytes_available >= self.wanted):
+            if not waiter.done():
+                waiter.set_result(None)
+        elif self.socket.bytes_available >= max(self.wanted, READ_AHEAD):
+            self.held = True
+            self.socket.pause()
+
+    def let_in(self) -> None:
+        """Lets the peer go on, if there is room."""
+        if max(READ_AHEAD, self.wanted) > self.socket.bytes_available:
+            self.held = False
+            if self.socket.connected:
+                self.socket.resume()
+
+    def refuse_reader(self, call: str) -> NoReturn:
+        if self.closed:
+            raise self.end()
+        raise RuntimeError(f"{call}(): another task is receiving from this socket already")
+
+    def _wake_reader(self) -> None:
+        waiter = self.reader
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # ---- output
+
+    def add_sender(self, waiter: Waiter) -> None:
+        if not self.senders:
+            self.socket.add_event_listener("outputProgress", self._progressed)
+        self.senders.append(waiter)
+
+    def _progressed(self, _event: OutputProgressEvent) -> None:
+        if not self.socket.congested:
+            self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        senders, self.senders = self.senders, []
+        if senders:
+            self.socket.remove_event_listener("outputProgress", self._progressed)
+        for waiter in senders:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # ---- the end
+
+    def _ended(self, _event: Event) -> None:
+        self.over = True
+        self._wake_reader()
+
+    def _failed(self, event: IOErrorEvent) -> None:
+        self.over = True
+        self.broken = as_error(event)
+        self._wake_reader()
+        self._wake_senders()
+
+    def raise_if_broken(self) -> None:
+        if self.broken is not None or self.closed:
+            raise self.end()
+
+    def end(self) -> errors.IOError:
+        """Why nothing can be received or sent any more; made anew each time, for a traceback grows with each raise."""
+        if self.broken is not None:
+            return self.telling(copy(self.broken))
+        return self.telling(errors.invalid_socket("receive or send", "the connection was closed on this side"))
+
+    def telling(self, error: errors.IOError) -> errors.IOError:
+        """The error, noted as one that tells how this connection ended."""
+        _told[error] = self
+        return error
+
+    def besides_end(self, error: Exception) -> Exception | None:
+        """An error, or what of a group of them does not tell how this connection ended."""
+        if isinstance(error, ExceptionGroup):
+            return error.split(lambda each: self._tells_end(each))[1]  # a method is refused before 3.13
+        return None if self._tells_end(error) else error
+
+    def _tells_end(self, error: BaseException) -> bool:
+        return isinstance(error, errors.IOError) and _told.get(error) is self
+
+    def close(self, how: Callable[[Socket], None] = Socket.close) -> None:
+        if self.socket.connected:
+            how(self.socket)
+        self.over = self.closed = True
+        if self.reader is not None and not self.reader.done():
+            self.reader.set_exception(self.end())
+        self._wake_senders()
+        remove = self.socket.remove_event_listener
+        remove("socketData", self._arrived)
+        remove("end", self._ended)
+        remove("ioError", self._failed)
+
+
+# Errors that tell how a connection ended, by which it is known whose end it was.
+_told: WeakKeyDictionary[BaseException, _Flow] = WeakKeyDictionary()
 
 
 class AsyncSocket:
@@ -30,6 +158,8 @@ class AsyncSocket:
 
     One task at a time receives; any number may send. Input that nobody has asked for yet is kept up to 64 KiB, and
     beyond that the peer has to wait. A task that is cancelled while it receives has consumed nothing.
+
+    It has to be closed. One that is forgotten is closed when it is collected, with a `ResourceWarning`.
 
     Args:
         socket: The connection. From here on its input belongs to this object.
@@ -52,7 +182,7 @@ class AsyncSocket:
         b'hello'
     """
 
-    __slots__ = ("__weakref__", "_broken", "_held", "_library", "_over", "_reader", "_senders", "_wanted", "socket")
+    __slots__ = ("__weakref__", "_flow", "_library", "socket")
 
     socket: Socket
     """The connection itself: its addresses, options and counters."""
@@ -62,17 +192,11 @@ class AsyncSocket:
         if not socket.connected:
             raise errors.not_open(type(self).__name__)
         self.socket = socket
-        socket.allow_half_open = True
-        self._over = socket.input_ended  # no more input will come
-        self._broken: errors.IOError | None = None
-        self._held = False  # paused, because there is enough
-        self._reader: Waiter | None = None
-        self._wanted = 1  # how many bytes the reader waits for
-        self._senders: list[Waiter] = []
-        add = socket.add_event_listener
-        add("socketData", self._arrived)
-        add("end", self._ended)
-        add("ioError", self._failed)
+        self._flow = _Flow(socket)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_flow") and self.socket.connected:
+            close_forgotten(self, self.socket.reactor, self._flow.close)
 
     # ---- input
 
@@ -90,24 +214,26 @@ class AsyncSocket:
             RuntimeError: Another task receives from this socket.
             TypeError: `size` is not an integer.
         """
-        if self._reader is not None:
-            self._refuse_second_reader("receive")
-        library = self._library
-        if library.checkpoint is not None:
+        flow, library = self._flow, self._library
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive")
+        library.unwaited += 1  # as in owes_checkpoint, without a call
+        if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
             await library.checkpoint()
         read = self.socket.read
         while not (data := read(size)):
-            if self._over or not operator.index(size):
-                self._raise_if_broken()
+            if flow.over or not operator.index(size):
+                flow.raise_if_broken()
                 break
             # As in _input, without a coroutine more: most time is spent here.
-            waiter = self._reader = library.create_waiter()
+            waiter = flow.reader = library.create_waiter()
+            library.unwaited = 0
             try:
                 await waiter
             finally:
-                self._reader = None
-        if self._held:
-            self._let_in()
+                flow.reader = None
+        if flow.held:
+            flow.let_in()
         return data
 
     async def receive_exactly(self, size: SupportsIndex) -> bytes:
@@ -123,21 +249,22 @@ class AsyncSocket:
             RangeError: `size` is negative, or more than the socket may keep (#2006).
             TypeError: `size` is not an integer.
         """
-        if self._reader is not None:
-            self._refuse_second_reader("receive_exactly")
+        flow = self._flow
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive_exactly")
         size = operator.index(size)
         if not 0 <= size <= self.socket.buffer_limit:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
         while self.socket.bytes_available < size:
-            if self._over:
-                self._raise_if_broken()
-                raise errors.end_of_file("receive_exactly", size, self.socket.bytes_available)
+            if flow.over:
+                flow.raise_if_broken()
+                raise flow.telling(errors.end_of_file("receive_exactly", size, self.socket.bytes_available))
             await self._input(size)
         data = self.socket.read(size)
-        if self._held:
-            self._let_in()
+        if flow.held:
+            flow.let_in()
         return data
 
     async def receive_until(self, separator: bytes = b"\n", limit: SupportsIndex = READ_AHEAD) -> bytes:
@@ -149,20 +276,24 @@ class AsyncSocket:
 
         Raises:
             EOFError: The peer ended before (#2030). What has arrived can be had with `receive`.
-            RangeError: So many bytes have arrived without a separator (#2006); they can be had with `receive`.
+            RangeError: `limit` is negative, or so many bytes have arrived without a separator (#2006); they can be had
+                with `receive`.
             ArgumentError: `separator` is empty (#2004).
             IOError: The connection broke; or it was closed on this side (#2002).
             RuntimeError: Another task receives from this socket.
             TypeError: An argument has the wrong type.
         """
-        if self._reader is not None:
-            self._refuse_second_reader("receive_until")
+        flow = self._flow
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader("receive_until")
         if not isinstance(separator, bytes):
             raise errors.wrong_type("separator", separator, "bytes")
         if not separator:
             raise errors.bad_argument("receive_until", "separator is empty")
         limit = operator.index(limit)
-        if self._library.checkpoint is not None:
+        if limit < 0:
+            raise errors.out_of_bounds("receive_until", f"limit: {limit} is negative")
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
         searched = 0
         while True:
@@ -175,13 +306,13 @@ class AsyncSocket:
                 searched = max(min(available, limit) - len(separator) + 1, 0)
             if available >= limit:
                 raise errors.out_of_bounds("receive_until", f"no {separator!r} in the first {limit} bytes")
-            if self._over:
-                self._raise_if_broken()
-                raise errors.end_of_file("receive_until", available + 1, available)
+            if flow.over:
+                flow.raise_if_broken()
+                raise flow.telling(errors.no_separator("receive_until", separator, available))
             await self._input(available + 1)
         data = self.socket.read(searched + found + len(separator))
-        if self._held:
-            self._let_in()
+        if flow.held:
+            flow.let_in()
         return data
 
     def __aiter__(self) -> Self:
@@ -195,39 +326,17 @@ class AsyncSocket:
 
     async def _input(self, wanted: int) -> None:
         """Waits for input, until so many bytes are there or no more can come."""
-        self._wanted = wanted
-        if self._held:
-            self._let_in()
-        waiter = self._reader = self._library.create_waiter()
+        flow = self._flow
+        flow.wanted = wanted
+        if flow.held:
+            flow.let_in()
+        waiter = flow.reader = self._library.create_waiter()
+        self._library.unwaited = 0
         try:
             await waiter
         finally:
-            self._reader = None
-            self._wanted = 1
-
-    def _arrived(self, _event: ProgressEvent) -> None:
-        waiter = self._reader
-        if waiter is not None and (self._wanted == 1 or self.socket.bytes_available >= self._wanted):
-            if not waiter.done():
-                waiter.set_result(None)
-        elif self.socket.bytes_available >= max(self._wanted, READ_AHEAD):
-            self._held = True
-            self.socket.pause()
-
-    def _let_in(self) -> None:
-        """Lets the peer go on, if there is room."""
-        if max(READ_AHEAD, self._wanted) > self.socket.bytes_available:
-            self._held = False
-            if self.socket.connected:
-                self.socket.resume()
-
-    def _wake_reader(self) -> None:
-        waiter = self._reader
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _refuse_second_reader(self, call: str) -> NoReturn:
-        raise RuntimeError(f"{call}(): another task is receiving from this socket already")
+            flow.reader = None
+            flow.wanted = 1
 
     # ---- output
 
@@ -244,14 +353,16 @@ class AsyncSocket:
             IOError: The connection broke, or it was closed (#2002).
             TypeError: `data` is not bytes-like.
         """
-        if self._broken is not None:
-            raise self._broken
+        flow = self._flow
+        if flow.broken is not None or flow.closed:
+            raise flow.end()
         socket: Any = self.socket
-        socket._write_through(data)
-        if self._library.checkpoint is not None:
-            await self._library.checkpoint()
-        if socket.bytes_pending and socket.congested:
+        library = self._library
+        library.unwaited += 1  # as in owes_checkpoint, without a call
+        if socket._write_through(data) and socket.congested:
             await self._drained()
+        elif library.unwaited > library.allowance:
+            await library.checkpoint()
 
     async def drain(self) -> None:
         """Waits while more output is pending than `Socket.high_water_mark`.
@@ -259,35 +370,23 @@ class AsyncSocket:
         Raises:
             IOError: The connection broke.
         """
-        self._raise_if_broken()
-        if self._library.checkpoint is not None:
-            await self._library.checkpoint()
+        self._flow.raise_if_broken()
         if self.socket.congested:
             await self._drained()
+        elif self._library.owes_checkpoint():
+            await self._library.checkpoint()
 
     async def _drained(self) -> None:
-        if not self._senders:
-            self.socket.add_event_listener("outputProgress", self._progressed)
+        flow = self._flow
         waiter = self._library.create_waiter()
-        self._senders.append(waiter)
+        flow.add_sender(waiter)
+        self._library.unwaited = 0
         try:
             await waiter
         finally:
-            if waiter in self._senders:  # it was cancelled
-                self._senders.remove(waiter)
-        self._raise_if_broken()
-
-    def _progressed(self, _event: OutputProgressEvent) -> None:
-        if not self.socket.congested:
-            self._wake_senders()
-
-    def _wake_senders(self) -> None:
-        senders, self._senders = self._senders, []
-        if senders:
-            self.socket.remove_event_listener("outputProgress", self._progressed)
-        for waiter in senders:
-            if not waiter.done():
-                waiter.set_result(None)
+            if waiter in flow.senders:  # it was cancelled
+                flow.senders.remove(waiter)
+        flow.raise_if_broken()
 
     # ---- the end
 
@@ -299,56 +398,27 @@ class AsyncSocket:
         Raises:
             IOError: The connection broke, or it was closed (#2002).
         """
-        self._raise_if_broken()
+        self._flow.raise_if_broken()
         if not self.socket.output_ended:
             self.socket.write_eof()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
-
-    def _ended(self, _event: Event) -> None:
-        self._over = True
-        self._wake_reader()
-
-    def _failed(self, event: IOErrorEvent) -> None:
-        self._over = True
-        self._broken = as_error(event)
-        self._wake_reader()
-        self._wake_senders()
-
-    def _raise_if_broken(self) -> None:
-        if self._broken is not None:
-            raise self._broken
 
     def close(self) -> None:
         """Closes: what is pending goes out in the background, unread input is dropped. A second call does nothing.
 
         Tasks that wait for input or output are told by an `IOError`.
         """
-        self._close(Socket.close)
+        self._flow.close()
 
     def abort(self) -> None:
         """As `close`, but what is pending is dropped and the connection reset. A second call does nothing."""
-        self._close(Socket.abort)
-
-    def _close(self, how: Callable[[Socket], None]) -> None:
-        if self.socket.connected:
-            how(self.socket)
-        self._over = True
-        if self._reader is not None or self._senders:
-            self._broken = self._broken or errors.invalid_socket(
-                "receive or send", "another task has closed the socket"
-            )
-            self._wake_reader()
-            self._wake_senders()
-        remove = self.socket.remove_event_listener
-        remove("socketData", self._arrived)
-        remove("end", self._ended)
-        remove("ioError", self._failed)
+        self._flow.close(Socket.abort)
 
     async def aclose(self) -> None:
         """As `close`, for code that awaits it."""
         self.close()
-        if self._library.checkpoint is not None:
+        if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
     async def __aenter__(self) -> Self:
@@ -388,6 +458,16 @@ class AsyncSocket:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.socket!r}>"
+
+
+def close_forgotten(facade: object, reactor: Reactor, close: Callable[[], object]) -> None:
+    """Closes what the program has let go of and has not closed.
+
+    The reactor does it: objects are collected at any moment, and in any thread.
+    """
+    with suppress(RuntimeError):  # it is closed, with all that belongs to it
+        reactor.call_soon_threadsafe(close)
+    warnings.warn(f"unclosed {facade!r}", ResourceWarning, source=facade, stacklevel=3)
 
 
 async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:

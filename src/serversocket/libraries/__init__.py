@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 __all__ = ["Group", "Library", "Waiter", "current_library", "in_trio", "running_loop", "running_trio"]
 
@@ -26,13 +26,44 @@ class Group(Protocol):
     def start_soon(self, function: Callable[..., Any], /, *args: Any) -> object: ...
 
 
-class Library(NamedTuple):
-    """What is asked of an async library."""
+class Library:
+    """What is asked of an async library, by a server and its clients or by one connection.
 
-    create_waiter: Callable[[], Waiter]
-    #: Lets others run, and be cancelled, where nothing has to be waited for; ``None`` where that is not the custom.
-    checkpoint: Callable[[], Awaitable[None]] | None
-    open_group: Callable[[], AbstractAsyncContextManager[Group, Any]]
+    Args:
+        create_waiter: Makes a `Waiter`.
+        open_group: Makes a `Group`.
+        checkpoint: Lets others run, and be cancelled.
+        allowance: So many calls in a row may return without having waited; then comes a checkpoint. Where each call
+            has to be one, it is 0.
+    """
+
+    __slots__ = ("_checkpoint", "allowance", "create_waiter", "open_group", "unwaited")
+
+    def __init__(
+        self,
+        create_waiter: Callable[[], Waiter],
+        open_group: Callable[[], AbstractAsyncContextManager[Group, Any]],
+        checkpoint: Callable[[], Awaitable[None]],
+        allowance: int,
+    ) -> None:
+        self.create_waiter = create_waiter
+        self.open_group = open_group
+        self._checkpoint = checkpoint
+        self.allowance = allowance
+        self.unwaited = 0  # calls, since somebody has waited
+
+    def owes_checkpoint(self) -> bool:
+        """Whether a call that does not wait has to let others run first, and be cancelled; it counts as one."""
+        self.unwaited += 1
+        return self.unwaited > self.allowance
+
+    async def checkpoint(self) -> None:
+        self.unwaited = 0
+        await self._checkpoint()
+
+    def with_checkpoints(self) -> Library:
+        """The same, with a checkpoint in each call."""
+        return Library(self.create_waiter, self.open_group, self._checkpoint, 0)
 
 
 def running_loop() -> Any | None:

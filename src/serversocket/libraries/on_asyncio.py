@@ -11,6 +11,9 @@ from typing import Any, Self
 from .._engine import LoopWaiter
 from . import Library
 
+#: A round of the loop costs as much as two or three calls, and so few that do not wait keep nobody waiting.
+ALLOWANCE = 64
+
 
 class _Group:
     """Tasks that end together, as those of `asyncio.TaskGroup` do; but one that fails ends nobody else.
@@ -32,7 +35,8 @@ class _Group:
                 self._tasks.discard(task)
 
         task = self._loop.create_task(run())
-        self._tasks.add(task)
+        if not task.done():  # an eager one may be
+            self._tasks.add(task)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,4 +64,4 @@ class _Group:
 
 
 def library(loop: asyncio.AbstractEventLoop) -> Library:
-    return Library(partial(LoopWaiter, loop, asyncio.current_task), None, _Group)
+    return Library(partial(LoopWaiter, loop, asyncio.current_task), _Group, partial(asyncio.sleep, 0), ALLOWANCE)

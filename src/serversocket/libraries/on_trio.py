@@ -58,4 +58,4 @@ class TrioWaiter:
         return lowlevel.Abort.SUCCEEDED
 
 
-LIBRARY = Library(TrioWaiter, lowlevel.checkpoint, trio.open_nursery)
+LIBRARY = Library(TrioWaiter, trio.open_nursery, lowlevel.checkpoint, 0)
