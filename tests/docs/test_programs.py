@@ -253,8 +253,11 @@ def waits_for_enter(program: Program) -> None:
         with it.connect() as client:
             client.sendall(HELLO)
             assert receive(client, len(HELLO)) == HELLO
-            output, complaints = it.process.communicate(b"\n", timeout=PATIENCE)
-        assert output == b"Enter ends it. 1 connections\n"
+            assert it.process.stdin is not None
+            it.process.stdin.write(b"\n")
+            it.process.stdin.flush()
+            assert it.process.stdout.readline() == b"Enter ends it. 1 connections\n"
+        _, complaints = it.process.communicate(timeout=PATIENCE)
         assert (complaints, it.process.returncode) == (b"", 0)
     finally:
         it.process.kill()
