@@ -12,13 +12,14 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test inject bench reliability soak states fuzz asan valgrind coverage references record lint docs clean
+.PHONY: help install serve test inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
 	@echo 'make test [ARGS="-k name"] [JOBS=0]       run the tests on every engine that is built'
 	@echo 'make inject [SEED=number]                 the tests with injected faults, long, with another seed each time'
 	@echo 'make bench                                measure, and draw what was measured'
+	@echo 'make fairness                             measure how long hosts and clients wait for each other'
 	@echo 'make reliability                          measure what servers survive, for the page on reliability'
 	@echo 'make record                               count the instructions that a test compares with; needs valgrind'
 	@echo 'make soak [CONNECTIONS=n]                 open and close a million connections'
@@ -145,6 +146,10 @@ references: $(VENV)
 
 reliability: $(INSTALLED) .venv/group-bench
 	PYTHONPATH=bench $(BIN)/python -m scoreboard $(ARGS)
+
+# Wanted beside what pip brings: Xvfb and tkinter for Tk, PyGObject for GLib. What is missing is named.
+fairness: $(INSTALLED) .venv/group-bench .venv/group-hosts
+	$(BIN)/python bench/fairness.py $(ARGS)
 
 record: $(INSTALLED)
 	$(BIN)/python bench/callgrind.py --record

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 import serversocket
 
 from ..behaviour.helpers import python
@@ -12,47 +14,118 @@ from ..behaviour.helpers import python
 SOURCES = Path(serversocket.__file__).parent
 
 
-def test_a_second_interpreter_is_refused_or_served_and_the_first_lives_on():
+# A part of the programs below: other interpreters, and a server that answers a plain client.
+PRELUDE = """
+import socket, sys, threading
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+import serversocket
+
+def create(kind):
+    if sys.version_info >= (3, 13):
+        return interpreters.create("isolated" if kind == "of its own" else "legacy")
+    return interpreters.create(isolated=kind == "of its own")
+
+def run(interpreter, program):
+    failed = interpreters.run_string(interpreter, program)
+    assert failed is None, failed
+
+ECHO = '''
+import serversocket, socket
+def echo():
+    server = serversocket.ServerSocket()
+    server.bind(0, "127.0.0.1")
+    server.listen()
+    server.add_event_listener("connect", lambda event: (event.socket.write(b"hello"), event.socket.close()))
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+        server.reactor.poll(10)
+        assert client.recv(10) == b"hello"
+    server.close()
+'''
+exec(ECHO)
+REFUSED = '''
+try:
+    import serversocket
+except ImportError as error:
+    assert "interpreter" in str(error), error
+else:
+    raise AssertionError("not refused")
+'''
+KIND = sys.argv[1]
+NATIVE = serversocket.implementation == "native"
+"""
+
+#: The global lock of an interpreter beside the main one: shared, or, from 3.12 on, of its own.
+KINDS = [
+    "shared",
+    pytest.param(
+        "of its own",
+        marks=pytest.mark.skipif(
+            sys.version_info < (3, 12), reason="interpreters have locks of their own from 3.12 on"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_interpreter_is_refused_or_served_and_the_first_lives_on(kind):
     python(
-        """
-        import socket, textwrap
-        try:
-            import _xxsubinterpreters as interpreters
-        except ImportError:
-            import _interpreters as interpreters
-        import serversocket
+        PRELUDE
+        + """
+echo()
+for _ in range(3):
+    other = create(KIND)
+    run(other, REFUSED if NATIVE else ECHO + "echo(); serversocket.reactor.current_reactor().close()")
+    interpreters.destroy(other)
+    echo()
+""",
+        kind,
+    )
 
-        def echo():
-            server = serversocket.ServerSocket()
-            server.bind(0, "127.0.0.1")
-            server.listen()
-            server.add_event_listener("connect", lambda event: (event.socket.write(b"hello"), event.socket.close()))
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
-                server.reactor.poll(10)
-                assert client.recv(10) == b"hello"
-            server.close()
 
-        echo()
-        program = f"implementation = {serversocket.implementation!r}\\n" + textwrap.dedent('''
-            try:
-                import serversocket
-            except ImportError as error:
-                assert implementation == "native", error
-                assert "interpreter" in str(error), error
-            else:
-                server = serversocket.ServerSocket()
-                server.bind(0, "127.0.0.1")
-                server.listen()
-                server.close()
-                server.reactor.close()
-            ''')
-        for _ in range(3):
-            other = interpreters.create()
-            failed = interpreters.run_string(other, program)
-            assert failed is None, failed
-            interpreters.destroy(other)
-            echo()
-        """
+@pytest.mark.skipif(serversocket.implementation != "pure", reason="the native engine serves one interpreter")
+@pytest.mark.parametrize("kind", KINDS)
+def test_interpreters_in_threads_serve_side_by_side(kind):
+    python(
+        PRELUDE
+        + """
+done = []
+def serve():
+    other = create(KIND)
+    run(other, ECHO + "for _ in range(50): echo()\\nserversocket.reactor.current_reactor().close()")
+    interpreters.destroy(other)
+    done.append(True)
+threads = [threading.Thread(target=serve) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(50):
+    echo()
+for thread in threads:
+    thread.join()
+assert len(done) == 4
+""",
+        kind,
+    )
+
+
+@pytest.mark.skipif(serversocket.implementation != "native", reason="about the native engine")
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_native_is_refused_pure_can_be_asked_for(kind):
+    python(
+        PRELUDE
+        + """
+other = create(KIND)
+run(other, REFUSED)
+interpreters.destroy(other)
+other = create(KIND)
+run(other, "import os; os.environ['SERVERSOCKET_IMPL'] = 'pure'\\n" + ECHO + "echo(); "
+    "assert serversocket.implementation == 'pure'; serversocket.reactor.current_reactor().close()")
+interpreters.destroy(other)
+echo()
+""",
+        kind,
     )
 
 

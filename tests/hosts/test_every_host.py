@@ -194,11 +194,11 @@ def test_another_thread_is_refused(loop: Loop) -> None:
             refused.append(str(caught.value))
 
     with loop.attach() as hosting:
-        thread = threading.Thread(target=use)
+        thread = threading.Thread(target=use, name="the other one")
         thread.start()
         thread.join(10)
-        assert len(refused) == 2
-        assert all("belongs to thread" in each for each in refused)
+        names = f"this object belongs to thread {threading.current_thread().name!r}, called from 'the other one'"
+        assert refused == [names] * 2
         assert not hosting.closed
 
 
@@ -281,6 +281,33 @@ def test_a_busy_host_leaves_the_reactor_its_turn(loop: Loop, busy: str) -> None:
         assert len(ticks) >= MANY
         end = len(ticks)
         loop.until(lambda: len(ticks) > end)
+
+
+def test_both_busy_at_once(loop: Loop) -> None:
+    """Turns of the reactor and calls of the host's timers go hand in hand."""
+    turns: list[int] = []
+    ticks: list[int] = []
+
+    def flood() -> None:
+        turns.append(1)
+        if not over:
+            hosting.reactor.call_soon_threadsafe(flood)
+
+    def tick() -> None:
+        ticks.append(1)
+        if not over:
+            loop.later(0, tick)
+
+    over = False
+    with loop.attach() as hosting:
+        flood()
+        tick()
+        loop.until(lambda: len(ticks) >= 10 * MANY and len(turns) >= MANY)
+        over = True
+        if loop.module != "glib":  # where it is time that counts: a turn every 20 milliseconds
+            assert len(turns) < 4 * len(ticks) < 16 * len(turns)
+        end = len(turns), len(ticks)
+        loop.until(lambda: len(turns) > end[0] and len(ticks) > end[1])
 
 
 def test_a_loop_in_a_listener_delivers_nothing_and_does_not_spin(loop: Loop) -> None:

@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 import trio
 import trio.abc
+from PySide6.QtCore import QObject
 
 import serversocket.aio.anyio
 import serversocket.aio.trio
@@ -29,7 +30,7 @@ from serversocket import (
     run_in_thread,
 )
 from serversocket.aio import AsyncServer, AsyncSocket
-from serversocket.hosts import Hosting, tk
+from serversocket.hosts import Hosting, gevent, glib, qt, tk
 
 # ---- listeners
 
@@ -128,6 +129,20 @@ async def streams_of_trio() -> None:
     await trio.serve_listeners(serve_trio, [listener])
 
 
+async def trio_around_ones_own(below: Socket, server: ServerSocket, wrapped: AsyncSocket) -> None:
+    stream: trio.abc.HalfCloseableStream = serversocket.aio.trio.SocketStream(below)
+    await serversocket.aio.trio.SocketStream(wrapped).send_eof()
+    listener: trio.abc.Listener[serversocket.aio.trio.SocketStream] = serversocket.aio.trio.SocketListener(server)
+    async with stream, listener, serversocket.aio.trio.SocketListener(AsyncServer(server)) as other:
+        assert_type(await listener.accept(), serversocket.aio.trio.SocketStream)
+        assert_type(other.server, AsyncServer)
+        await trio.StapledStream(stream, stream).send_all(b"hello")
+    await serversocket.aio.trio.open_tcp_listener(0, "::", backlog=5, dual_stack=True, max_connections=None)
+    await serversocket.aio.trio.open_tcp_listener(0, "::", backlog="5")  # type: ignore[arg-type]
+    serversocket.aio.trio.SocketListener(below)  # type: ignore[arg-type]
+    serversocket.aio.trio.SocketStream(server)  # type: ignore[arg-type]
+
+
 async def serve_trio(stream: serversocket.aio.trio.SocketStream) -> None:
     assert_type(await stream.receive_some(), bytes)
     assert_type(stream.socket, AsyncSocket)
@@ -138,6 +153,20 @@ async def streams_of_anyio() -> None:
     stream: anyio.abc.ByteStream = await serversocket.aio.anyio.connect_tcp("127.0.0.1", 80)
     await stream.send(b"hello")
     await listener.serve(serve_anyio)
+
+
+async def anyio_around_ones_own(below: Socket, server: ServerSocket, wrapped: AsyncSocket) -> None:
+    stream: anyio.abc.ByteStream = serversocket.aio.anyio.SocketStream(below)
+    await serversocket.aio.anyio.SocketStream(wrapped).send_eof()
+    listener: anyio.abc.Listener[serversocket.aio.anyio.SocketStream] = serversocket.aio.anyio.SocketListener(server)
+    async with stream, listener, serversocket.aio.anyio.SocketListener(AsyncServer(server)) as other:
+        assert_type(await other.accept(), serversocket.aio.anyio.SocketStream)
+        assert_type(other.server, AsyncServer)
+        assert_type(stream.extra(anyio.abc.SocketAttribute.local_port), int)
+    await serversocket.aio.anyio.create_tcp_listener(0, "::", reuse_port=True, defer_accept=1)
+    await serversocket.aio.anyio.create_tcp_listener(0, "::", reuse_port="yes")  # type: ignore[arg-type]
+    serversocket.aio.anyio.SocketListener(below)  # type: ignore[arg-type]
+    serversocket.aio.anyio.SocketStream(server)  # type: ignore[arg-type]
 
 
 async def serve_anyio(stream: serversocket.aio.anyio.SocketStream) -> None:
@@ -152,6 +181,17 @@ def window(root: tkinter.Tk, reactor: Reactor) -> None:
         assert_type(hosting, Hosting)
         assert_type(hosting.reactor, Reactor)
         ServerSocket(reactor=hosting.reactor)
+
+
+def toolkits(parent: QObject, reactor: Reactor) -> None:
+    assert_type(qt.attach(), Hosting)
+    with qt.attach(parent, reactor) as hosting:
+        assert_type(hosting.reactor, Reactor)
+    with glib.attach(reactor=reactor) as hosting, gevent.attach(reactor) as other:
+        assert_type(hosting.closed, bool)
+        assert_type(other.reactor.on_signal(signal.SIGTERM, other.close).cancelled, bool)
+    glib.attach("reactor")  # type: ignore[arg-type]
+    gevent.attach("reactor")  # type: ignore[arg-type]
 
 
 def listen(port: int) -> ServerSocket:

@@ -22,7 +22,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, Unpack
 
 import anyio
 import anyio.abc
@@ -32,6 +32,7 @@ from .. import aio
 from ..addresses import Host
 from ..limits import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
+from .options import ListenOptions
 
 if TYPE_CHECKING:
     from .. import ServerSocket, Socket
@@ -148,7 +149,9 @@ async def connect_tcp(host: Host, port: SupportsIndex) -> SocketStream:
     return SocketStream(await aio.connect(host, port))
 
 
-async def create_tcp_listener(port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Any) -> SocketListener:
+async def create_tcp_listener(
+    port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Unpack[ListenOptions]
+) -> SocketListener:
     """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
     listener = SocketListener(aio.listen(port, host, **options))
     await anyio.lowlevel.checkpoint()

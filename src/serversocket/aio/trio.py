@@ -16,7 +16,7 @@ trio.run(main)
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, ClassVar, SupportsIndex
+from typing import ClassVar, SupportsIndex, Unpack
 
 import trio
 import trio.abc
@@ -25,6 +25,7 @@ from .. import aio
 from ..addresses import Host
 from ..limits import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
+from .options import ListenOptions
 
 __all__ = ["SocketListener", "SocketStream", "open_tcp_listener", "open_tcp_stream"]
 
@@ -83,7 +84,9 @@ async def open_tcp_stream(host: Host, port: SupportsIndex) -> SocketStream:
     return SocketStream(await aio.connect(host, port))
 
 
-async def open_tcp_listener(port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Any) -> SocketListener:
+async def open_tcp_listener(
+    port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Unpack[ListenOptions]
+) -> SocketListener:
     """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
     listener = SocketListener(aio.listen(port, host, **options))
     await trio.lowlevel.checkpoint()
