@@ -505,6 +505,7 @@ cdef class Stream(Output):
     # ---- connecting
 
     def _begin_connecting(self, attempt):
+        self._check()
         self._drop_input()
         self._reactor.finished.pop(id(self), None)
         self.incoming = self.outgoing = OPEN
