@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
@@ -55,6 +56,7 @@ class _Arrivals:
             return
         client = AsyncSocket(socket, _library=self._library)
         if self.hand_over is not None and not self.acceptors:
+            self.begun.add(client)
             self.hand_over(client)
             return
         self.clients.append(client)
@@ -184,15 +186,12 @@ class AsyncServer:
             raise RuntimeError("serve() is under way already")
         try:
             async with self._library.open_group() as group:
-
-                def hand_over(client: AsyncSocket) -> None:
-                    arrivals.begun.add(client)
-                    group.start_soon(self._serve, handler, client)
-
-                arrivals.hand_over = hand_over
+                arrivals.hand_over = partial(group.start_soon, self._serve, handler)
                 try:
                     while arrivals.clients:
-                        hand_over(arrivals.clients.popleft())
+                        client = arrivals.clients.popleft()
+                        arrivals.begun.add(client)
+                        arrivals.hand_over(client)
                     arrivals.take_more()
                     while self.server.listening:
                         arrivals.end = self._library.create_waiter()

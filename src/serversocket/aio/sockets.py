@@ -92,8 +92,7 @@ class _Flow:
 
     def _wake_senders(self) -> None:
         senders, self.senders = self.senders, []
-        if senders:
-            self.socket.remove_event_listener("outputProgress", self._progressed)
+        self.socket.remove_event_listener("outputProgress", self._progressed)
         for waiter in senders:
             if not waiter.done():
                 waiter.set_result(None)
@@ -108,7 +107,8 @@ class _Flow:
         self.over = True
         self.broken = as_error(event)
         self._wake_reader()
-        self._wake_senders()
+        if self.senders:
+            self._wake_senders()
 
     def raise_if_broken(self) -> None:
         if self.broken is not None or self.closed:
@@ -140,7 +140,8 @@ class _Flow:
         self.over = self.closed = True
         if self.reader is not None and not self.reader.done():
             self.reader.set_exception(self.end())
-        self._wake_senders()
+        if self.senders:
+            self._wake_senders()
         remove = self.socket.remove_event_listener
         remove("socketData", self._arrived)
         remove("end", self._ended)
@@ -195,7 +196,7 @@ class AsyncSocket:
         self._flow = _Flow(socket)
 
     def __del__(self) -> None:
-        if hasattr(self, "_flow") and self.socket.connected:
+        if hasattr(self, "_flow") and not self._flow.closed and self.socket.connected:
             close_forgotten(self, self.socket.reactor, self._flow.close)
 
     # ---- input
@@ -353,13 +354,15 @@ class AsyncSocket:
             IOError: The connection broke, or it was closed (#2002).
             TypeError: `data` is not bytes-like.
         """
-        flow = self._flow
-        if flow.broken is not None or flow.closed:
-            raise flow.end()
         socket: Any = self.socket
         library = self._library
         library.unwaited += 1  # as in owes_checkpoint, without a call
-        if socket._write_through(data) and socket.congested:
+        try:
+            pending = socket._write_through(data)
+        except errors.IOError:
+            self._flow.raise_if_broken()
+            raise
+        if pending and socket.congested:
             await self._drained()
         elif library.unwaited > library.allowance:
             await library.checkpoint()
