@@ -12,7 +12,7 @@ NATIVE := src/serversocket/*.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint docs clean
+.PHONY: help install serve test inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
@@ -30,6 +30,7 @@ help:
 	@echo 'make coverage                             which lines of the native engine the tests execute'
 	@echo 'make references [PYTHON_DEBUG=program]    count the references that a connection and a message leave'
 	@echo 'make lint                                 style, types and stubs'
+	@echo 'make anyio-checks                         what anyio publishes as tests of streams, on ours'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
 	@echo 'make clean                                remove all that was made'
 	@echo
@@ -161,6 +162,10 @@ lint: $(INSTALLED) .venv/group-lint
 	$(BIN)/basedpyright
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tools/make_stubs.py --check
+
+# Downloads the source distribution of the anyio that is installed.
+anyio-checks: $(INSTALLED) .venv/group-anyio
+	$(BIN)/python tools/anyio_checks.py $(ARGS)
 
 docs: $(INSTALLED) .venv/group-docs
 	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
