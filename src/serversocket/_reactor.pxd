@@ -77,6 +77,8 @@ cdef class Reactor(EventDispatcher):
     cdef int _refuse(self) except -1
     cdef int _check_open(self) except -1
     cdef int _enroll(self, Source source, uint32_t fd) except -1
+    cdef void _disown(self, PyObject *dying) noexcept
+    cdef void _vacate(self, uint32_t index) noexcept
     cdef int _grow(self, uint32_t least) except -1
     cdef bint _alive(self, uint32_t slot) noexcept
     cdef int _watch(self, Source source, uint32_t interest) except -1

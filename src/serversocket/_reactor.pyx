@@ -142,12 +142,29 @@ cdef class Reactor(EventDispatcher):
         self._check_open()
         if fd >= self.slot_count:
             self._grow(fd + 1)
-        if self.slots[fd].source != NULL:
+        if self._alive(fd):
             stale = <Source> self.slots[fd].source
             stale._lost()
+        elif self.slots[fd].source != NULL:
+            self._disown(self.slots[fd].source)
         self.slots[fd].source = <PyObject *> source
         source.slot = fd
         return 0
+
+    cdef void _disown(self, PyObject *dying) noexcept:
+        """As `Source._lost`, of one whose deallocation has begun: no reference to it may be counted any more."""
+        self._vacate((<Source> dying).slot)
+        if (<Source> dying).watched:
+            (<Source> dying).watched = False
+            self.watched -= 1
+        (<Source> dying).slot = NO_SLOT
+        (<Source> dying).fd = -1
+        (<Source> dying)._uncount()
+
+    cdef void _vacate(self, uint32_t index) noexcept:
+        self.slots[index].source = NULL
+        self.slots[index].generation += 1
+        self.slots[index].freed = self.turns
 
     cdef int _grow(self, uint32_t least) except -1:
         cdef uint32_t index, before = self.slot_count
@@ -193,19 +210,15 @@ cdef class Reactor(EventDispatcher):
         Returns whether the descriptor is still the source's. Where epoll does not know the number, somebody has closed
         it behind the source's back, and it may be anybody's by now.
         """
-        cdef Slot *slot
         cdef bint owned = True
         if source.slot == NO_SLOT:
             return owned
-        slot = &self.slots[source.slot]
         if source.watched:
             source.watched = False
             self.watched -= 1
             if not self.dead and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
-        slot.source = NULL
-        slot.generation += 1
-        slot.freed = self.turns
+        self._vacate(source.slot)
         source.slot = NO_SLOT
         if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
