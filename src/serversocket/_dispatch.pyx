@@ -358,7 +358,7 @@ cdef class Registration:
 
 
 def _priority(entry):
-    return -(<Registration> entry).priority if type(entry) is Registration else 0
+    return (<Registration> entry).priority if type(entry) is Registration else 0
 
 
 cdef bint _is_bare(listener) except -1:
@@ -449,7 +449,7 @@ cdef class EventDispatcher:
             return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
-        changed.sort(key=_priority)
+        changed.sort(key=_priority, reverse=True)    # equal ones stay in order
         self._store(type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):

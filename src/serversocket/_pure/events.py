@@ -465,7 +465,7 @@ class EventDispatcher:
             raise errors.wrong_type("listener", listener, "callable")
         if isinstance(priority, bool) or not hasattr(priority, "__index__"):
             raise errors.wrong_type("priority", priority, "an integer")
-        rank = operator.index(priority)
+        rank = min(max(operator.index(priority), -sys.maxsize - 1), sys.maxsize)
         use_capture = bool(use_capture)
         known = self._listeners_.get(type, _NONE)
         if any(entry.use_capture == use_capture and _same(entry.listener, listener) for entry in known):
@@ -474,7 +474,7 @@ class EventDispatcher:
         entries = [entry for entry in known if entry.listener is not None]
         first = not entries
         entries.append(make(listener, use_capture, rank))
-        entries.sort(key=lambda entry: -entry.priority)
+        entries.sort(key=lambda entry: entry.priority, reverse=True)  # equal ones stay in order
         if self._listeners_ is _NOBODY:
             self._listeners_ = {}
         self._listeners_[type] = tuple(entries)
