@@ -61,6 +61,7 @@ cdef double _seconds(timeout) except? -1:
 
 
 @cython.no_gc_clear     # see below, at the sources
+@cython.auto_pickle(False)
 cdef class Reactor(EventDispatcher):
     """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
 
@@ -631,6 +632,7 @@ cdef class Reactor(EventDispatcher):
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class Tally:
     """How many connections of one server are open."""
 
@@ -639,6 +641,7 @@ cdef class Tally:
 # that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
 
 @cython.no_gc_clear
+@cython.auto_pickle(False)
 cdef class Source(EventDispatcher):
     """Owns one descriptor of a reactor."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import errors
 from ..formatting import format_event
@@ -585,6 +586,9 @@ class EventDispatcher:
 
     def __str__(self) -> str:
         return self.to_string()
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.no_copies(self)
 
 
 def _require_type(type: object) -> None:

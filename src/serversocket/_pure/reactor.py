@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
@@ -40,11 +40,6 @@ LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
 #: What waits for readiness; a test may put another one here.
 Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
-
-
-def refuse_copy(owner: object) -> NoReturn:
-    """What owns descriptors has no copies: each would close them."""
-    raise TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
 
 
 def _close(fd: int) -> None:
@@ -218,9 +213,6 @@ class Reactor(EventDispatcher):
         # At the end of the interpreter the alarm's thread is frozen, perhaps while it holds a lock.
         if not sys.is_finalizing():
             self._close_descriptors_()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_copy(self)
 
     def _close_descriptors_(self) -> None:
         selector, self._selector_ = self._selector_, None

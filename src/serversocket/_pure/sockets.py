@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..accepting import Action, action_for
@@ -21,7 +21,7 @@ from ..inheriting import prepare
 from ..limits import as_limit
 from ..unpatched import get_ident
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
-from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
+from .reactor import READ, WRITE, Reactor, Slot
 
 if TYPE_CHECKING:
     from typing import Self, SupportsIndex
@@ -79,9 +79,6 @@ class Source(EventDispatcher):
                     warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
             finally:
                 self._shut_()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_copy(self)
 
     @property
     def reactor(self) -> Any:
