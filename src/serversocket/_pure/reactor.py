@@ -466,6 +466,7 @@ class Reactor(EventDispatcher):
         self._deadline_ = when
         if self._alarm_ is not None:
             self._alarm_.set(when)
+            self._show_work_()  # the alarm's thread would tell of what is due only when it comes to run
 
     def _postpone_(self, call: Callable[[], object]) -> None:
         """Has something called in the last step of the turn."""
