@@ -119,6 +119,10 @@ cdef class Reactor(EventDispatcher):
             Py_SET_SIZE(self.buffer, READ_SIZE)
         return PyBytes_AS_STRING(self.buffer)
 
+    cdef bint _serves(self) noexcept:
+        """Whether it is open, and this thread's."""
+        return self.epoll >= 0 and this_thread() == self.thread
+
     cdef int _refuse(self) except -1:
         if self.dead:
             raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
@@ -651,15 +655,16 @@ cdef class Source(EventDispatcher):
 
     def __dealloc__(self):
         cdef int fd = self.fd
-        cdef Py_ssize_t kept = self._kept()
+        cdef Py_ssize_t kept
+        if fd >= 0:
+            self._abandon()     # first: the warning may run anything
+        kept = self._kept()
         if kept and self._reactor is not None:
             self._reactor.kept -= kept
-        if fd >= 0:
-            self._shut()    # first: the warning may run anything
-            if not self.quiet and PyErr_ResourceWarning(
-                NULL, 1, "a socket was collected while it was open: descriptor %d", fd
-            ) < 0:
-                PyErr_WriteUnraisable(None)
+        if fd >= 0 and not self.quiet and PyErr_ResourceWarning(
+            NULL, 1, "a socket was collected while it was open: descriptor %d", fd
+        ) < 0:
+            PyErr_WriteUnraisable(None)
 
     @property
     def reactor(self):
@@ -705,6 +710,10 @@ cdef class Source(EventDispatcher):
         self.fd = -1
         self.interest = 0
         self._uncount()
+
+    cdef void _abandon(self) noexcept:
+        """It is open, and nobody can reach it any more."""
+        self._shut()
 
     cdef int _lost(self) except -1:
         """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""

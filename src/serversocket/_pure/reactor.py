@@ -230,6 +230,10 @@ class Reactor(EventDispatcher):
         if get_ident() != self._thread_:
             self._refuse_()
 
+    def _serves_(self) -> bool:
+        """Whether it is open, and this thread's."""
+        return self._selector_ is not None and get_ident() == self._thread_ and not sys.is_finalizing()
+
     def _check_thread(self) -> None:
         self._check_()
 

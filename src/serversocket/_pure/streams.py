@@ -393,6 +393,16 @@ class Stream(Output):
             self._count_()
             Lingerer(reactor, sock, tally, output, pending, ended)
 
+    def _abandon_(self) -> None:
+        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
+
+        Output that is pending has kept it alive for as long as the reactor lived.
+        """
+        served = self._reactor_ is not None and self._reactor_._serves_()
+        if served and self._written_ and not self._pending_ and self._input_waits_():
+            self._linger_(self._incoming_ == ENDED)
+        self._shut_()
+
     def _input_waits_(self) -> bool:
         """Whether there is input that nobody has read: then `close` would reset the connection."""
         try:
