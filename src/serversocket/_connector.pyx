@@ -11,6 +11,7 @@ from ._reactor cimport Reactor, Source
 
 
 @cython.no_gc_clear
+@cython.auto_pickle(False)
 cdef class Connector(Source):
     """A connect that is under way.
 

@@ -44,6 +44,7 @@ cdef enum:
 
 
 @cython.no_gc_clear
+@cython.auto_pickle(False)
 cdef class Acceptor(Source):
     """A listening socket. The public class is `serversocket.ServerSocket`."""
 

@@ -10,6 +10,7 @@ from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
 import weakref
+from copyreg import __newobj__
 from types import BuiltinMethodType, FunctionType, MethodType
 
 from . import errors
@@ -91,6 +92,7 @@ cdef enum:
 
 
 @cython.freelist(32)
+@cython.auto_pickle(False)
 cdef class Event:
     """An event: what happened, and to whom (AIR: ``flash.events.Event``).
 
@@ -160,12 +162,30 @@ cdef class Event:
     def __repr__(self):
         return f"<{self.to_string().strip("[]")}>"
 
+    # Cython's own would read beyond the end of a state that is too short.
+    def __reduce__(self):
+        fields = (
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
+            self.part, self.total,
+        )
+        return __newobj__, (type(self),), (fields, getattr(self, "__dict__", {}))
+
+    def __setstate__(self, state):
+        fields, attributes = state
+        (
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
+            self.part, self.total,
+        ) = fields
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
 
 cdef inline object number(double value):
     """A Number as Python writes it: whole ones as an int."""
     return <int64_t> value if fabs(value) < 2.0**53 and value == <double> <int64_t> value else value
 
 
+@cython.auto_pickle(False)
 cdef class ProgressEvent(Event):
     """Bytes have arrived (AIR: ``flash.events.ProgressEvent``).
 
@@ -211,6 +231,7 @@ cdef class ProgressEvent(Event):
         )
 
 
+@cython.auto_pickle(False)
 cdef class OutputProgressEvent(Event):
     """Output has gone to the system (AIR: ``flash.events.OutputProgressEvent``).
 
@@ -256,6 +277,7 @@ cdef class OutputProgressEvent(Event):
         )
 
 
+@cython.auto_pickle(False)
 cdef class ServerSocketConnectEvent(Event):
     """A client has connected (AIR: ``flash.events.ServerSocketConnectEvent``).
 
@@ -350,6 +372,7 @@ cdef int give_back(Event event, int kind) except -1:
 
 # ------------------------------------------------------------------------------------------------ dispatcher
 
+@cython.auto_pickle(False)
 cdef class Registration:
     """One listener, where the listener alone does not say it all; plain ones stand in the tuples as they are."""
 
@@ -358,7 +381,7 @@ cdef class Registration:
 
 
 def _priority(entry):
-    return -(<Registration> entry).priority if type(entry) is Registration else 0
+    return (<Registration> entry).priority if type(entry) is Registration else 0
 
 
 cdef bint _is_bare(listener) except -1:
@@ -390,6 +413,7 @@ cdef bint _alive(entry) except -1:
     return type(entry) is not Registration or (<Registration> entry).resolve() is not None
 
 
+@cython.auto_pickle(False)
 cdef class EventDispatcher:
     """Keeps listeners and hands events to them (AIR: ``flash.events.EventDispatcher``).
 
@@ -449,7 +473,7 @@ cdef class EventDispatcher:
             return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
-        changed.sort(key=_priority)
+        changed.sort(key=_priority, reverse=True)    # equal ones stay in order
         self._store(type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):
@@ -549,6 +573,9 @@ cdef class EventDispatcher:
 
     def __str__(self):
         return self.to_string()
+
+    def __reduce__(self):
+        raise errors.no_copies(self)
 
     cdef int _tell(self, int kind, double part, double total) except -1:
         """Dispatches what the engine has to tell, if somebody listens."""

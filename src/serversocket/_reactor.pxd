@@ -75,9 +75,12 @@ cdef class Reactor(EventDispatcher):
     cdef void _close_descriptors(self) noexcept
     cdef char *landing(self) except NULL
     cdef int _check_owner(self) except -1
+    cdef bint _serves(self) noexcept
     cdef int _refuse(self) except -1
     cdef int _check_open(self) except -1
     cdef int _enroll(self, Source source, uint32_t fd) except -1
+    cdef void _disown(self, PyObject *dying) noexcept
+    cdef void _vacate(self, uint32_t index) noexcept
     cdef int _grow(self, uint32_t least) except -1
     cdef bint _alive(self, uint32_t slot) noexcept
     cdef int _watch(self, Source source, uint32_t interest) except -1
@@ -118,6 +121,7 @@ cdef class Source(EventDispatcher):
     cdef bint _reactor_is_dead(self) noexcept
     cdef int _own(self, int fd) except -1
     cdef void _shut(self) noexcept
+    cdef void _abandon(self) noexcept
     cdef int _lost(self) except -1
     cdef void _uncount(self) noexcept
     cdef void _hold(self, bint strongly) noexcept

@@ -62,6 +62,7 @@ cdef double _seconds(timeout) except? -1:
 
 
 @cython.no_gc_clear     # see below, at the sources
+@cython.auto_pickle(False)
 cdef class Reactor(EventDispatcher):
     """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
 
@@ -120,6 +121,10 @@ cdef class Reactor(EventDispatcher):
             Py_SET_SIZE(self.buffer, READ_SIZE)
         return PyBytes_AS_STRING(self.buffer)
 
+    cdef bint _serves(self) noexcept:
+        """Whether it is open, and this thread's."""
+        return self.epoll >= 0 and this_thread() == self.thread
+
     cdef int _refuse(self) except -1:
         if self.dead:
             raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
@@ -144,12 +149,29 @@ cdef class Reactor(EventDispatcher):
         self._check_open()
         if fd >= self.slot_count:
             self._grow(fd + 1)
-        if self.slots[fd].source != NULL:
+        if self._alive(fd):
             stale = <Source> self.slots[fd].source
             stale._lost()
+        elif self.slots[fd].source != NULL:
+            self._disown(self.slots[fd].source)
         self.slots[fd].source = <PyObject *> source
         source.slot = fd
         return 0
+
+    cdef void _disown(self, PyObject *dying) noexcept:
+        """As `Source._lost`, of one whose deallocation has begun: no reference to it may be counted any more."""
+        self._vacate((<Source> dying).slot)
+        if (<Source> dying).watched:
+            (<Source> dying).watched = False
+            self.watched -= 1
+        (<Source> dying).slot = NO_SLOT
+        (<Source> dying).fd = -1
+        (<Source> dying)._uncount()
+
+    cdef void _vacate(self, uint32_t index) noexcept:
+        self.slots[index].source = NULL
+        self.slots[index].generation += 1
+        self.slots[index].freed = self.turns
 
     cdef int _grow(self, uint32_t least) except -1:
         cdef uint32_t index, before = self.slot_count
@@ -195,19 +217,15 @@ cdef class Reactor(EventDispatcher):
         Returns whether the descriptor is still the source's. Where epoll does not know the number, somebody has closed
         it behind the source's back, and it may be anybody's by now.
         """
-        cdef Slot *slot
         cdef bint owned = True
         if source.slot == NO_SLOT:
             return owned
-        slot = &self.slots[source.slot]
         if source.watched:
             source.watched = False
             self.watched -= 1
             if not self.dead and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
-        slot.source = NULL
-        slot.generation += 1
-        slot.freed = self.turns
+        self._vacate(source.slot)
         source.slot = NO_SLOT
         if this_thread() != self.thread and not self.dead:
             self._rouse()     # collected by another thread: it may have been all that `run` waits for
@@ -629,6 +647,7 @@ cdef class Reactor(EventDispatcher):
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class Tally:
     """How many connections of one server are open."""
 
@@ -637,6 +656,7 @@ cdef class Tally:
 # that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
 
 @cython.no_gc_clear
+@cython.auto_pickle(False)
 cdef class Source(EventDispatcher):
     """Owns one descriptor of a reactor."""
 
@@ -646,15 +666,16 @@ cdef class Source(EventDispatcher):
 
     def __dealloc__(self):
         cdef int fd = self.fd
-        cdef Py_ssize_t kept = self._kept()
+        cdef Py_ssize_t kept
+        if fd >= 0:
+            self._abandon()     # first: the warning may run anything
+        kept = self._kept()
         if kept and self._reactor is not None:
             self._reactor.kept -= kept
-        if fd >= 0:
-            self._shut()    # first: the warning may run anything
-            if not self.quiet and PyErr_ResourceWarning(
-                NULL, 1, "a socket was collected while it was open: descriptor %d", fd
-            ) < 0:
-                PyErr_WriteUnraisable(None)
+        if fd >= 0 and not self.quiet and PyErr_ResourceWarning(
+            NULL, 1, "a socket was collected while it was open: descriptor %d", fd
+        ) < 0:
+            PyErr_WriteUnraisable(None)
 
     @property
     def reactor(self):
@@ -700,6 +721,10 @@ cdef class Source(EventDispatcher):
         self.fd = -1
         self.interest = 0
         self._uncount()
+
+    cdef void _abandon(self) noexcept:
+        """It is open, and nobody can reach it any more."""
+        self._shut()
 
     cdef int _lost(self) except -1:
         """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""

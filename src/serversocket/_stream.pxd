@@ -37,4 +37,5 @@ cdef class Stream(Output):
     cdef int _finish(self, int failure, str call) except -1
     cdef int _end(self) except -1
     cdef int _linger(self, bint ended=*) except -1
+    cdef void _abandon(self) noexcept
     cdef bint _would_lose(self) noexcept

@@ -458,6 +458,19 @@ cdef class Stream(Output):
         self._discard()
         return 0
 
+    cdef void _abandon(self) noexcept:
+        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
+
+        It is being deallocated, and its fields that are objects are cleared already. Output that is pending has kept it
+        alive for as long as the reactor lived.
+        """
+        if self.written and not self.pending and self._reactor._serves() and self._would_lose():
+            try:
+                self._linger(self.incoming == ENDED)
+            except Exception:
+                pass    # the reactor is being collected with it, and has lost its timers
+        self._shut()
+
     cdef bint _would_lose(self) noexcept:
         """Whether a plain close might cost the peer a part of what was sent to it.
 
@@ -487,11 +500,12 @@ cdef class Stream(Output):
         lingerer.tally = self.tally
         self.tally = None
         lingerer.quiet = True
-        lingerer.head = self.head
-        lingerer.more = self.more
-        lingerer.offset = self.offset
-        lingerer.pending = self.pending
-        self.offset = self.pending = 0
+        if self.pending:
+            lingerer.head = self.head
+            lingerer.more = self.more
+            lingerer.offset = self.offset
+            lingerer.pending = self.pending
+            self.offset = self.pending = 0
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1

@@ -9,6 +9,7 @@ from . import errors
 
 @cython.final
 @cython.freelist(32)
+@cython.auto_pickle(False)
 cdef class LoopWaiter:
     """A future that wakes its task without a detour; one task awaits it, once.
 

@@ -54,6 +54,9 @@ class _ByteArrayType(type):
 
     _default_object_encoding: int = ObjectEncoding.DEFAULT
 
+    def __dir__(cls) -> list[str]:
+        return [*super().__dir__(), *(name for name in vars(_ByteArrayType) if not name.startswith("_"))]
+
     @property
     def default_object_encoding(cls) -> int:
         """The `object_encoding` of every byte array made from now on. AIR: ``ByteArray.defaultObjectEncoding``.

@@ -292,6 +292,11 @@ def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeErr
     return TypeError(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})")
 
 
+def no_copies(owner: object) -> builtins.TypeError:
+    """A copy of what has listeners, and perhaps a descriptor that both would close; the builtin `TypeError`."""
+    return TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
+
+
 def _numbered(message: str, error_id: int) -> builtins.TypeError:
     error = TypeError(message)
     vars(error).update(error_id=error_id, errorID=error_id, message=message)

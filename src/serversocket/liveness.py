@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .limits import as_seconds
+from .naming import with_as3_names
 
 _PROBES = 3
 _NEEDED = {"keep_alive": ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), "user_timeout": ("TCP_USER_TIMEOUT",)}
 
 
+@with_as3_names
 class Liveness:
     """The timeouts of a connection. The engine's stream is the other base of a socket."""
 

@@ -189,6 +189,7 @@ def test_copy_and_pickle(again: Any) -> None:
 def test_the_default_object_encoding_belongs_to_the_class() -> None:
     kind: Any = ByteArray
     assert (kind.default_object_encoding, kind.defaultObjectEncoding) == (3, 3)
+    assert {"default_object_encoding", "defaultObjectEncoding", "length"} <= set(dir(kind))
     try:
         kind.defaultObjectEncoding = 0
         assert (kind.default_object_encoding, ByteArray().object_encoding) == (0, 0)

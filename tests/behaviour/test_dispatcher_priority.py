@@ -24,6 +24,10 @@ def test_negative_priorities_run_after_zero() -> None:
     assert _order(-1, 0, -2, 1) == [3, 1, 0, 2]
 
 
+def test_any_integer_is_a_priority() -> None:
+    assert _order(-(2**63), 0, 2**63 - 1, -(10**30), -1, 10**30) == [2, 5, 1, 4, 0, 3]
+
+
 def test_equal_priorities_run_in_the_order_they_were_added() -> None:
     assert _order(0, 7, 0, 7, 0) == [1, 3, 0, 2, 4]
 

@@ -77,6 +77,9 @@ class _Sample(Event):
     a_string = "text"
     whole = 10.0
     half = 0.5
+    quotient = float("nan")
+    beyond = float("inf")
+    below = float("-inf")
     number = 7
     yes = True
     nothing = None
@@ -93,6 +96,7 @@ class _Sample(Event):
     [
         ((), "[Sample]"),
         (("a_string",), '[Sample a_string="text"]'),
+        (("quotient", "beyond", "below"), "[Sample quotient=NaN beyond=Infinity below=-Infinity]"),
         (("whole", "half", "number"), "[Sample whole=10 half=0.5 number=7]"),
         (("yes", "nothing"), "[Sample yes=true nothing=null]"),
         (("unknown",), "[Sample unknown=undefined]"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import serversocket
 from serversocket.byte_array import ByteArray
 from serversocket.naming import as3_name, with_as3_names
 
@@ -95,6 +96,17 @@ def test_a_class_that_refuses_setattr_is_extended_in_its_own_way() -> None:
 def test_naming_twice_changes_nothing() -> None:
     before = dict(vars(_Sample))
     assert dict(vars(with_as3_names(_Sample))) == before
+
+
+PUBLIC = [getattr(serversocket, name) for name in serversocket.__all__]
+
+
+@pytest.mark.parametrize("cls", [cls for cls in PUBLIC if isinstance(cls, type)])
+def test_every_member_of_every_public_class_has_both_names(cls: type) -> None:
+    owners = [base for base in (*cls.__mro__, *type(cls).__mro__) if base.__module__.startswith("serversocket")]
+    for name in {name for owner in owners for name in vars(owner) if not name.startswith("_")}:
+        assert hasattr(cls, as3_name(name))
+        assert as3_name(name) in dir(cls)
 
 
 def test_every_member_of_a_byte_array_has_both_names() -> None:

@@ -74,6 +74,18 @@ def test_timer_set_before_it_was_hosted():
     host_until(reactor, lambda: calls)
 
 
+def test_readable_at_once_for_a_timer_that_is_due_already():
+    reactor = current_reactor()
+    calls = []
+    reactor.fileno()
+    for number in range(100):
+        reactor.call_later(0, calls.append, number)
+        assert readable(reactor)
+        reactor.poll(0)
+        assert calls.pop() == number
+        settle(reactor)
+
+
 def test_timer_that_was_cancelled_is_no_work():
     reactor = current_reactor()
     reactor.fileno()

@@ -108,6 +108,35 @@ def test_copy_and_pickle_are_refused_or_fine(name):
         it.close()
 
 
+def test_what_has_listeners_has_no_copies():
+    class Model(serversocket.EventDispatcher):
+        pass
+
+    for it in (serversocket.EventDispatcher(), Model(), serversocket.Socket(), serversocket.ServerSocket()):
+        for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=f"cannot copy or pickle '{type(it).__name__}' object"):
+                attempt(it)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda event: pickle.loads(pickle.dumps(event))])
+def test_events_have_copies(again):
+    events = [
+        serversocket.Event("x", True, True),
+        serversocket.ProgressEvent("x", bytes_loaded=4, bytes_total=0.5),
+        serversocket.OutputProgressEvent("x", bytes_pending=4),
+        serversocket.ServerSocketConnectEvent("x", socket="any"),
+        serversocket.IOErrorEvent("x", text="broken", id=2031, errno=5, strerror="why"),
+    ]
+    events[0].prevent_default()
+    for event in events:
+        copied = again(event)
+        assert type(copied) is type(event)
+        assert copied.to_string() == event.to_string()
+        assert copied.is_default_prevented() == event.is_default_prevented()
+        assert copied.target is None
+    assert copied.errno == 5
+
+
 @pytest.mark.parametrize("name", ["ServerSocket", "Socket"])
 def test_copy_of_an_open_one_is_refused(name):
     with serversocket.ServerSocket() as server:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import select
+import threading
 import warnings
 import weakref
 
@@ -11,6 +13,7 @@ from serversocket.reactor import current_reactor
 
 from .helpers import (
     FAMILIES,
+    PATIENCE,
     connect_to,
     ended,
     listening,
@@ -69,6 +72,59 @@ def test_output_of_an_unwanted_socket_is_sent_first():
         with connect_to("127.0.0.1", server.local_port) as client:
             run_until(reactor, lambda: done)
             assert receive_all(reactor, client) == data
+
+
+@pytest.mark.parametrize("size", [4, 4_000_000])
+@pytest.mark.usefixtures("without_collection")
+def test_unread_input_does_not_keep_the_output_of_an_unwanted_socket_from_its_client(size):
+    reactor = current_reactor()
+    done = []
+    with listening() as server:
+        server.add_event_listener("connect", lambda event: done.append(event.socket.write(bytes(size))))
+        with connect_to("127.0.0.1", server.local_port) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            run_until(reactor, lambda: done)
+            assert receive_all(reactor, client) == bytes(size)
+        run_until(reactor, lambda: not server.connections)
+
+
+@pytest.mark.usefixtures("without_collection")
+def test_unread_input_does_not_keep_the_output_of_a_forgotten_socket_from_its_client():
+    reactor = current_reactor()
+    held = []
+    with listening() as server:
+        server.add_event_listener("connect", lambda event: held.append(event.socket))
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: held)
+            held[0].write(b"busy")
+            settle(reactor)
+            client.sendall(b"unread")
+            select.select([held[0].fileno()], [], [], PATIENCE)
+            with pytest.warns(ResourceWarning):
+                held.clear()
+            assert receive_all(reactor, client) == b"busy"
+        run_until(reactor, lambda: not server.connections)
+        assert reactor.bytes_kept == 0
+
+
+@pytest.mark.usefixtures("without_collection")
+def test_socket_that_another_thread_forgets_is_closed_at_once():
+    reactor = current_reactor()
+    held = []
+    with listening() as server:
+        server.add_event_listener("connect", lambda event: held.append(event.socket))
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: held)
+            held[0].write(b"busy")
+            settle(reactor)
+            client.sendall(b"unread")
+            select.select([held[0].fileno()], [], [], PATIENCE)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                thread = threading.Thread(target=held.clear)
+                thread.start()
+                thread.join()
+            assert not server.connections
 
 
 def test_socket_with_a_listener_lives_without_references():

@@ -66,6 +66,35 @@ forget()
     )
 
 
+@pytest.mark.parametrize("last_words", ["held[0].attribute = Attribute(take)", "ref = weakref.ref(held[0], take)"])
+def test_descriptor_that_has_another_owner_before_its_socket_is_gone(last_words):
+    python(
+        PROLOGUE
+        + f"""
+import contextlib, os
+descriptor = held[0].fileno()
+def take(reference=None):
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+    other.bind(0, "127.0.0.1")
+    other.listen()
+    ran.append(other.fileno())
+other = serversocket.ServerSocket()
+other.add_event_listener("connect", lambda event: held.append(event.socket))
+{last_words}
+forget()
+assert ran == [descriptor] and server.connections == 0, (ran, server.connections)
+with socket.create_connection(("127.0.0.1", other.local_port), timeout=10):
+    while not held:
+        reactor.poll(1)
+    held.pop().close()
+assert other.fileno() == descriptor
+other.close()
+"""
+        + EPILOGUE
+    )
+
+
 @pytest.mark.parametrize("action", ["poll", "close"])
 def test_finalizer_that_uses_the_reactor(action):
     python(PROLOGUE + f"weakref.finalize(held[0], {action})\nforget()\n" + EPILOGUE)

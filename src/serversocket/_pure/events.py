@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import errors
 from ..formatting import format_event
@@ -465,7 +466,7 @@ class EventDispatcher:
             raise errors.wrong_type("listener", listener, "callable")
         if isinstance(priority, bool) or not hasattr(priority, "__index__"):
             raise errors.wrong_type("priority", priority, "an integer")
-        rank = operator.index(priority)
+        rank = min(max(operator.index(priority), -sys.maxsize - 1), sys.maxsize)
         use_capture = bool(use_capture)
         known = self._listeners_.get(type, _NONE)
         if any(entry.use_capture == use_capture and _same(entry.listener, listener) for entry in known):
@@ -474,7 +475,7 @@ class EventDispatcher:
         entries = [entry for entry in known if entry.listener is not None]
         first = not entries
         entries.append(make(listener, use_capture, rank))
-        entries.sort(key=lambda entry: -entry.priority)
+        entries.sort(key=lambda entry: entry.priority, reverse=True)  # equal ones stay in order
         if self._listeners_ is _NOBODY:
             self._listeners_ = {}
         self._listeners_[type] = tuple(entries)
@@ -585,6 +586,9 @@ class EventDispatcher:
 
     def __str__(self) -> str:
         return self.to_string()
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.no_copies(self)
 
 
 def _require_type(type: object) -> None:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
@@ -40,11 +40,6 @@ LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
 #: What waits for readiness; a test may put another one here.
 Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
-
-
-def refuse_copy(owner: object) -> NoReturn:
-    """What owns descriptors has no copies: each would close them."""
-    raise TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
 
 
 def _close(fd: int) -> None:
@@ -221,9 +216,6 @@ class Reactor(EventDispatcher):
         if not sys.is_finalizing():
             self._close_descriptors_()
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_copy(self)
-
     def _close_descriptors_(self) -> None:
         selector, self._selector_ = self._selector_, None
         if selector is None:
@@ -239,6 +231,10 @@ class Reactor(EventDispatcher):
     def _check_(self) -> None:
         if get_ident() != self._thread_:
             self._refuse_()
+
+    def _serves_(self) -> bool:
+        """Whether it is open, and this thread's."""
+        return self._selector_ is not None and get_ident() == self._thread_ and not sys.is_finalizing()
 
     def _check_thread(self) -> None:
         self._check_()
@@ -481,6 +477,7 @@ class Reactor(EventDispatcher):
         self._deadline_ = when
         if self._alarm_ is not None:
             self._alarm_.set(when)
+            self._show_work_()  # the alarm's thread would tell of what is due only when it comes to run
 
     def _postpone_(self, call: Callable[[], object]) -> None:
         """Has something called in the last step of the turn."""

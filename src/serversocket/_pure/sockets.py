@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..accepting import Action, action_for
@@ -21,7 +21,7 @@ from ..inheriting import prepare
 from ..limits import as_limit
 from ..unpatched import get_ident
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
-from .reactor import READ, WRITE, Reactor, Slot, refuse_copy
+from .reactor import READ, WRITE, Reactor, Slot
 
 if TYPE_CHECKING:
     from typing import Self, SupportsIndex
@@ -70,18 +70,15 @@ class Source(EventDispatcher):
     _quiet_ = False  # collected by design: no ResourceWarning
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        if self._counted_ and self._reactor_ is not None:
-            self._reactor_._kept_ -= self._counted_
-        if self._socket_ is not None:
-            try:
-                if not self._quiet_:
-                    fd = self._socket_.fileno()
-                    warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
-            finally:
-                self._shut_()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_copy(self)
+        try:
+            if self._socket_ is not None and not self._quiet_:
+                fd = self._socket_.fileno()
+                warn(f"a socket was collected while it was open: descriptor {fd}", ResourceWarning, source=self)
+        finally:
+            if self._socket_ is not None:
+                self._abandon_()
+            if self._counted_ and self._reactor_ is not None:
+                self._reactor_._kept_ -= self._counted_
 
     @property
     def reactor(self) -> Any:
@@ -136,6 +133,10 @@ class Source(EventDispatcher):
         if sock is not None:
             _close(sock)
         self._uncount_()
+
+    def _abandon_(self) -> None:
+        """It is open, and nobody can reach it any more."""
+        self._shut_()
 
     def _uncount_(self) -> None:
         tally, self._tally_ = self._tally_, None
@@ -408,8 +409,8 @@ class Acceptor(Source):
         finally:
             # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
             del event
-            stream._served_()
             stream._quiet_ = not stream._listeners_ and _references(stream) == _ONE_REFERENCE
+            stream._served_()
             if not stream._quiet_ or stream._pending_:
                 stream._settle_()
 

@@ -400,6 +400,17 @@ class Stream(Output):
             self._count_()
             Lingerer(reactor, sock, tally, output, pending, ended)
 
+    def _abandon_(self) -> None:
+        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
+
+        Output that is pending has kept it alive for as long as the reactor lived.
+        """
+        reactor, sock = self._reactor_, self._socket_
+        if reactor is not None and sock is not None and reactor._serves_():
+            if self._written_ and not self._pending_ and self._would_lose_(sock):
+                self._linger_(self._incoming_ == ENDED)
+        self._shut_()
+
     def _would_lose_(self, sock: socket.socket) -> bool:
         """Whether a plain close might cost the peer a part of what was sent to it.
 
@@ -410,6 +421,8 @@ class Stream(Output):
             if sock.recv(1, socket.MSG_PEEK):
                 return True
         return self._written_ > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
+
+    # ---- beginning
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
