@@ -72,6 +72,7 @@ def test_output_of_an_unwanted_socket_is_sent_first():
         with connect_to("127.0.0.1", server.local_port) as client:
             run_until(reactor, lambda: done)
             assert receive_all(reactor, client) == data
+        run_until(reactor, lambda: not server.connections)
 
 
 @pytest.mark.parametrize("size", [4, 4_000_000])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 import serversocket
-from serversocket import Reactor, ServerSocket, Socket
+from serversocket import Reactor, Socket
 from serversocket.hosts import Hosting
 from serversocket.reactor import current_reactor
 
@@ -337,18 +336,3 @@ def test_a_flood_of_clients_comes_in_portions(run):
     portions = run(main)
     assert max(portions) <= 2 * ACCEPTED
     assert len(portions) >= 3
-
-
-def test_the_loop_of_asyncio_is_closed_while_the_reactor_is_open():
-    loop = asyncio.new_event_loop()
-
-    async def main() -> ServerSocket:
-        server = ServerSocket()
-        server.bind(0, "127.0.0.1")
-        server.listen()
-        return server
-
-    server = loop.run_until_complete(main())
-    loop.close()
-    server.close()
-    server.reactor.close()

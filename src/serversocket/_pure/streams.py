@@ -406,9 +406,10 @@ class Stream(Output):
         Output that is pending has kept it alive for as long as the reactor lived.
         """
         reactor, sock = self._reactor_, self._socket_
-        if reactor is not None and sock is not None and reactor._serves_():
-            if self._written_ and not self._pending_ and self._would_lose_(sock):
-                self._linger_(self._incoming_ == ENDED)
+        if reactor is None or sock is None or not reactor._serves_():
+            pass  # nobody would see to what lingers
+        elif self._written_ and not self._pending_ and self._would_lose_(sock):
+            self._linger_(self._incoming_ == ENDED)
         self._shut_()
 
     def _would_lose_(self, sock: socket.socket) -> bool:
