@@ -565,6 +565,9 @@ class Machine(RuleBasedStateMachine):
         self.step()
         for connection in [each for each in self.connections if each.over]:
             self.come_to_rest([connection])
+            if connection.socket.bytes_available:  # errors of its listeners keep it
+                connection.read(lambda it=connection.socket: it.read())
+                connection.check()
             self.connections.remove(connection)
             if connection.peer is not None:
                 connection.peer.close()
