@@ -64,16 +64,6 @@ LEFT_OUT: dict[str, str] = {
         ["TestTCPStream::test_socket_options", "TestTCPListener::test_socket_options"],
         "wants TCP_NODELAY; ours leave `tcp_no_delay` to the program",
     ),
-    **dict.fromkeys(
-        [
-            "TestTCPStream::test_aclose_in_cancelled_scope_raises_cancelled_exc[asyncio",
-            "TestTCPStream::test_send_after_peer_closed[asyncio",
-            "TestTCPStream::test_send_exception_cause_preserved[asyncio",
-            "TestTCPListener::test_aclose_in_cancelled_scope_raises_cancelled_exc[asyncio",
-            "TestTCPListener::test_close_from_other_task[asyncio",
-        ],
-        "in asyncio, `send` and `aclose` do not let others run where they need not wait; in trio they do",
-    ),
     "TestTCPListener::test_accept[asyncio": "stops the reactor's thread in a `recv`; trio has sent by then",
     "TestTCPStream::test_cancelled_receive_pauses_reading": "looks into a transport of asyncio",
     "TestTCPStream::test_cancelled_send_does_not_send_the_next_one": (

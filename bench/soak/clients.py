@@ -28,8 +28,21 @@ PIECE = 16384
 PATTERN = b"".join(number.to_bytes(4, "big") for number in range(0x10000, 0x10000 + 400_000))
 
 
+#: Bytes that came back and were what had been sent.
+compared = 0
+
+
 class Wrong(Exception):
     """Bytes were lost, doubled or exchanged."""
+
+
+def compare(chunk, data, got, when):
+    """How many bytes have come now that these follow on so many of `data`."""
+    global compared
+    if not chunk or chunk != data[got : got + len(chunk)]:
+        raise Wrong(f"{when}after {got} of {len(data)} bytes: {chunk[:16]!r} instead of {data[got : got + 16]!r}")
+    compared += len(chunk)
+    return got + len(chunk)
 
 
 def payload(rng, first, size):
@@ -56,9 +69,7 @@ def expect(sock, data):
         except BlockingIOError:
             yield READ
             continue
-        if chunk != data[got : got + len(chunk)] or not chunk:
-            raise Wrong(f"after {got} of {len(data)} bytes: {chunk[:16]!r} instead of {data[got : got + 16]!r}")
-        got += len(chunk)
+        got = compare(chunk, data, got, "")
 
 
 def expect_end(sock, data=b"", *, torn=False):
@@ -76,9 +87,7 @@ def expect_end(sock, data=b"", *, torn=False):
             raise
         if not chunk:
             return
-        if chunk != data[got : got + len(chunk)]:
-            raise Wrong(f"before the end, after {got} bytes: {chunk[:16]!r} instead of {data[got : got + 16]!r}")
-        got += len(chunk)
+        got = compare(chunk, data, got, "before the end, ")
 
 
 def talk(sock, rng):
@@ -132,10 +141,7 @@ def flood(sock, rng):
             reading = True
         if reading:
             try:
-                chunk = sock.recv(65536)
-                if not chunk or chunk != data[got : got + len(chunk)]:
-                    raise Wrong(f"in a flood, after {got} of {len(data)} bytes: {chunk[:16]!r}")
-                got += len(chunk)
+                got = compare(sock.recv(65536), data, got, "in a flood, ")
                 continue
             except BlockingIOError:
                 waits |= READ
@@ -207,6 +213,7 @@ class Crowd:
         self.timers = []
         self.order = count()
         self.behaved = Counter()
+        self.wrong = 0
         self.failures = []
         self.waiting_since = {}
 
@@ -240,6 +247,7 @@ class Crowd:
         except StopIteration:
             self.behaved[client.behaviour.__name__] += 1
         except (Wrong, OSError) as error:
+            self.wrong += isinstance(error, Wrong)
             self.failures.append(f"client {client.number}, {client.behaviour.__name__}: {error}")
         else:
             if isinstance(wanted, float):
@@ -280,7 +288,8 @@ def main():
     crowd = Crowd(port, seed, first, total, at_once)
     with contextlib.suppress(BrokenPipeError):
         crowd.run(lambda done: print(json.dumps({"done": done}), flush=True))
-        print(json.dumps({"behaved": crowd.behaved, "failures": crowd.failures}), flush=True)
+        said = {"behaved": crowd.behaved, "wrong": crowd.wrong, "compared": compared, "failures": crowd.failures}
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

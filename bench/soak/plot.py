@@ -20,6 +20,10 @@ def draw(result):
     memory, done = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     resident = [sample["kib"] / 1024 for sample in samples]
     memory.plot(seconds, resident, color=OURS, linewidth=1.4)
+    rests = result["rests"]
+    at_rest = [rest["seconds"] for rest in rests], [rest["kib"] / 1024 for rest in rests]
+    memory.plot(*at_rest, "o", color=OURS, markersize=3, label="nobody connected")
+    memory.legend(loc="lower right", frameon=False)
     memory.set_ylim(0, max(resident) * 1.2)
     memory.set_ylabel("MiB resident")
     engine = result["engine"]

@@ -1,18 +1,24 @@
 """Opens and closes many connections, behaves badly on them, and looks what is left of it: `make soak`.
 
-A warm-up comes first; what the process holds when the last client of it has gone is what it is compared with when the
-last client of all has gone. Nothing may be gained: no descriptor, no object, no memory; no byte may be lost, doubled or
-somebody else's. The exit status is 1 where anything was. Memory is what the allocator has given out; what is resident
-stands beside it, and differs by the gaps between what is given out.
+A warm-up comes first. Then the connections come in parts; when the last client of a part has gone, the server rests
+and says what it holds. Nothing may be gained from the first rest, after the warm-up, to the last: no descriptor, no
+object, no memory; and no byte may be lost, doubled or somebody else's. The exit status is 1 where anything was.
+
+Objects are counted, all of them and those of the package by their class, the native engine's too. Memory is told in
+three ways: blocks of the interpreter's allocator, bytes of the system's, and resident KiB, which differ by the gaps
+between what is given out. One rest differs from the next by a page or so, up and down; memory that is lost only goes
+up. So it is gained where every rest in the second half of the run holds more than each in the first.
 """
 
 import argparse
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,16 +30,18 @@ from result import machine  # noqa: E402
 
 RESULTS = BENCH / "results"
 PATIENCE = 30.0
-GAINS = ("descriptors", "objects", "blocks", "allocated", "kib", "kept")
+EXACT = ("descriptors", "objects", "kept")
+MEMORY = {"blocks": "blocks", "allocated": "bytes", "kib": "KiB"}
 EVERY = 2.0  # seconds between two looks
-LEEWAY = 65536  # bytes: by what free lists and tables differ from one moment to the next
+# The system's allocator keeps nothing back for itself, so that what it has given out is what is used, to the byte.
+EXACTLY = "glibc.malloc.tcache_count=0"
 
 
 class Server:
     """The server's process, and the connection over which it says how it is."""
 
     def __init__(self, engine):
-        environment = {**os.environ, "SERVERSOCKET_IMPL": engine}
+        environment = {**os.environ, "SERVERSOCKET_IMPL": engine, "GLIBC_TUNABLES": EXACTLY}
         self.process = subprocess.Popen(
             [sys.executable, HERE / "server.py"],
             stdout=subprocess.PIPE,
@@ -76,7 +84,7 @@ def crowd(server, options, first, total, look):
         preexec_fn=lambda: os.sched_setaffinity(0, cores()[1]),
     )
     last = 0.0
-    found = {"failures": ["the clients ended without a word"], "behaved": {}}
+    found = {"failures": ["the clients ended without a word"], "behaved": {}, "wrong": 0, "compared": 0}
     for line in process.stdout:
         said = json.loads(line)
         if "done" not in said:
@@ -100,10 +108,17 @@ def soak(options):
             total = options.warm_up + options.connections
             print(f"{done:>9} of {total}: {state['connections']} open, {state['kib']} KiB", file=sys.stderr)
 
-    warm_up = crowd(server, options, 0, options.warm_up, look)
-    before = server.at_rest()
-    behaved = crowd(server, options, options.warm_up, options.connections, look)
-    after = server.at_rest()
+    def part(first, total):
+        said.append(crowd(server, options, first, total, look))
+        rests.append({"seconds": round(time.monotonic() - began, 1), "done": first + total, **server.at_rest()})
+
+    said, rests = [], []
+    part(0, options.warm_up)
+    last = options.warm_up + options.connections
+    for number in range(options.rests):
+        first = options.warm_up + options.connections * number // options.rests
+        part(first, options.warm_up + options.connections * (number + 1) // options.rests - first)
+    assert rests[-1]["done"] == last
     complaints, status = server.stop()
     return {
         "machine": machine([]),
@@ -112,25 +127,47 @@ def soak(options):
         "warm_up": options.warm_up,
         "connections": options.connections,
         "seconds": round(time.monotonic() - began, 1),
-        "behaved": behaved["behaved"],
-        "failures": (warm_up["failures"] + behaved["failures"])[:100],
-        "gained": {name: after[name] - before[name] for name in GAINS},
-        "still_open": after["connections"],
-        "before": before,
-        "after": after,
+        "behaved": sum((Counter(each["behaved"]) for each in said[1:]), Counter()),
+        "bytes_compared": sum(each["compared"] for each in said),
+        "bytes_wrong_in": sum(each["wrong"] for each in said),
+        "failures": [failure for each in said for failure in each["failures"]][:100],
+        "gained": gained(rests),
+        "still_open": rests[-1]["connections"],
         "complaints": complaints[-2000:],
         "status": status,
+        "rests": rests,
         "samples": samples,
     }
+
+
+def gained(rests):
+    """What there is more of at the last rest than at the first; of memory, in the second half than in the first."""
+    before, after = rests[0], rests[-1]
+    found = {name: after[name] - before[name] for name in EXACT}
+    kinds = Counter(after["of_the_package"])
+    kinds.subtract(before["of_the_package"])
+    found["of_the_package"] = {name: number for name, number in kinds.items() if number}
+    first, second = halves(rests)
+    for name in MEMORY:
+        found[name] = statistics.median_low(second[name]) - statistics.median_low(first[name])
+    return found
+
+
+def halves(rests):
+    """What the rests of the first and of the second half have told of the memory; the warm-up's is not among them."""
+    middle = (len(rests) + 1) // 2
+    return [{name: [rest[name] for rest in half] for name in MEMORY} for half in (rests[1:middle], rests[middle:])]
 
 
 def wrong(result):
     """What must not be, in words."""
     found = list(result["failures"])
-    gained = result["gained"]
-    found += [f"{gained[name]} {name} gained" for name in ("descriptors", "objects", "kept") if gained[name]]
-    if gained["allocated"] > LEEWAY:
-        found.append(f"{gained['allocated']} bytes gained")
+    more = result["gained"]
+    found += [f"{more[name]} {name} gained" for name in (*EXACT, "of_the_package") if more[name]]
+    first, second = halves(result["rests"])
+    for name, unit in MEMORY.items():
+        if min(second[name]) > max(first[name]):
+            found.append(f"{min(second[name]) - max(first[name])} {unit} gained at least, {more[name]} as it seems")
     if result["still_open"]:
         found.append(f"{result['still_open']} connections still open")
     if result["complaints"] or result["status"]:
@@ -141,13 +178,17 @@ def wrong(result):
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=1_000_000, help="after the warm-up (default %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=20_000, help="connections (default %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=100_000, help="connections (default %(default)s)")
+    parser.add_argument("--rests", type=int, default=20, help="parts of the run (default %(default)s)")
     parser.add_argument("--at-once", type=int, default=200, help="connections (default %(default)s)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a run (default: another each time)")
     parser.add_argument("--engine", choices=("native", "pure"), default=os.environ.get("SERVERSOCKET_IMPL", "native"))
     parser.add_argument("--output", type=Path, help="a file for the result (default: bench/results/soak.json)")
     parser.add_argument("--quiet", action="store_true")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.rests < 4:
+        parser.error("two halves need 4 rests at least")
+    return options
 
 
 def main():
@@ -157,7 +198,12 @@ def main():
     output = options.output or RESULTS / "soak.json"
     output.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{result['connections']} connections, {result['engine']}, seed {result['seed']}, {result['seconds']:.0f} s")
-    print("gained:", ", ".join(f"{number} {name}" for name, number in result["gained"].items()))
+    more, rests = result["gained"], result["rests"]
+    print(f"gained after a warm-up of {result['warm_up']}:")
+    print(f"  {more['descriptors']} descriptors, {more['objects']} objects, {more['kept']} bytes kept")
+    print(f"  {more['kib']} KiB resident: {rests[1]['kib']} at the first rest, {rests[-1]['kib']} at the last")
+    print(f"  {more['allocated']} bytes of the system's allocator, {more['blocks']} blocks of the interpreter's")
+    print(f"{result['bytes_compared']} bytes compared, wrong in {result['bytes_wrong_in']} connections")
     print("  ".join(f"{name} {number}" for name, number in sorted(result["behaved"].items())))
     for text in found:
         print(f"WRONG: {text}")

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import json
 import os
+import re
 import sys
 from functools import partial
 
@@ -96,19 +97,32 @@ def allocated():
     return found.uordblks + found.hblkhd
 
 
+def classes():
+    """All classes of the package, those of the native engine too: the collector sees every object of them."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "serversocket"]
+    found = {it for module in modules for it in vars(module).values() if isinstance(it, type)}
+    return {it for it in found if str(it.__module__).partition(".")[0] == "serversocket"}
+
+
+OURS = classes()
+# Counted page by page, where others give an estimate; opened once, because opening a file leaves traces of its own.
+ROLLUP = os.open("/proc/self/smaps_rollup", os.O_RDONLY)
+
+
 def state(server, clients, trimmed):
     """What the process holds at this moment; `trimmed`: the allocator first gives back what nobody uses."""
     gc.collect()
     if trimmed and hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
+    resident = re.search(rb"^Rss: +([0-9]+) kB", os.pread(ROLLUP, 4096, 0), re.MULTILINE)
+    objects = gc.get_objects()
     return {
         "descriptors": len(os.listdir("/proc/self/fd")) - 1,
-        "objects": len(gc.get_objects()),
+        "objects": len(objects),
+        "of_the_package": collections.Counter(type(it).__name__ for it in objects if type(it) in OURS),
         "blocks": sys.getallocatedblocks(),
         "allocated": allocated(),
-        "kib": pages * os.sysconf("SC_PAGESIZE") // 1024,
+        "kib": int(resident[1]),
         "connections": server.connections,
         "kept": server.reactor.bytes_kept,
         "ended": dict(clients.ended),

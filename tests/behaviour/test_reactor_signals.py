@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -134,6 +135,33 @@ def test_storm_of_signals_disturbs_nothing():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.mark.parametrize("wait", ["poll", "timer"])
+def test_a_storm_of_signals_does_not_put_off_what_is_due(wait):
+    """Each of them interrupts the wait, which goes on for the rest of its time, not anew: that would be for ever."""
+    reactor = current_reactor()
+    seen = []
+
+    def ring(number, frame):
+        seen.append(number)
+        if len(seen) == 10_000:
+            raise AssertionError("the wait begins anew with every signal")
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    due = time.monotonic() + 0.1
+    try:
+        if wait == "poll":
+            assert reactor.poll(0.1) == 0
+        else:
+            reactor.call_later(0.1, reactor.stop)
+            reactor.run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert time.monotonic() >= due
+    assert len(seen) > 1
 
 
 def test_wakeup_descriptor_of_somebody_else_is_left_alone():

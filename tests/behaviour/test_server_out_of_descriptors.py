@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import socket
+import time
 
 import pytest
 
@@ -92,11 +93,22 @@ def test_nothing_spins_and_nothing_is_logged(exhaust, uncaught):
     reactor = current_reactor()
     with listening() as server:
         server.add_event_listener("connect", lambda event: event.socket.close())
-        client = connect_to("127.0.0.1", server.local_port)
+        errors = []
+        server.add_event_listener("ioError", errors.append)
+        client = socket.socket()
         release = exhaust()
-        run_until(reactor, lambda: ended(client))
-        turns = sum(reactor.poll(0) for _ in range(1000))
-        assert turns < 100
+        began = time.monotonic()
+        told = idle_turns = 0
+        while len(errors) < 2:
+            client.close()
+            client = socket.socket()  # under the number that has just become free
+            client.connect(("127.0.0.1", server.local_port))
+            run_until(reactor, lambda it=client: ended(it))
+            told += 1
+            idle_turns += sum(reactor.poll(0) for _ in range(10))
+        assert time.monotonic() - began >= 1, "two errors in one second"
+        assert told == server.turned_away > 20
+        assert idle_turns == 0
         assert uncaught == []
         release()
         client.close()
