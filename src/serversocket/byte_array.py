@@ -378,6 +378,11 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     def __len__(self) -> int:
         return len(self._data)
 
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self), _data=bytearray(self._data))
+        return copied
+
     def __bytes__(self) -> bytes:
         return bytes(self._data)
 
