@@ -214,7 +214,7 @@ def over_limit(call: str, size: int, kept: int, name: str, limit: int) -> IOErro
 
 def end_of_file(call: str, wanted: int, available: int) -> EOFError:
     """#2030: a read of more bytes than there are."""
-    return EOFError(text(2030, detail=f"{call}: {wanted} bytes wanted, {available} available"), 2030)
+    return EOFError(text(2030, detail=f"{call}: {shown(wanted)} bytes wanted, {available} available"), 2030)
 
 
 def bad_port(value: int) -> RangeError:
@@ -237,9 +237,9 @@ def out_of_bounds(call: str, detail: str) -> RangeError:
     return RangeError(text(2006, detail=f"{call}: {detail}"), 2006)
 
 
-def not_accepted(parameter: str, value: object) -> ArgumentError:
+def not_accepted(call: str, parameter: str, value: object) -> ArgumentError:
     """#2008: a value that is not one of the accepted ones."""
-    return ArgumentError(text(2008, parameter, detail=f"{shown(value)} is not"), 2008)
+    return ArgumentError(text(2008, parameter, detail=f"{call}: {shown(value)} is not"), 2008)
 
 
 def bad_argument(call: str, detail: str) -> ArgumentError:
