@@ -273,13 +273,13 @@ def null_reference(detail: str = "") -> builtins.TypeError:
 
 
 def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeError:
-    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise.
+    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise: its number is 0.
 
     Example:
         >>> print(wrong_type("local_port", "80", "an int"))
         local_port must be an int, not '80' (str)
     """
-    return TypeError(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})")
+    return _numbered(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})", 0)
 
 
 def no_copies(owner: object) -> builtins.TypeError:

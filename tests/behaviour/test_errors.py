@@ -64,6 +64,12 @@ def test_each_class_can_be_made_without_arguments(kind: type[Exception], _builti
     assert kind(message="m", error_id=1).error_id == 1
 
 
+def test_an_error_of_a_wrong_type_has_what_airs_programs_read() -> None:
+    error = errors.wrong_type("port", "80", "an int")
+    assert type(error) is TypeError
+    assert (error.message, error.errorID) == (str(error), 0)  # type: ignore[attr-defined]
+
+
 def test_the_end_of_file_is_caught_as_io_error_too() -> None:
     with pytest.raises(errors.IOError):
         raise errors.end_of_file("read", 1, 0)
