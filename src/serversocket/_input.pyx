@@ -231,12 +231,12 @@ cdef class Input(Source):
             PyBuffer_Release(&view)
         return count
 
-    def _consume(self, Py_ssize_t size):
-        self._exactly(size, "read")
+    def _consume(self, Py_ssize_t size, str call not None):
+        self._exactly(size, call)
         return self._take(size)
 
-    def _lookahead(self, Py_ssize_t size):
-        self._exactly(size, "peek")
+    def _lookahead(self, Py_ssize_t size, str call not None):
+        self._exactly(size, call)
         return PyBytes_FromStringAndSize(self.data, size)
 
     cdef int _require(self, State least, str call) except -1:

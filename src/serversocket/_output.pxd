@@ -29,7 +29,7 @@ cdef class Output(Input):
     @cython.final
     cdef bytes _as_bytes(self, data)
     @cython.final
-    cdef int _require_output(self) except -1
+    cdef int _require_output(self, str call) except -1
     @cython.final
     cdef int _end_output(self) except -1
     @cython.final

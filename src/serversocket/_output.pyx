@@ -83,7 +83,7 @@ cdef class Output(Input):
     cdef object _write(self, data):
         cdef Py_ssize_t count
         cdef bytes chunk
-        self._require_output()
+        self._require_output("write")
         chunk = <bytes> data if type(data) is bytes else self._as_bytes(data)
         count = PyBytes_GET_SIZE(chunk)
         if count:
@@ -94,13 +94,16 @@ cdef class Output(Input):
         cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
         if copied is None:
             raise errors.wrong_type("data", data, "bytes-like")
-        self._require_output()      # Python code may have run meanwhile
+        self._require_output("write")   # Python code may have run meanwhile
         return copied
 
-    cdef int _require_output(self) except -1:
-        self._require(CONNECTED, "write")
+    def _require_writable(self, str call not None):
+        self._require_output(call)
+
+    cdef int _require_output(self, str call) except -1:
+        self._require(CONNECTED, call)
         if self.outgoing:
-            raise errors.invalid_socket("write", "write_eof was called")
+            raise errors.invalid_socket(call, "write_eof was called")
         return 0
 
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:

@@ -55,9 +55,12 @@ cdef double _seconds(timeout) except? -1:
         return NEVER
     if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
         raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
-    seconds = timeout
+    try:
+        seconds = timeout
+    except OverflowError:
+        seconds = NEVER if timeout > 0 else -NEVER
     if not seconds >= 0:
-        raise ValueError(f"timeout must be a number of seconds that is not negative, not {timeout!r}")
+        raise ValueError(f"timeout must be a number of seconds that is not negative, not {errors.shown(timeout)}")
     return seconds
 
 
@@ -682,11 +685,16 @@ cdef class Source(EventDispatcher):
         """The `Reactor` that this object belongs to."""
         return self._reactor
 
-    def _attach(self, Reactor reactor not None):
-        reactor._check_open()
+    def _attach(self, reactor):
+        if not isinstance(reactor, Reactor):
+            raise errors.wrong_type("reactor", reactor, "a Reactor")
+        (<Reactor> reactor)._check_open()
         if self._reactor is not None:
             raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
-        self._reactor = reactor
+        self._reactor = <Reactor> reactor
+
+    def _check_thread(self):
+        self._check()
 
     cdef int _check(self) except -1:
         if self._reactor is None:

@@ -68,7 +68,7 @@ class _ByteArrayType(type):
 
     @default_object_encoding.setter
     def default_object_encoding(cls, value: int) -> None:
-        _ByteArrayType._default_object_encoding = accepted_encoding(value)
+        _ByteArrayType._default_object_encoding = accepted_encoding("default_object_encoding", value)
 
 
 @with_as3_names
@@ -179,15 +179,18 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         self._data = bytearray()
         self._position = 0
 
-    def _lookahead(self, size: int, /) -> bytes:
+    def _lookahead(self, size: int, call: str, /) -> bytes:
         if size > self.bytes_available:
-            raise errors.end_of_file("read", size, self.bytes_available)
+            raise errors.end_of_file(call, size, self.bytes_available)
         return bytes(self._data[self._position : self._position + size])
 
-    def _consume(self, size: int, /) -> bytes:
-        data = self._lookahead(size)
+    def _consume(self, size: int, call: str, /) -> bytes:
+        data = self._lookahead(size, call)
         self._position += size
         return data
+
+    def _require_writable(self, call: str, /) -> None:
+        """A byte array is always open."""
 
     def _put(self, data: bytes, /) -> None:
         if data:
@@ -226,7 +229,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             MemoryError: More than `max_length` bytes, or than there is memory for (#1000).
         """
         chosen = _algorithm("uncompress", algorithm)
-        limit = min(unsigned("max_length", max_length), MAX_LENGTH, sys.maxsize - 1)
+        limit = min(unsigned("uncompress", max_length, "max_length"), MAX_LENGTH, sys.maxsize - 1)
         if not self._data:
             return
         try:
@@ -306,7 +309,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             RangeError: Negative (#2006).
             MemoryError: More than there is room for (#1000).
         """
-        count = unsigned("length", length)
+        count = unsigned("write_random_bytes", length, "length")
         if self._position + count > MAX_LENGTH:
             raise errors.out_of_memory("write_random_bytes")
         try:
@@ -366,12 +369,19 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             RangeError: A negative length (#2006).
             MemoryError: As for `length` (#1000).
         """
-        expected, new = unsigned("expected_length", expected_length), unsigned("new_length", new_length)
+        call = "atomic_compare_and_swap_length"
+        expected = unsigned(call, expected_length, "expected_length")
+        new = unsigned(call, new_length, "new_length")
         with _ATOMIC:
             before = len(self._data)
             if before == expected:
                 self.length = new
         return before
+
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self), _data=bytearray(self._data))
+        return copied
 
     # ---- a Python sequence
 

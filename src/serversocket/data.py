@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import operator
+import sys
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
@@ -63,16 +64,16 @@ class Storage:
 # ----------------------------------------------------------------------------------------------- arguments
 
 
-def unsigned(parameter: str, value: object) -> int:
-    """An offset, a length or a position.
+def unsigned(call: str, value: object, parameter: str = "") -> int:
+    """An offset, a length or a position: a parameter of a call, or what a property is set to.
 
     Raises:
         TypeError: No int.
         RangeError: Negative (#2006).
     """
-    number = integer(parameter, value)
+    number = integer(parameter or call, value)
     if number < 0:
-        raise errors.out_of_bounds(parameter, f"{errors.shown(number)} is negative")
+        raise errors.out_of_bounds(call, f"{parameter} {errors.shown(number)} is negative".lstrip())
     return number
 
 
@@ -105,10 +106,10 @@ def source_bytes(parameter: str, value: object) -> bytes:
         raise errors.wrong_type(parameter, value, "a ByteArray or bytes-like") from None
 
 
-def accepted_encoding(value: object) -> int:
+def accepted_encoding(call: str, value: object) -> int:
     """A version of AMF; anything else is `ArgumentError` #2008."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 3):
-        raise errors.not_accepted("object_encoding", value)
+        raise errors.not_accepted(call, "object_encoding", value)
     return int(value)
 
 
@@ -116,7 +117,7 @@ def _accepted_endian(value: object) -> str:
     if value is None:
         raise errors.null("type")
     if not isinstance(value, str) or value not in _LAYOUTS:
-        raise errors.not_accepted("type", value)
+        raise errors.not_accepted("endian", "type", value)
     return str.__str__(value)
 
 
@@ -194,6 +195,7 @@ class _DataFormat:
 
     @endian.setter
     def endian(self, value: str) -> None:
+        self._check_thread()
         self._endian = _accepted_endian(value)  # type: ignore[misc]
 
     @property
@@ -207,7 +209,11 @@ class _DataFormat:
 
     @object_encoding.setter
     def object_encoding(self, value: int) -> None:
-        self._object_encoding = accepted_encoding(value)  # type: ignore[misc]
+        self._check_thread()
+        self._object_encoding = accepted_encoding("object_encoding", value)  # type: ignore[misc]
+
+    def _check_thread(self) -> None:
+        """Refuses calls from a thread that does not own this object. Bytes in memory belong to nobody."""
 
 
 @with_as3_names
@@ -231,47 +237,47 @@ class DataInput(_DataFormat):
 
         @property
         def bytes_available(self) -> int: ...
-        def _consume(self, size: int, /) -> bytes: ...
-        def _lookahead(self, size: int, /) -> bytes: ...
+        def _consume(self, size: int, call: str, /) -> bytes: ...
+        def _lookahead(self, size: int, call: str, /) -> bytes: ...
 
     def read_boolean(self) -> bool:
         """One byte; `False` if it is 0, else `True`. AIR: ``readBoolean()``."""
-        return self._consume(1) != b"\0"
+        return self._consume(1, "read_boolean") != b"\0"
 
     def read_byte(self) -> int:
         """One byte, -128 to 127. AIR: ``readByte()``."""
-        return int.from_bytes(self._consume(1), signed=True)
+        return int.from_bytes(self._consume(1, "read_byte"), signed=True)
 
     def read_unsigned_byte(self) -> int:
         """One byte, 0 to 255. AIR: ``readUnsignedByte()``."""
-        return self._consume(1)[0]
+        return self._consume(1, "read_unsigned_byte")[0]
 
     def read_short(self) -> int:
         """Two bytes, -32768 to 32767. AIR: ``readShort()``."""
-        return self._unpack(_LAYOUTS[self._endian].short)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].short, "read_short")  # type: ignore[no-any-return]
 
     def read_unsigned_short(self) -> int:
         """Two bytes, 0 to 65535. AIR: ``readUnsignedShort()``."""
-        return self._unpack(_LAYOUTS[self._endian].unsigned_short)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].unsigned_short, "read_unsigned_short")  # type: ignore[no-any-return]
 
     def read_int(self) -> int:
         """Four bytes, -2**31 to 2**31 - 1. AIR: ``readInt()``."""
-        return self._unpack(_LAYOUTS[self._endian].int)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].int, "read_int")  # type: ignore[no-any-return]
 
     def read_unsigned_int(self) -> int:
         """Four bytes, 0 to 2**32 - 1. AIR: ``readUnsignedInt()``."""
-        return self._unpack(_LAYOUTS[self._endian].unsigned_int)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].unsigned_int, "read_unsigned_int")  # type: ignore[no-any-return]
 
     def read_float(self) -> float:
         """Four bytes, IEEE 754. AIR: ``readFloat()``."""
-        return self._unpack(_LAYOUTS[self._endian].float)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].float, "read_float")  # type: ignore[no-any-return]
 
     def read_double(self) -> float:
         """Eight bytes, IEEE 754. AIR: ``readDouble()``."""
-        return self._unpack(_LAYOUTS[self._endian].double)  # type: ignore[no-any-return]
+        return self._unpack(_LAYOUTS[self._endian].double, "read_double")  # type: ignore[no-any-return]
 
-    def _unpack(self, layout: Struct) -> Any:
-        return layout.unpack(self._consume(layout.size))[0]
+    def _unpack(self, layout: Struct, call: str) -> Any:
+        return layout.unpack(self._consume(layout.size, call))[0]
 
     def read_bytes(self, bytes: Storage | bytearray, offset: int = 0, length: int = 0) -> None:
         """Copies bytes into another array. AIR: ``readBytes()``.
@@ -287,18 +293,20 @@ class DataInput(_DataFormat):
             RangeError: `offset` + `length` is more than 2**32 - 1 (#2006).
             MemoryError: There is no memory for so many bytes (#1000); nothing is consumed.
         """
-        offset, length = unsigned("offset", offset), unsigned("length", length)
+        call = "read_bytes"
+        self._lookahead(0, call)
+        offset, length = unsigned(call, offset, "offset"), unsigned(call, length, "length")
         target = _target("bytes", bytes)
         if offset + length > MAX_LENGTH + 1:
-            raise errors.out_of_bounds("read_bytes", "offset + length is more than 2**32 - 1")
-        data = self._lookahead(length or self.bytes_available)
+            raise errors.out_of_bounds(call, "offset + length is more than 2**32 - 1")
+        data = self._lookahead(length or self.bytes_available, call)
         overwrite(target, offset, data)
-        self._consume(len(data))
+        self._consume(len(data), call)
 
     def read_utf(self) -> str:
         """A text: its length in bytes as an unsigned short, then as `read_utf_bytes`. AIR: ``readUTF()``."""
-        size = 2 + _LAYOUTS[self._endian].unsigned_short.unpack(self._lookahead(2))[0]
-        return charsets.decode_utf8(self._consume(size)[2:])
+        size = 2 + _LAYOUTS[self._endian].unsigned_short.unpack(self._lookahead(2, "read_utf"))[0]
+        return charsets.decode_utf8(self._consume(size, "read_utf")[2:])
 
     def read_utf_bytes(self, length: int) -> str:
         """A text in UTF-8. AIR: ``readUTFBytes()``.
@@ -309,7 +317,8 @@ class DataInput(_DataFormat):
         Args:
             length: How many bytes.
         """
-        return charsets.decode_utf8(self._consume(unsigned("length", length)))
+        self._lookahead(0, "read_utf_bytes")
+        return charsets.decode_utf8(self._exactly("read_utf_bytes", length))
 
     def read_multi_byte(self, length: int, char_set: str) -> str:
         """A text in another character set, which ends at the first NUL. AIR: ``readMultiByte()``.
@@ -321,8 +330,15 @@ class DataInput(_DataFormat):
         Raises:
             TypeError: `char_set` is `None` (#2007) or no string.
         """
+        self._lookahead(0, "read_multi_byte")
         codec = charsets.codec_for(char_set)
-        return charsets.decode(self._consume(unsigned("length", length)), codec)
+        return charsets.decode(self._exactly("read_multi_byte", length), codec)
+
+    def _exactly(self, call: str, length: object) -> bytes:
+        size = unsigned(call, length, "length")
+        if size > sys.maxsize:
+            raise errors.end_of_file(call, size, self.bytes_available)
+        return self._consume(size, call)
 
     def read_object(self) -> Any:
         """An object in AMF. AIR: ``readObject()``.
@@ -330,7 +346,7 @@ class DataInput(_DataFormat):
         Raises:
             NotImplementedError: AMF is not installed.
         """
-        self._consume(0)
+        self._lookahead(0, "read_object")
         _amf_missing("read_object")
 
 
@@ -354,30 +370,37 @@ class DataOutput(_DataFormat):
 
     if TYPE_CHECKING:
 
+        def _require_writable(self, call: str, /) -> None: ...
         def _put(self, data: bytes, /) -> object: ...
 
     def write_boolean(self, value: object) -> None:
         """One byte: 1 if the value is true, else 0. AIR: ``writeBoolean()``."""
+        self._require_writable("write_boolean")
         self._put(b"\x01" if value else b"\x00")
 
     def write_byte(self, value: int) -> None:
         """One byte, the low 8 bits. AIR: ``writeByte()``."""
+        self._require_writable("write_byte")
         self._put(bytes((integer("value", value) & 0xFF,)))
 
     def write_short(self, value: int) -> None:
         """Two bytes, the low 16 bits. AIR: ``writeShort()``."""
+        self._require_writable("write_short")
         self._put(_LAYOUTS[self._endian].unsigned_short.pack(integer("value", value) & 0xFFFF))
 
     def write_int(self, value: int) -> None:
         """Four bytes, the low 32 bits. AIR: ``writeInt()``."""
+        self._require_writable("write_int")
         self._put(_LAYOUTS[self._endian].unsigned_int.pack(integer("value", value) & 0xFFFFFFFF))
 
     def write_unsigned_int(self, value: int) -> None:
         """Four bytes, the low 32 bits. AIR: ``writeUnsignedInt()``."""
+        self._require_writable("write_unsigned_int")
         self._put(_LAYOUTS[self._endian].unsigned_int.pack(integer("value", value) & 0xFFFFFFFF))
 
     def write_float(self, value: float) -> None:
         """Four bytes, IEEE 754; infinite if the value is too large for them. AIR: ``writeFloat()``."""
+        self._require_writable("write_float")
         number = _number("value", value)
         layout = _LAYOUTS[self._endian].float
         try:
@@ -388,6 +411,7 @@ class DataOutput(_DataFormat):
 
     def write_double(self, value: float) -> None:
         """Eight bytes, IEEE 754. AIR: ``writeDouble()``."""
+        self._require_writable("write_double")
         self._put(_LAYOUTS[self._endian].double.pack(_number("value", value)))
 
     def write_bytes(self, bytes: Storage | Buffer, offset: int = 0, length: int = 0) -> None:
@@ -402,7 +426,8 @@ class DataOutput(_DataFormat):
             TypeError: `bytes` is `None` (#2007) or of another type.
             RangeError: `offset` or `offset` + `length` lies behind the end (#2006); nothing is written.
         """
-        offset, length = unsigned("offset", offset), unsigned("length", length)
+        self._require_writable("write_bytes")
+        offset, length = unsigned("write_bytes", offset, "offset"), unsigned("write_bytes", length, "length")
         data = source_bytes("bytes", bytes)
         if length > len(data) - offset:
             raise errors.out_of_bounds("write_bytes", f"offset and length go beyond the {len(data)} bytes")
@@ -415,6 +440,7 @@ class DataOutput(_DataFormat):
             TypeError: `None` (#2007) or no string.
             RangeError: More than 65,535 bytes (#2006); nothing is written.
         """
+        self._require_writable("write_utf")
         data = charsets.encode_utf8(string("value", value))
         if len(data) > _MAX_UTF:
             raise errors.out_of_bounds("write_utf", f"{len(data)} bytes of text are more than {_MAX_UTF}")
@@ -426,6 +452,7 @@ class DataOutput(_DataFormat):
         Raises:
             TypeError: `None` (#2007) or no string.
         """
+        self._require_writable("write_utf_bytes")
         self._put(charsets.encode_utf8(string("value", value)))
 
     def write_multi_byte(self, value: str, char_set: str) -> None:
@@ -438,6 +465,7 @@ class DataOutput(_DataFormat):
         Raises:
             TypeError: One of them is `None` (#2007) or no string.
         """
+        self._require_writable("write_multi_byte")
         self._put(charsets.encode(string("value", value), charsets.codec_for(char_set)))
 
     def write_object(self, object: Any) -> None:
@@ -446,7 +474,7 @@ class DataOutput(_DataFormat):
         Raises:
             NotImplementedError: AMF is not installed.
         """
-        self._put(b"")
+        self._require_writable("write_object")
         _amf_missing("write_object")
 
 

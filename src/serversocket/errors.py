@@ -214,7 +214,7 @@ def over_limit(call: str, size: int, kept: int, name: str, limit: int) -> IOErro
 
 def end_of_file(call: str, wanted: int, available: int) -> EOFError:
     """#2030: a read of more bytes than there are."""
-    return EOFError(text(2030, detail=f"{call}: {wanted} bytes wanted, {available} available"), 2030)
+    return EOFError(text(2030, detail=f"{call}: {shown(wanted)} bytes wanted, {available} available"), 2030)
 
 
 def no_separator(call: str, separator: bytes, available: int) -> EOFError:
@@ -247,9 +247,9 @@ def out_of_bounds(call: str, detail: str) -> RangeError:
     return RangeError(text(2006, detail=f"{call}: {detail}"), 2006)
 
 
-def not_accepted(parameter: str, value: object) -> ArgumentError:
+def not_accepted(call: str, parameter: str, value: object) -> ArgumentError:
     """#2008: a value that is not one of the accepted ones."""
-    return ArgumentError(text(2008, parameter, detail=f"{shown(value)} is not"), 2008)
+    return ArgumentError(text(2008, parameter, detail=f"{call}: {shown(value)} is not"), 2008)
 
 
 def bad_argument(call: str, detail: str) -> ArgumentError:
@@ -283,13 +283,13 @@ def null_reference(detail: str = "") -> builtins.TypeError:
 
 
 def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeError:
-    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise.
+    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise: its number is 0.
 
     Example:
         >>> print(wrong_type("local_port", "80", "an int"))
         local_port must be an int, not '80' (str)
     """
-    return TypeError(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})")
+    return _numbered(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})", 0)
 
 
 def no_copies(owner: object) -> builtins.TypeError:

@@ -23,6 +23,7 @@ class Liveness:
         connected: Any
         reactor: Any
 
+        def _check_thread(self) -> None: ...
         def _set_option(self, level: int, name: int, value: int) -> None: ...
         def _set_longest(self, milliseconds: int) -> None: ...
 
@@ -119,7 +120,7 @@ class Liveness:
 
     def _parse(self, parameter: str, value: float | None) -> float:
         seconds = as_seconds(parameter, value)
-        self.reactor._check_thread()
+        self._check_thread()
         if seconds and not all(hasattr(socket, name) for name in _NEEDED[parameter]):
             raise errors.invalid_socket(parameter, f"{seconds:g} s", errno.ENOTSUP)
         return seconds

@@ -9,6 +9,12 @@ __all__ = ["as3_name", "with_as3_names"]
 
 _Class = TypeVar("_Class", bound=type)
 
+_ALIASES: dict[str, str] = {}
+"""The ActionScript name of every member that has one."""
+
+_roots: set[type] = set()
+"""The classes whose subclasses are told of here."""
+
 _ACRONYMS = {"eof": "EOF", "id": "ID", "utf": "UTF"}
 
 
@@ -33,7 +39,8 @@ def as3_name(name: str) -> str:
 def with_as3_names(cls: _Class, extend: Callable[[type, str, object], object] = setattr) -> _Class:
     """Gives each public member that a class defines its ActionScript name too: the same object under both names.
 
-    Inherited members are left to the class that defines them.
+    Inherited members are left to the class that defines them. A subclass that overrides a member under one of its names
+    overrides it under both, unless it defines both.
 
     Args:
         cls: The class; it is changed in place and returned, so that this can decorate it.
@@ -51,4 +58,28 @@ def with_as3_names(cls: _Class, extend: Callable[[type, str, object], object] = 
         alias = as3_name(name)
         if alias != name:
             extend(cls, alias, member)
+            _ALIASES[name] = alias
+    if _roots.isdisjoint(cls.__mro__):
+        _roots.add(cls)
+        extend(cls, "__init_subclass__", classmethod(_hook(cls)))
     return cls
+
+
+def _hook(root: type) -> Callable[..., None]:
+    def __init_subclass__(cls: type, **options: object) -> None:
+        super(root, cls).__init_subclass__(**options)  # type: ignore[arg-type]
+        _mirror(cls)
+
+    return __init_subclass__
+
+
+def _mirror(cls: type) -> None:
+    """Lets the nearest class that defines a member under either name decide what both mean."""
+    for name, alias in _ALIASES.items():
+        owner = next((base for base in cls.__mro__ if name in vars(base) or alias in vars(base)), None)
+        if owner is None or not (hasattr(cls, name) and hasattr(cls, alias)):
+            continue
+        if name not in vars(owner):
+            setattr(cls, name, vars(owner)[alias])
+        elif alias not in vars(owner):
+            setattr(cls, alias, vars(owner)[name])

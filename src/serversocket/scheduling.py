@@ -290,7 +290,7 @@ def _parse_delay(seconds: float) -> float:
     try:
         delay = float(seconds)
     except OverflowError:
-        delay = math.inf
+        delay = math.inf if seconds > 0 else 0.0
     if math.isnan(delay):
         raise ValueError("seconds must be a number, not nan")
     return max(delay, 0.0)

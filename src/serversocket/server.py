@@ -87,7 +87,7 @@ class ServerSocket(Acceptor):
                 does not spread connections over sockets that share a port (``ENOTSUP``).
             TypeError: An argument has the wrong type.
         """
-        self.reactor._check_thread()
+        self._check_thread()
         port = parse_port(local_port)
         address = parse_address(local_address)
         if dual_stack and not address.is_ipv6:
@@ -117,7 +117,7 @@ class ServerSocket(Acceptor):
             RangeError: `backlog` or `defer_accept` is negative (#2006).
             TypeError: One of them is not an integer.
         """
-        self.reactor._check_thread()
+        self._check_thread()
         if not self.bound:
             raise errors.not_open("listen")
         length = parse_backlog(backlog)

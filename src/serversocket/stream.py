@@ -19,6 +19,7 @@ from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
 
 LEAST_TIMEOUT = 250
+LONGEST_TIMEOUT = 2**62
 DEFAULT_TIMEOUT = 20_000
 
 
@@ -59,6 +60,8 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     def timeout(self) -> int:
         """Milliseconds that a `connect` may take, 20,000 by default (AIR: ``timeout``); less than 250 becomes 250.
 
+        More than any clock can count is cut.
+
         Raises:
             TypeError: The value is not an integer.
         """
@@ -68,7 +71,8 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     def timeout(self, value: int) -> None:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise errors.wrong_type("timeout", value, "an integer, in milliseconds")
-        self._timeout = max(value.__index__(), LEAST_TIMEOUT)
+        self._check_thread()
+        self._timeout = min(max(value.__index__(), LEAST_TIMEOUT), LONGEST_TIMEOUT)
 
     @property
     def high_water_mark(self) -> int:
@@ -82,6 +86,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
 
     @high_water_mark.setter
     def high_water_mark(self, value: SupportsIndex) -> None:
+        self._check_thread()
         self._high_water_mark = as_mark(value)
 
     @property
@@ -116,7 +121,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
             TypeError: `host` is ``None`` (#1009) or no string, or `port` is not an integer.
             ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it.
         """
-        self.reactor._check_thread()
+        self._check_thread()
         number = parse_client_port(port)
         target = parse_host(host)
         if self._opened:

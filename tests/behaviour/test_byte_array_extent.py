@@ -184,6 +184,9 @@ def test_copy_and_pickle(again: Any) -> None:
     array.endian = "littleEndian"
     twin = again(array)
     assert (bytes(twin), twin.position, twin.endian) == (b"abc", 1, "littleEndian")
+    twin.write_byte(0)
+    twin.length = 2
+    assert (bytes(array), array.position) == (b"abc", 1)
 
 
 def test_the_default_object_encoding_belongs_to_the_class() -> None:

@@ -229,11 +229,14 @@ class Closed(DataInput, DataOutput):
 
     bytes_available = 0
 
-    def _consume(self, size: int, /) -> bytes:
-        raise errors.not_open("read")
+    def _consume(self, size: int, call: str, /) -> bytes:
+        raise errors.not_open(call)
 
-    def _lookahead(self, size: int, /) -> bytes:
-        raise errors.not_open("read")
+    def _lookahead(self, size: int, call: str, /) -> bytes:
+        raise errors.not_open(call)
+
+    def _require_writable(self, call: str, /) -> None:
+        raise errors.not_open(call)
 
     def _put(self, data: bytes, /) -> None:
         raise errors.not_open("write")

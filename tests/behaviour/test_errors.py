@@ -33,7 +33,7 @@ MADE: list[tuple[BaseException, type, int]] = [
     (errors.bad_address("x", "is not an address"), errors.ArgumentError, 2004),
     (errors.bad_argument("create_from_base64", "no"), errors.ArgumentError, 2004),
     (errors.out_of_bounds("listen", "backlog -1 is negative"), errors.RangeError, 2006),
-    (errors.not_accepted("type", "middle"), errors.ArgumentError, 2008),
+    (errors.not_accepted("endian", "type", "middle"), errors.ArgumentError, 2008),
     (errors.out_of_memory("length"), errors.MemoryError, 1000),
     (errors.decompression_failed("uncompress", "no"), errors.IOError, 2058),
     (errors.dispatch_overflow(), errors.DispatchRecursionError, 2094),
@@ -62,6 +62,12 @@ def test_each_class_can_be_made_without_arguments(kind: type[Exception], _builti
     error = kind()
     assert (str(error), error.error_id, error.to_string()) == ("", 0, name)
     assert kind(message="m", error_id=1).error_id == 1
+
+
+def test_an_error_of_a_wrong_type_has_what_airs_programs_read() -> None:
+    error = errors.wrong_type("port", "80", "an int")
+    assert type(error) is TypeError
+    assert (error.message, error.errorID) == (str(error), 0)  # type: ignore[attr-defined]
 
 
 def test_the_end_of_file_is_caught_as_io_error_too() -> None:
@@ -130,7 +136,7 @@ def test_without_a_cause_the_detail_is_the_reason() -> None:
 
 def test_airs_text_names_the_parameter() -> None:
     assert str(errors.null("listener")) == "Error #2007: Parameter listener must be non-null."
-    assert str(errors.not_accepted("type", 1)).startswith(
+    assert str(errors.not_accepted("endian", "type", 1)).startswith(
         "Error #2008: Parameter type must be one of the accepted values."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import serversocket
-from serversocket.byte_array import ByteArray
+from serversocket import ByteArray, Event, EventDispatcher, Socket
 from serversocket.naming import as3_name, with_as3_names
 
 
@@ -96,6 +96,92 @@ def test_a_class_that_refuses_setattr_is_extended_in_its_own_way() -> None:
 def test_naming_twice_changes_nothing() -> None:
     before = dict(vars(_Sample))
     assert dict(vars(with_as3_names(_Sample))) == before
+
+
+class _Told(Event):
+    def toString(self) -> str:
+        return "told"
+
+
+def test_what_a_subclass_overrides_under_one_name_it_overrides_under_both() -> None:
+    event: Any = _Told("x")
+    assert (str(event), repr(event), event.to_string(), event.toString()) == ("told", "<told>", "told", "told")
+
+    class Pythonic(EventDispatcher):
+        def has_event_listener(self, type: str) -> bool:
+            return True
+
+    assert Pythonic().hasEventListener("x") is True  # type: ignore[attr-defined]
+
+    class Own(Socket):
+        bytesAvailable = 5
+
+        def readUTF(self) -> str:
+            return "mine"
+
+    socket = Own()
+    assert (socket.read_utf(), socket.bytes_available) == ("mine", 5)
+
+    class Five(ByteArray):
+        @classmethod
+        def createFromBase64(cls, value: str) -> str:
+            return "five"
+
+    assert Five.create_from_base64("") == "five"
+
+    class Failure(serversocket.IOError):
+        def toString(self) -> str:
+            return "failure"
+
+    assert Failure().to_string() == "failure"
+
+
+def test_both_names_may_be_overridden_apart() -> None:
+    class Both(Event):
+        def to_string(self) -> str:
+            return "pythonic"
+
+        def toString(self) -> str:
+            return "air"
+
+    event: Any = Both("x")
+    assert (event.to_string(), event.toString(), str(event)) == ("pythonic", "air", "pythonic")
+
+
+def test_the_nearest_class_decides_what_both_names_mean() -> None:
+    class Mixin:
+        def toString(self) -> str:
+            return "mixed in"
+
+    class Mixed(Mixin, Event):
+        pass
+
+    class Further(_Told):
+        def to_string(self) -> str:
+            return f"{super().toString()} on"  # type: ignore[misc]
+
+    assert str(Mixed("x")) == "mixed in"
+    assert str(Further("x")) == Further("x").toString() == "told on"
+
+
+def test_a_subclass_may_take_part_in_the_making_of_its_own() -> None:
+    class Tagged(Socket):
+        def __init_subclass__(cls, tag: str) -> None:
+            super().__init_subclass__()
+            cls.tag = tag  # type: ignore[attr-defined]
+
+    class One(Tagged, tag="one"):
+        def readInt(self) -> int:
+            return 1
+
+    assert (One.tag, One().read_int()) == ("one", 1)  # type: ignore[attr-defined]
+
+
+def test_no_other_members_get_a_second_name() -> None:
+    class Own(Event):
+        def shout_loudly(self) -> None: ...
+
+    assert not hasattr(Own, "shoutLoudly")
 
 
 PUBLIC = [getattr(serversocket, name) for name in serversocket.__all__]

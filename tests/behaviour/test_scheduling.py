@@ -189,6 +189,10 @@ def test_seconds(reactor: Recorder, seconds: Any) -> None:
     assert reactor.call_later(seconds, print).when == 1000.0 + max(float(seconds), 0.0)
 
 
+def test_a_vast_number_below_zero_is_now(reactor: Recorder) -> None:
+    assert reactor.call_later(-(10**400), print).when == 1000.0
+
+
 @pytest.mark.parametrize("seconds", [math.inf, 10**400])
 def test_infinity_is_never(reactor: Recorder, seconds: float, clock: Clock) -> None:
     handle = reactor.call_later(seconds, pytest.fail)

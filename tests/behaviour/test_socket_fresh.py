@@ -91,7 +91,7 @@ def test_properties_are_read_only():
 
 
 @pytest.mark.parametrize(
-    ("value", "timeout"), [(0, 250), (-5, 250), (249, 250), (250, 250), (251, 251), (10**9, 10**9)]
+    ("value", "timeout"), [(0, 250), (-5, 250), (249, 250), (250, 250), (251, 251), (10**9, 10**9), (10**400, 2**62)]
 )
 def test_timeout_is_at_least_250_milliseconds(value, timeout):
     it = Socket()

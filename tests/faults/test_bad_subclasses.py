@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serversocket import Event, EventDispatcher, Socket
+from serversocket import Event, EventDispatcher, ServerSocket, Socket
 
 from ..behaviour.helpers import connect_to, ended, listening, run_until
 
@@ -48,6 +48,45 @@ def test_data_that_is_made_into_nothing():
                 assert it.bytes_pending == 5
                 it.flush()
                 assert peer.recv(10) == b"bytes"
+
+
+CALLS = {
+    "bind": lambda server, it: server.bind(0),
+    "listen": lambda server, it: server.listen(),
+    "close the server": lambda server, it: server.close(),
+    "listen to clients": lambda server, it: server.add_event_listener("connect", print),
+    "connect": lambda server, it: it.connect("127.0.0.1", 9),
+    "write": lambda server, it: it.write(b"x"),
+    "read": lambda server, it: it.read(),
+    "read a number": lambda server, it: it.read_int(),
+    "close": lambda server, it: it.close(),
+    "keep alive": lambda server, it: setattr(it, "keep_alive", 60),
+    "idle timeout": lambda server, it: setattr(it, "idle_timeout", 60),
+    "timeout": lambda server, it: setattr(it, "timeout", 1000),
+    "endian": lambda server, it: setattr(it, "endian", "littleEndian"),
+    "no delay": lambda server, it: setattr(it, "tcp_no_delay", True),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_class_that_forgets_to_call_init_of_its_base(call):
+    class Forgetful(Socket):
+        def __init__(self):
+            pass
+
+    class ForgetfulServer(ServerSocket):
+        def __init__(self):
+            pass
+
+    with pytest.raises(RuntimeError, match=r"^Forgetful(Server)?\.__init__\(\) was not called$"):
+        CALLS[call](ForgetfulServer(), Forgetful())
+
+
+@pytest.mark.parametrize("kind", [Socket, ServerSocket])
+@pytest.mark.parametrize("reactor", [5, "reactor", EventDispatcher(), Socket])
+def test_reactor_that_is_none(kind, reactor):
+    with pytest.raises(TypeError, match=r"^reactor must be a Reactor, not "):
+        kind(reactor=reactor)
 
 
 @pytest.mark.parametrize("nth", range(1, 7))

@@ -166,7 +166,7 @@ class Event:
         return self.to_string()
 
     def __repr__(self) -> str:
-        return f"<{self.to_string()[1:-1]}>"
+        return f"<{self.to_string().strip('[]')}>"
 
 
 def number(value: float) -> int:

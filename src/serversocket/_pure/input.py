@@ -211,12 +211,12 @@ class Input(Source):
             with unread[:count] as wanted:
                 target[:count] = wanted
 
-    def _consume(self, size: int) -> bytes:
-        self._require_exactly_(size, "read")
+    def _consume(self, size: int, call: str) -> bytes:
+        self._require_exactly_(size, call)
         return self._take_(size)
 
-    def _lookahead(self, size: int) -> bytes:
-        self._require_exactly_(size, "peek")
+    def _lookahead(self, size: int, call: str) -> bytes:
+        self._require_exactly_(size, call)
         return self._front_(size)
 
     def _require_exactly_(self, size: int, call: str) -> None:

@@ -110,7 +110,7 @@ class Output(Input):
         """
         reactor = self._reactor_
         if reactor is None or get_ident() != reactor._thread_ or self._state_ != CONNECTED or self._outgoing_:
-            reactor = self._require_output_()
+            reactor = self._require_output_("write")
         if data.__class__ is not bytes:
             data = self._as_bytes_(data)
         count = len(data)
@@ -149,13 +149,16 @@ class Output(Input):
         else:
             with view:
                 copied = view.tobytes()
-        self._require_output_()  # Python code may have run meanwhile
+        self._require_output_("write")  # Python code may have run meanwhile
         return copied
 
-    def _require_output_(self) -> Reactor:
-        reactor = self._require_("write")
+    def _require_writable(self, call: str) -> None:
+        self._require_output_(call)
+
+    def _require_output_(self, call: str) -> Reactor:
+        reactor = self._require_(call)
         if self._outgoing_ != OPEN:
-            raise errors.invalid_socket("write", "write_eof was called")
+            raise errors.invalid_socket(call, "write_eof was called")
         return reactor
 
     def _write_through(self, data: Buffer | SupportsBytes) -> int:

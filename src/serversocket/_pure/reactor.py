@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import socket
@@ -592,7 +593,10 @@ def _seconds(timeout: float | None) -> float | None:
         return None
     if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
         raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
-    seconds = float(timeout)
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        seconds = math.inf if timeout > 0 else -math.inf
     if not seconds >= 0:
-        raise ValueError(f"timeout must be a number of seconds that is not negative, not {timeout!r}")
+        raise ValueError(f"timeout must be a number of seconds that is not negative, not {errors.shown(timeout)}")
     return seconds

@@ -86,10 +86,15 @@ class Source(EventDispatcher):
         return self._reactor_
 
     def _attach(self, reactor: Reactor) -> None:
+        if not isinstance(reactor, Reactor):
+            raise errors.wrong_type("reactor", reactor, "a Reactor")
         reactor._open_selector_()
         if self._reactor_ is not None:
             raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
         self._reactor_ = reactor
+
+    def _check_thread(self) -> None:
+        self._check_()
 
     def _check_(self) -> None:
         reactor = self._reactor_
