@@ -58,7 +58,8 @@ cdef class Lingerer(Output):
         self.age += limits.LINGER_SECONDS
         self.stalled = 0 if left < self.left else self.stalled + limits.LINGER_SECONDS
         if self.age < limits.LONGEST_LINGER and self.stalled < patience:
-            self._time()
+            self.timer = None
+            self._settle()
             return
         if left:
             self._reset()

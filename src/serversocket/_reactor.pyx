@@ -528,8 +528,8 @@ cdef class Reactor(EventDispatcher):
             if self.deadline != NEVER and self.deadline <= now():
                 handled += self._run_timers()
             if self.woken:
-                self.woken = False
                 handled += self._run_calls()
+                self.woken = False      # last: what an interrupt leaves undone is looked for again
             if self.dirty:
                 self._send_dirty()
             if self.postponed:
@@ -639,13 +639,13 @@ cdef class Reactor(EventDispatcher):
         self.postponed = []
         try:
             for source in sources:
-                done += 1
                 try:
                     source._attend()
                 except Exception as error:
                     report(error, source)
+                done += 1
         finally:
-            self.postponed[:0] = sources[done:]     # what a KeyboardInterrupt left undone
+            self.postponed[:0] = sources[done:]     # from who was interrupted on: it may have more to attend to
         return done
 
 

@@ -86,7 +86,8 @@ class Liveness:
 
         Then the connection breaks, whether the peer is there or not: ``ioError`` with ``errno.ETIMEDOUT``, then
         ``close``. It is looked for eight times in that time, but not more often than every 10 milliseconds and not
-        less often than every second. It stays set over reconnects, and counts from its being set.
+        less often than every second. It stays set over reconnects, and counts from its being set. That the peer fetches
+        is heard of in steps of up to its whole receive buffer, often 128 KiB: a slow one needs the time for so much.
 
         Raises:
             TypeError: The value is neither a number nor ``None``.

@@ -239,15 +239,10 @@ class Scheduler:
         """Makes the calls that wait now, not those that they add. Returns how many."""
         ran = 0
         waiting = len(self._calls)
-        try:
-            while ran < waiting and self._calls:
-                callback, arguments = self._calls.popleft()
-                ran += 1
-                self._call(callback, arguments)
-        except BaseException:
-            if self._calls and not self.closed:
-                self._wake()
-            raise
+        while ran < waiting and self._calls:
+            callback, arguments = self._calls.popleft()
+            ran += 1
+            self._call(callback, arguments)
         return ran
 
     def _call(self, callback: Callable[..., object], arguments: tuple[object, ...]) -> None:

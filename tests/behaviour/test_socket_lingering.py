@@ -105,3 +105,16 @@ def test_it_is_over_after_the_longest_time_of_all(monkeypatch):
             fetch_slowly(it, 2_000, 10)
         assert not it.reactor.bytes_kept
     it.reactor.run()
+
+
+def test_it_is_over_when_nobody_can_be_asked_to_look_again(stalled, monkeypatch):
+    with connection(receive_buffer=4096) as it:
+        it.socket.write(pattern(12_000_000))
+        it.socket.close()
+
+        def out_of_memory(*_):
+            raise MemoryError
+
+        monkeypatch.setattr(type(it.reactor), "call_later", out_of_memory)
+        run_until(it.reactor, lambda: not it.reactor.bytes_kept)
+    it.reactor.run()

@@ -251,3 +251,42 @@ def test_listener_of_progress_that_is_interrupted_leaves_nothing_spinning():
             drain(it.peer)
             it.reactor.poll(0.01)
         settle(it.reactor)
+
+
+def test_a_listener_that_is_interrupted_at_the_end_leaves_the_rest_of_it_to_the_next_turn():
+    """What had arrived is delivered, and the connection breaks: nobody else would come back to it."""
+    with connection(types=("ioError", "close")) as it:
+        it.socket.add_event_listener("socketData", interrupt)
+        it.socket.pause()
+        it.peer.sendall(b"data")
+        it.socket.idle_timeout = 0.05
+        with pytest.raises(KeyboardInterrupt):
+            it.until_event("never")
+        it.socket.remove_event_listener("socketData", interrupt)
+        it.until_event("close")
+        assert it.log.types == ["ioError", "close"]
+        assert it.socket.read() == b"data"
+
+
+def test_an_interrupt_just_before_the_calls_loses_none(monkeypatch):
+    reactor = current_reactor()
+    called = []
+    reactor.call_soon_threadsafe(called.append, True)
+    with monkeypatch.context() as patches:
+        patches.setattr(type(reactor), "_run_calls", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_until(reactor, lambda: called)
+    run_until(reactor, lambda: called)
+
+
+def test_a_hosted_reactor_shows_the_calls_that_an_interrupt_has_left(monkeypatch):
+    reactor = current_reactor()
+    called = []
+    number = reactor.fileno()
+    reactor.call_soon_threadsafe(called.append, True)
+    with monkeypatch.context() as patches:
+        patches.setattr(type(reactor), "_run_calls", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_until(reactor, lambda: called)
+    assert select.select([number], [], [], 10)[0]
+    run_until(reactor, lambda: called)

@@ -75,8 +75,9 @@ class Lingerer(Output):
         self._age_ += limits.LINGER_SECONDS
         self._stalled_ = 0 if left < self._left_ else self._stalled_ + limits.LINGER_SECONDS
         patience = limits.STALLED_SECONDS if left else limits.LINGER_SECONDS
-        if self._age_ < limits.LONGEST_LINGER and self._stalled_ < patience and self._reactor_ is not None:
-            self._time_(self._reactor_)
+        if self._age_ < limits.LONGEST_LINGER and self._stalled_ < patience:
+            self._timer_ = None
+            self._settle_()
             return
         if left and self._socket_ is not None:
             reset(self._socket_)

@@ -533,8 +533,8 @@ class Reactor(EventDispatcher):
             if self._deadline_ is not None and self._deadline_ <= monotonic():
                 handled += self._run_timers()
             if self._woken_:
-                self._woken_ = False
                 handled += self._run_calls()
+                self._woken_ = False  # last: what an interrupt leaves undone is looked for again
             if self._dirty_:
                 self._send_dirty_()
             # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn.
@@ -546,6 +546,9 @@ class Reactor(EventDispatcher):
                         call()
                     except Exception as error:
                         report_error(error, self)
+                    except BaseException:
+                        self._postponed_.appendleft(call)  # it may have more to attend to
+                        raise
                     del call  # it may be what keeps a stream alive
         finally:
             self._in_turn_ = False
