@@ -87,6 +87,7 @@ ROWS = (
     Row("epoll_create1", "EMFILE ENFILE ENOMEM ENOSYS", (1,)),
     Row("epoll_create1", "EMFILE ENFILE ENOMEM", (2,), engines=("native",)),
     Row("epoll_ctl_add", "ENOSPC ENOMEM EPERM", tuple(range(1, 11))),
+    Row("epoll_ctl_add", "ENOSPC ENOMEM", tuple(range(17, 22))),  # into an epoll in the place of another
     Row("epoll_ctl_mod", "ENOMEM ENOENT EPERM", (1, 2, 3)),
     Row("epoll_ctl_del", "ENOMEM EINVAL", (1, 2, 4, 8)),
     Row("epoll_wait", "EINTR ENOMEM EINVAL", (1, 2, 5, 12)),
