@@ -562,8 +562,11 @@ cdef class Reactor(EventDispatcher):
                     source = <Source> self.slots[index].source
                     event.events = source.interest
                     event.data.u64 = (<uint64_t> self.slots[index].generation) << 32 | index
-                    # Where this fails, that descriptor too was closed behind its source's back.
-                    system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, source.fd, &event)
+                    # Where this fails, that descriptor too was closed behind its source's back, or memory is short.
+                    if system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, source.fd, &event) < 0 and (
+                        system.errno == system.ENOMEM or system.errno == system.ENOSPC
+                    ):
+                        raise_errno(system.errno)
             checked(system.dup3(fresh, old, system.O_CLOEXEC))
         except OSError:
             return 0

@@ -271,6 +271,19 @@ def resident() -> int:
     return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
+@contextlib.contextmanager
+def descriptors(wanted: int) -> Iterator[None]:
+    """Allows this process so many descriptors, or skips the test where the system does not."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"needs {wanted} descriptors")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def pattern(size: int) -> bytes:
     """Bytes of which any two places differ: a loss, a doubling or an exchange shows."""
     return b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from serversocket.reactor import current_reactor
 
-from ..behaviour.helpers import listening, on_linux, resident, run_until
+from ..behaviour.helpers import descriptors, listening, on_linux, resident, run_until
 
 pytestmark = on_linux
 
@@ -63,15 +62,8 @@ class Peers:
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        pytest.skip(f"needs {DESCRIPTORS} descriptors")
-    if soft == resource.RLIM_INFINITY or soft >= DESCRIPTORS:
+    with descriptors(DESCRIPTORS):
         yield
-        return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.contextmanager

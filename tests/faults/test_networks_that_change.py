@@ -1,4 +1,4 @@
-"""Networks of their own: without IPv6, with an address that comes and goes, and with a system that ends sockets."""
+"""Networks of their own: without IPv6, with what comes and goes, with a system that ends sockets or resets clients."""
 
 from __future__ import annotations
 
@@ -216,5 +216,65 @@ server.bind(port, "127.0.0.1")
 server.listen()
 connect("127.0.0.1").close()
 client.close()
+"""
+    )
+
+
+@pytest.mark.parametrize("resets", [0, 1], ids=["clients wait", "clients may be reset"])
+def test_more_clients_than_the_backlog_holds(resets):
+    """The system has them try again, or may reset those that come too late; who is let in is served in turn."""
+    alone(
+        f"""
+with open("/proc/sys/net/ipv4/tcp_abort_on_overflow", "w") as setting:
+    setting.write("{resets}")
+def serve(event):
+    event.socket.add_event_listener("socketData", lambda event: event.target.write(event.target.read()))
+server.add_event_listener("connect", serve)
+server.bind(0, "127.0.0.1")
+server.listen(4)
+first = connect("127.0.0.1")
+clients = []
+for number in range(12):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", server.local_port))
+    clients.append(client)
+outcomes, spoken = {{}}, set()
+def over(number, client):
+    # Who believes to be connected, and is not, has to speak: the system waits for that.
+    try:
+        if number not in spoken:
+            client.send(b"x")
+            spoken.add(number)
+        outcomes[number] = client.recv(2).decode()
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        outcomes[number] = errno.errorcode[error.errno]
+    return True
+def all_over():
+    return sum(number in outcomes or over(number, client) for number, client in enumerate(clients)) == len(clients)
+until(all_over)
+first.sendall(b"still here")
+first.setblocking(False)
+def hears(client):
+    try:
+        return client.recv(20)
+    except BlockingIOError:
+        return b""
+until(lambda: hears(first) == b"still here")
+turned_away = [outcome for outcome in outcomes.values() if outcome != "x"]
+assert set(turned_away) <= {{"ECONNRESET", "ECONNREFUSED"}}, outcomes
+assert not turned_away or {resets}, outcomes
+served = [number for number, outcome in sorted(outcomes.items()) if outcome == "x"]
+ports = [clients[number].getsockname()[1] for number in served]
+assert sorted(it.remote_port for it in accepted[1:]) == sorted(ports)
+assert [it.remote_port for it in accepted[1:6]] == ports[:5], "who came first is served first"
+with open("/proc/net/netstat") as file:
+    names, values = [line.split() for line in file if line.startswith("TcpExt")]
+assert int(values[names.index("ListenOverflows")]) > 0, "the backlog was never full"
+assert accepted[0].connected and server.listening
+for client in (first, *clients):
+    client.close()
 """
     )

@@ -6,8 +6,11 @@ exceptions of its calls or as events; whatever fails can be tried again; nothing
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import select
+import socket as system
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -23,6 +26,8 @@ TRIES = 20
 LAST = 5
 KINDS = ("echoed", "given", "asked too much", "aborted", "resetting")
 SEND_BUFFER = 32_768  # so that a large message has to wait for its receiver
+SO_TIMESTAMPING = 37
+WHEN_IT_IS_SENT = 1 << 1 | 1 << 4  # a timestamp, in the error queue
 IDLE_TURNS = 200  # without anything to do, although the descriptor was readable
 
 
@@ -108,7 +113,7 @@ class Scenario:
         server.add_event_listener("ioError", self.broken)
         server.add_event_listener("close", self.closed_by_the_system)
         self.tried(server.bind, 0, "127.0.0.1")
-        shim.limit_send_buffer(server.fileno(), SEND_BUFFER)  # its connections inherit it
+        shim.set_option(server.fileno(), system.SO_SNDBUF, SEND_BUFFER)  # its connections inherit it
         self.tried(server.listen)
         return server
 
@@ -211,6 +216,51 @@ class Scenario:
         else:
             raise AssertionError("run() fails without end")
 
+    def dialled(self, *expected: int) -> Socket | None:
+        """A socket that is connected to the peer, and may break in these ways too; or else it could not be."""
+        outcomes: list[Event] = []
+        socket = Socket(reactor=self.reactor)
+        socket.add_event_listener("connect", outcomes.append)
+        socket.add_event_listener("ioError", outcomes.append)
+        socket.add_event_listener("ioError", lambda event: event.errno in expected or self.broken(event))
+        socket.add_event_listener("close", outcomes.append)
+        socket.add_event_listener("socketData", lambda event: event.target.read())
+        self.tried(socket.connect, "127.0.0.1", self.peer.port)
+        self.until(lambda: outcomes)
+        return socket if socket.connected else None
+
+    def time_out(self) -> None:
+        """The peer is idle for too long."""
+        if socket := self.dialled(errno.ETIMEDOUT):
+            self.tried(setattr, socket, "idle_timeout", 0.001)
+            self.until(lambda: not socket.connected)
+
+    def ask_when_it_is_sent(self) -> None:
+        """The system answers in the error queue, which is to be emptied."""
+        if socket := self.dialled():
+            shim.set_option(socket.fileno(), SO_TIMESTAMPING, WHEN_IT_IS_SENT)
+            heard: list[Event] = []
+            socket.add_event_listener("socketData", heard.append)
+            socket.write(b"when?")
+            self.until(lambda: heard or not socket.connected)
+            self.settle()
+            if socket.connected:
+                socket.close()
+
+    def lose_a_descriptor(self) -> None:
+        """Somebody closes it while a duplicate lives, and the system goes on reporting it."""
+        if socket := self.dialled(errno.EBADF):
+            duplicate = os.dup(socket.fileno())
+            socket.write(b"to the duplicate")
+            socket.flush()
+            with contextlib.suppress(OSError):
+                os.close(socket.fileno())
+            select.select([duplicate], [], [], PATIENCE)
+            self.until(lambda: not socket.connected)
+            self.settle()
+            with contextlib.suppress(OSError):
+                os.close(duplicate)
+
     def bind_another(self) -> None:
         """A second server, closed again."""
         with ServerSocket(reactor=self.reactor) as other:
@@ -223,6 +273,9 @@ class Scenario:
         for kind in KINDS:
             self.accept(kind, self.serve(kind))
         self.accept("dial", {self.dial(): 1})
+        self.time_out()
+        self.ask_when_it_is_sent()
+        self.lose_a_descriptor()
 
     def accept(self, what: str, outcomes: dict[str, int]) -> None:
         """A connection may break; it neither hangs nor carries anything wrong."""

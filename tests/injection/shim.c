@@ -24,7 +24,7 @@
     EACH(socket) EACH(socketpair) EACH(bind) EACH(listen) EACH(accept4) EACH(connect) EACH(getsockname) \
     EACH(getpeername) EACH(getsockopt) EACH(setsockopt) EACH(ioctl) EACH(recv) EACH(send) EACH(sendmsg) \
     EACH(shutdown) EACH(close) EACH(epoll_create1) EACH(epoll_ctl_add) EACH(epoll_ctl_mod) EACH(epoll_ctl_del) \
-    EACH(epoll_wait) EACH(eventfd) EACH(timerfd_create) EACH(timerfd_settime) EACH(read) EACH(write) EACH(open)
+    EACH(recvmsg) EACH(dup3) EACH(epoll_wait) EACH(eventfd) EACH(timerfd_create) EACH(timerfd_settime) EACH(read) EACH(write) EACH(open)
 
 #define NUMBER(name) CALL_##name,
 #define NAME(name) #name,
@@ -154,13 +154,15 @@ WRAP(getpeername, (int fd, __SOCKADDR_ARG address, socklen_t *length), (fd, addr
 WRAP(getsockopt, (int fd, int level, int name, void *value, socklen_t *length), (fd, level, name, value, length))
 WRAP(setsockopt, (int fd, int level, int name, const void *value, socklen_t length), (fd, level, name, value, length))
 /* For the program's own use, so that it can set up what it needs without being hit. */
-int shim_limit_send_buffer(int fd, int size)
+int shim_set_option(int fd, int name, int value)
 {
     NEXT(setsockopt);
-    return next(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    return next(fd, SOL_SOCKET, name, &value, sizeof(value));
 }
 
 WRAP(shutdown, (int fd, int how), (fd, how))
+WRAP_AS(recvmsg, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+WRAP(dup3, (int fd, int number, int flags), (fd, number, flags))
 WRAP(epoll_create1, (int flags), (flags))
 WRAP(epoll_wait, (int fd, struct epoll_event *events, int capacity, int timeout), (fd, events, capacity, timeout))
 WRAP(eventfd, (unsigned int value, int flags), (value, flags))

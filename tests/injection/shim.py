@@ -52,7 +52,7 @@ def failed(call: str) -> int:
     return count
 
 
-def limit_send_buffer(fd: int, size: int) -> None:
-    """Has the system take only so much output at once; not a call that fails or counts."""
-    if _library.shim_limit_send_buffer(fd, size) < 0:
+def set_option(fd: int, name: int, value: int) -> None:
+    """Sets an option of a socket; not a call that fails or counts."""
+    if _library.shim_set_option(fd, name, value) < 0:
         raise OSError("setsockopt failed")

@@ -4,8 +4,12 @@
 
 For each number of allocations that succeed, the next one fails, or a few, or many; the sweep ends when the step needs
 no more. `MemoryError` may reach whoever called, and a connection may break; nothing may crash, hang, be left open, or
-be wrong. Where the engine is Python code, every line of it may fail, and what the step was about is not looked at: the
-next client is served, and nothing is left open.
+be wrong. Then all of it comes a second time, after which the process holds as many objects and blocks of memory as
+before.
+
+Where the engine is Python code, every line of it may fail, and what the step was about is not looked at: the next
+client is served, and nothing is left open. Nor is memory: CPython loses what a function's variables refer to when it
+finds no memory for the traceback.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import socket
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +36,7 @@ NATIVE = implementation == "native"
 PATIENCE = 5.0
 ENOUGH = 5_000  # allocations, for any step
 MARGIN = 10  # what was made once may be needed anew
+COUNTS = 9  # blocks that the counts themselves take, at most; what one allocation that fails loses is three more
 FAILURES = (1, 5, 60)  # never all: CPython 3.11 then unwinds in circles
 MEDIUM = pattern(20_000)
 LARGE = pattern(8_000_000)  # more than the system's buffers take
@@ -418,6 +424,15 @@ STEPS = {
 }
 
 
+def kept() -> Counter[str]:
+    """What this process holds: objects of the package by class, and blocks of the interpreter's memory."""
+    gc.collect()
+    classes = [type(it) for it in gc.get_objects()]
+    found = Counter(each.__name__ for each in classes if str(each.__module__).startswith("serversocket"))
+    found["blocks"] = sys.getallocatedblocks()
+    return found
+
+
 class Sweep:
     """All the failures of one step."""
 
@@ -427,7 +442,17 @@ class Sweep:
         self.surfaced = 0
 
     def run(self) -> None:
-        self.case(ENOUGH, 1)  # what is made once is made
+        self.all_cases()  # what is made once is made
+        if NATIVE:
+            before = kept()
+            self.all_cases()
+            more = kept()
+            more.subtract(before)
+            assert more.pop("blocks") <= COUNTS, "memory is lost"
+            assert not any(more.values()), f"objects are lost: {more}"
+
+    def all_cases(self) -> None:
+        self.case(ENOUGH, 1)
         needed = self.case(ENOUGH, 1)
         for successes in range(needed + MARGIN):
             for failures in FAILURES:

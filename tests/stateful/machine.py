@@ -180,6 +180,7 @@ class Machine(RuleBasedStateMachine):
         self.expected: dict[int, Connection] = {}  # by the port of a client that is not accepted yet
         self.count = 0
         self.server: Any = None
+        self.limited = False  # all connections, so that one of them may keep too much
         self.turned_away = 0  # clients, by max_connections
         self.raised: list[BaseException] = []  # by listeners
         self.contained: list[BaseException] = []  # of these, what came back as events
@@ -258,6 +259,7 @@ class Machine(RuleBasedStateMachine):
         peer.setblocking(False)
         self.count += 1
         connection = Connection(self.count, peer, self.raised)
+        connection.limited = self.limited
         self.expected[peer.getsockname()[1]] = connection
         self.connections.append(connection)
 
@@ -275,6 +277,7 @@ class Machine(RuleBasedStateMachine):
             self.turn(PATIENCE)
         self.count += 1
         connection = Connection(self.count, peer, self.raised)
+        connection.limited = self.limited
         connection.adopt(it)
         self.connections.append(connection)
 
@@ -476,9 +479,9 @@ class Machine(RuleBasedStateMachine):
     def the_program_limits_all(self, limit: int) -> None:
         self.step()
         self.reactor.buffer_limit = limit
-        if limit < REACTOR_LIMIT:
-            for it in self.connections:
-                it.limited = True
+        self.limited |= limit < REACTOR_LIMIT
+        for it in self.connections:
+            it.limited |= self.limited
 
     @any_open
     @rule(data=st.data(), seconds=st.sampled_from((None, 3600, 1e9)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
 
@@ -16,6 +16,8 @@ EPOLLIN, EPOLLOUT, epoll = (original("select", name) for name in ("EPOLLIN", "EP
 _INTERESTS = [
     (EPOLLIN if events & EVENT_READ else 0) | (EPOLLOUT if events & EVENT_WRITE else 0) for events in range(16)
 ]
+
+_SHORTAGES = (errno.ENOMEM, errno.ENOSPC)
 
 # Errors and hanging up, which are reported unasked, count as both.
 _READINESS = [
@@ -66,8 +68,11 @@ class EpollSelector(BaseSelector):
         self.haunted = False
         with epoll() as fresh:
             for key in self._keys.values():
-                with suppress(OSError):  # that one too was closed
+                try:
                     fresh.register(key.fd, _INTERESTS[key.events])
+                except OSError as error:  # that one too was closed, or memory is short
+                    if error.errno in _SHORTAGES:
+                        raise
             os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
 
     def close(self) -> None:
