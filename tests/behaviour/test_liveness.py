@@ -109,8 +109,8 @@ def test_a_connection_that_is_idle_for_too_long_breaks():
 @pytest.mark.parametrize("direction", ["in", "out"])
 def test_bytes_in_either_direction_keep_it_alive(direction):
     with connection() as it:
-        it.socket.idle_timeout = 0.5
-        end = time.monotonic() + 1.2
+        it.socket.idle_timeout = 2
+        end = time.monotonic() + 3
         while time.monotonic() < end:
             if direction == "in":
                 it.peer.sendall(b"x")
