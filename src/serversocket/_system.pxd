@@ -5,7 +5,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSPC, EPERM, ETIMEDOUT, EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSPC, EPERM, ETIMEDOUT
+    int EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:
