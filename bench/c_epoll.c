@@ -7,8 +7,16 @@
  * TCP_NODELAY is inherited from the listener, a socket that is closed at once never meets epoll, a short request is looked
  * for at once, for the client speaks first, a short read ends a turn, send is tried at once and EPOLLOUT armed only for
  * what is left.
+ *
+ * Compiled with -DCALLBACK it is a module for Python, c_callback, with serve(role, function): the same server, which lets
+ * other threads run while it waits, and calls the function for each connection and for whatever is read or to be sent.
+ * The function gets None and its result is dropped. So what it costs more is what no server with callbacks in Python
+ * can spare.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
+#ifdef CALLBACK
+#include <Python.h>
+#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -35,6 +43,42 @@ struct rest {
 static int poller, listener;
 static char buffer[READ_SIZE];
 static struct rest *rests[MAXIMUM_FILES]; /* output that the system would not take yet, by descriptor */
+
+#ifdef CALLBACK
+
+static PyObject *function;
+
+static void call_program(void)
+{
+    PyObject *result = PyObject_CallOneArg(function, Py_None);
+    if (!result) {
+        PyErr_Print();
+        exit(1);
+    }
+    Py_DECREF(result);
+}
+
+static int wait_for(struct epoll_event *events)
+{
+    int count;
+    Py_BEGIN_ALLOW_THREADS
+    count = epoll_wait(poller, events, EVENTS, -1);
+    Py_END_ALLOW_THREADS
+    if (PyErr_CheckSignals())
+        exit(1);
+    return count;
+}
+
+#else
+
+static void call_program(void) {}
+
+static int wait_for(struct epoll_event *events)
+{
+    return epoll_wait(poller, events, EVENTS, -1);
+}
+
+#endif
 
 static void die(const char *what)
 {
@@ -92,6 +136,7 @@ static void echo(int fd)
             drop(fd);
         return;
     }
+    call_program();
     ssize_t sent = send(fd, buffer, size, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN)
         drop(fd);
@@ -105,8 +150,10 @@ static int answer(int fd)
     ssize_t size = recv(fd, buffer, sizeof buffer, 0);
     if (size < 0 && errno == EAGAIN)
         return 0;
-    if (size > 0)
+    if (size > 0) {
+        call_program();
         send(fd, buffer, size, MSG_NOSIGNAL);
+    }
     drop(fd);
     return 1;
 }
@@ -119,12 +166,15 @@ static void reply(int fd)
 static void discard(int fd)
 {
     ssize_t size = recv(fd, buffer, sizeof buffer, 0);
-    if (size == 0 || (size < 0 && errno != EAGAIN))
+    if (size > 0)
+        call_program();
+    else if (size == 0 || errno != EAGAIN)
         drop(fd);
 }
 
 static void chargen(int fd)
 {
+    call_program();
     for (int turn = 0; turn < SOURCE_TURN; turn++) {
         ssize_t sent = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN)
@@ -158,28 +208,31 @@ static void accept_batch(const struct role *role)
                 return;
             if (errno != ECONNABORTED && errno != EINTR)
                 die("accept4");
-        } else if (!role->serve || fd >= MAXIMUM_FILES)
+            continue;
+        }
+        call_program();
+        if (!role->serve || fd >= MAXIMUM_FILES)
             close(fd);
         else if (!role->at_once || !role->at_once(fd))
             watch(EPOLL_CTL_ADD, fd, role->interest);
     }
 }
 
-int main(int argc, char **argv)
+static const struct role *role_named(const char *name)
 {
-    const struct role *role = NULL;
-    for (size_t i = 0; argc == 2 && i < sizeof roles / sizeof *roles; i++)
-        if (!strcmp(argv[1], roles[i].name))
-            role = &roles[i];
-    if (!role) {
-        fputs("usage: c_epoll accept | reply | echo | discard | chargen\n", stderr);
-        return 2;
-    }
-    memset(buffer, 'x', sizeof buffer);
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (!strcmp(name, roles[i].name))
+            return &roles[i];
+    return NULL;
+}
 
+static void serve(const struct role *role)
+{
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int on = 1;
+
+    memset(buffer, 'x', sizeof buffer);
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, BACKLOG) ||
@@ -192,7 +245,7 @@ int main(int argc, char **argv)
 
     for (;;) {
         static struct epoll_event events[EVENTS];
-        int count = epoll_wait(poller, events, EVENTS, -1);
+        int count = wait_for(events);
         if (count < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < count; i++)
@@ -202,3 +255,40 @@ int main(int argc, char **argv)
                 role->serve(events[i].data.fd);
     }
 }
+
+#ifdef CALLBACK
+
+static PyObject *serve_role(PyObject *module, PyObject *arguments)
+{
+    const char *name;
+    const struct role *role;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "sO", &name, &function))
+        return NULL;
+    if (!(role = role_named(name)))
+        return PyErr_Format(PyExc_ValueError, "no role: %s", name);
+    serve(role);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {{"serve", serve_role, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "c_callback", .m_methods = methods};
+
+PyMODINIT_FUNC PyInit_c_callback(void)
+{
+    return PyModule_Create(&definition);
+}
+
+#else
+
+int main(int argc, char **argv)
+{
+    const struct role *role = argc == 2 ? role_named(argv[1]) : NULL;
+    if (!role) {
+        fputs("usage: c_epoll accept | reply | echo | discard | chargen\n", stderr);
+        return 2;
+    }
+    serve(role);
+}
+
+#endif

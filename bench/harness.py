@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -25,12 +26,15 @@ class Failure(Exception):
 
 
 def build() -> None:
-    """Compile the programs that are older than their sources; the one in Go only where Go is installed."""
+    """Compile what is older than its sources; with Go, and for Python's headers, only where they are installed."""
     BUILD.mkdir(exist_ok=True)
     gcc = ("gcc", "-O2", "-Wall", "-Wextra")
     _compile("load", gcc, HERE / "load.c", HERE / "gauge.h")
     _compile("c_epoll", gcc, HERE / "c_epoll.c")
     _compile("flood", gcc, HERE / "scoreboard" / "flood.c")
+    if Path(headers := sysconfig.get_path("include"), "Python.h").exists():
+        module = "c_callback" + sysconfig.get_config_var("EXT_SUFFIX")
+        _compile(module, (*gcc, "-shared", "-fPIC", "-DCALLBACK", f"-I{headers}"), HERE / "c_epoll.c")
     if shutil.which("go"):
         _compile("net_server", ("go", "build"), HERE / "servers" / "net_server.go")
 
