@@ -41,7 +41,9 @@ def ours(variant: str, file: str, *modules: str, engine: str = "native", argumen
 
 SERVERS = (
     Server(REFERENCE, (str(BUILD / "c_epoll"),)),
-    script("c-callback", "c_callback_server.py", "c_callback", environment={"PYTHONPATH": str(BUILD)}, installable=False),
+    script(
+        "c-callback", "c_callback_server.py", "c_callback", environment={"PYTHONPATH": str(BUILD)}, installable=False
+    ),
     ours("native", "serversocket_server.py"),
     ours("pure", "serversocket_server.py", engine="pure"),
     ours("asyncio", "serversocket_asyncio.py"),
