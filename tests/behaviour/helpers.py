@@ -215,6 +215,23 @@ def connection(
         reactor.poll(0)  # what was still on its way to the peer has kept the descriptor
 
 
+# ---- the states in which an open connection can be, as steps that lead there
+
+
+def open_as_ever(it: Connection) -> None: ...
+
+
+def paused(it: Connection) -> None:
+    it.socket.pause()
+
+
+def half_open(it: Connection) -> None:
+    """The peer has ended its output, and the program goes on."""
+    it.socket.allow_half_open = True
+    it.peer.shutdown(socket.SHUT_WR)
+    it.until(lambda: it.socket.input_ended)
+
+
 class Dialled:
     """A socket that connects, and the plain listener that it connects to."""
 

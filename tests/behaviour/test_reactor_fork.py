@@ -189,3 +189,32 @@ client.close()
 server.close()
 """
     )
+
+
+def test_a_child_that_is_forked_while_others_wait_to_be_told_tells_nobody():
+    python(
+        PROLOGUE
+        + """
+second = socket.create_connection(("127.0.0.1", server.local_port))
+while len(logs) < 2:
+    reactor.poll(1)
+told, children = [], []
+def progressed(event):
+    told.append(event.target)
+    if len(told) == 1:
+        children.append(os.fork())
+for it in logs:
+    it.add_event_listener("outputProgress", progressed)
+    it.write(b"something")
+    it.flush()
+reactor.poll(0)
+if not children[0]:
+    with child_of(0):
+        assert told == logs[:1], told
+check(children[0])
+assert told == logs
+for it in logs:
+    it.close()
+server.close()
+"""
+    )

@@ -8,7 +8,17 @@ import time
 
 import pytest
 
-from ..behaviour.helpers import connection, on_linux, pattern, receive_exactly, reset, settle
+from ..behaviour.helpers import (
+    connection,
+    half_open,
+    on_linux,
+    open_as_ever,
+    pattern,
+    paused,
+    receive_exactly,
+    reset,
+    settle,
+)
 
 pytestmark = on_linux
 
@@ -30,20 +40,6 @@ def stamped(**options):
 def it():
     with stamped() as made:
         yield made
-
-
-def open_as_ever(it):
-    pass
-
-
-def paused(it):
-    it.socket.pause()
-
-
-def half_open(it):
-    it.socket.allow_half_open = True
-    it.peer.shutdown(socket.SHUT_WR)
-    it.until(lambda: it.socket.input_ended)
 
 
 def closed(it):

@@ -15,9 +15,12 @@ from ..behaviour.helpers import (
     EVENTS,
     connect_to,
     connection,
+    half_open,
     listening,
     on_posix,
+    open_as_ever,
     pattern,
+    paused,
     receive_exactly,
     reset,
     run_until,
@@ -130,20 +133,6 @@ def test_listener_of_connect_that_is_interrupted_loses_no_input():
 
 
 # ---- what was ready beside an interrupt is told once only where reading rests
-
-
-def open_as_ever(it):
-    pass
-
-
-def paused(it):
-    it.socket.pause()
-
-
-def half_open(it):
-    it.socket.allow_half_open = True
-    it.peer.shutdown(socket.SHUT_WR)
-    it.until(lambda: it.socket.input_ended)
 
 
 def drain(peer):

@@ -537,9 +537,12 @@ class Reactor(EventDispatcher):
                 self._woken_ = False  # last: what an interrupt leaves undone is looked for again
             if self._dirty_:
                 self._send_dirty_()
-            # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn.
+            # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn. And what one
+            # postpones does, so they are counted; but a child that a listener has forked has nothing to do any more.
             with nesting:
                 for _ in range(len(self._postponed_)):
+                    if not self._postponed_:
+                        break
                     handled += 1
                     call = self._postponed_.popleft()
                     try:
