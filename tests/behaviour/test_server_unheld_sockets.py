@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import select
 import threading
@@ -62,35 +63,25 @@ def test_descriptors_of_unwanted_sockets_are_free_at_once():
         assert open_descriptors() == before
 
 
-@pytest.mark.usefixtures("without_collection")
-def test_output_of_an_unwanted_socket_is_sent_first():
-    reactor = current_reactor()
-    done = []
-    data = bytes(range(256)) * 8192
-    with listening() as server:
-        server.add_event_listener("connect", lambda event: done.append(event.socket.write(data)))
-        with connect_to("127.0.0.1", server.local_port) as client:
-            run_until(reactor, lambda: done)
-            assert receive_all(reactor, client) == data
-        run_until(reactor, lambda: not server.connections)
-
-
 @pytest.mark.parametrize("size", [4, 4_000_000])
+@pytest.mark.parametrize("unread", [b"", b"GET / HTTP/1.0\r\n\r\n"], ids=["silent", "speaking"])
 @pytest.mark.usefixtures("without_collection")
-def test_unread_input_does_not_keep_the_output_of_an_unwanted_socket_from_its_client(size):
+def test_output_of_an_unwanted_socket_is_sent_first(unread, size):
+    """Whatever the client has said that nobody has read."""
     reactor = current_reactor()
     done = []
     with listening() as server:
         server.add_event_listener("connect", lambda event: done.append(event.socket.write(bytes(size))))
         with connect_to("127.0.0.1", server.local_port) as client:
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            client.sendall(unread)
             run_until(reactor, lambda: done)
             assert receive_all(reactor, client) == bytes(size)
         run_until(reactor, lambda: not server.connections)
 
 
-@pytest.mark.usefixtures("without_collection")
-def test_unread_input_does_not_keep_the_output_of_a_forgotten_socket_from_its_client():
+@contextlib.contextmanager
+def held_with_unread_input():
+    """The list that alone holds a socket, which has said "busy" and has not read what came; its server and client."""
     reactor = current_reactor()
     held = []
     with listening() as server:
@@ -101,31 +92,28 @@ def test_unread_input_does_not_keep_the_output_of_a_forgotten_socket_from_its_cl
             settle(reactor)
             client.sendall(b"unread")
             select.select([held[0].fileno()], [], [], PATIENCE)
-            with pytest.warns(ResourceWarning):
-                held.clear()
-            assert receive_all(reactor, client) == b"busy"
+            yield held, server, client
         run_until(reactor, lambda: not server.connections)
         assert reactor.bytes_kept == 0
 
 
 @pytest.mark.usefixtures("without_collection")
+def test_unread_input_does_not_keep_the_output_of_a_forgotten_socket_from_its_client():
+    with held_with_unread_input() as (held, server, client):
+        with pytest.warns(ResourceWarning):
+            held.clear()
+        assert receive_all(server.reactor, client) == b"busy"
+
+
+@pytest.mark.usefixtures("without_collection")
 def test_socket_that_another_thread_forgets_is_closed_at_once():
-    reactor = current_reactor()
-    held = []
-    with listening() as server:
-        server.add_event_listener("connect", lambda event: held.append(event.socket))
-        with connect_to("127.0.0.1", server.local_port) as client:
-            run_until(reactor, lambda: held)
-            held[0].write(b"busy")
-            settle(reactor)
-            client.sendall(b"unread")
-            select.select([held[0].fileno()], [], [], PATIENCE)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                thread = threading.Thread(target=held.clear)
-                thread.start()
-                thread.join()
-            assert not server.connections
+    with held_with_unread_input() as (held, server, _):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            thread = threading.Thread(target=held.clear)
+            thread.start()
+            thread.join()
+        assert not server.connections
 
 
 def test_socket_with_a_listener_lives_without_references():
