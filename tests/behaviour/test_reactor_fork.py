@@ -213,8 +213,7 @@ if not children[0]:
         assert told == logs[:1], told
 check(children[0])
 assert told == logs
-for it in logs:
+for it in (*logs, server, client, second):
     it.close()
-server.close()
 """
     )
