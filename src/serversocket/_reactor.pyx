@@ -241,8 +241,9 @@ cdef class Reactor(EventDispatcher):
         """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
 
         Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises. Unread input of a
-        socket whose peer has gone is dropped without an event: it is closed, and reading it raises.
+        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
+        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
+        and reading it raises.
 
         Raises:
             TypeError: The value is not an integer.
@@ -266,6 +267,8 @@ cdef class Reactor(EventDispatcher):
     cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
         """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
         cdef Source fullest
+        if asking._kept() + more > self.limit:
+            return False    # all others together could not make enough
         while self.kept > self.limit - more:
             fullest = self._fullest()
             if fullest is None or fullest is asking:

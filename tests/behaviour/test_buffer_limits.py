@@ -265,6 +265,21 @@ def test_the_fullest_connection_itself_is_refused(reactor):
         abort(other)
 
 
+def test_what_could_never_fit_costs_nobody_else_anything(reactor):
+    with connection(reading=False) as other, connection(reading=False) as gone, several(1) as (writing,):
+        for it in (other, gone):
+            send_all(reactor, it.peer, bytes(50_000))
+            it.until(lambda it=it: it.socket.bytes_available == 50_000)
+        gone.peer.close()
+        gone.until_event("close")
+        reactor.buffer_limit = 200_000
+        with pytest.raises(IOError, match=r"write 200001 bytes on top of \d+: reactor.buffer_limit is 200000"):
+            writing.socket.write(bytes(200_001))
+        writing.until_event("close")
+        assert other.socket.connected
+        assert (other.socket.bytes_available, gone.socket.bytes_available) == (50_000, 50_000)
+
+
 def test_unread_input_counts(reactor):
     with connection(reading=False) as it, connection(reading=False) as other:
         reactor.buffer_limit = 300_000

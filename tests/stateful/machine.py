@@ -59,6 +59,7 @@ class Connection:
         self.aborted = False
         self.limited = False  # so that it may keep too much
         self.refused = False  # a write, by a limit: its stream has a hole
+        self.dropped = False  # what it had not read when its peer left, to make room: it is closed
         self.idle = False  # for too long, on purpose
         self.finished_here = False  # our output, by write_eof
         self.finished_there = False  # its output, by shutdown
@@ -131,7 +132,11 @@ class Connection:
             return
         assert it.connected == (not self.over)
         assert 0 <= it.bytes_pending <= self.written
-        assert it.input_ended == (("end" in self.types and self.open) or "close" in self.types)
+        ended = ("end" in self.types and self.open) or "close" in self.types
+        if ended and not it.input_ended and not self.ended_here:
+            assert self.limited and not self.open and it.bytes_available == 0
+            self.dropped = True
+        assert it.input_ended == (ended and not self.dropped)
         assert it.output_ended == (self.finished_here and not self.ended_here)
         assert it.congested == (it.bytes_pending > it.high_water_mark)
         if self.over:
@@ -593,7 +598,7 @@ class Machine(RuleBasedStateMachine):
                 assert len(it.received) + left_here == it.sent
                 assert ("end" in it.types) == it.finished_there
                 assert not (it.finished_here and it.finished_there and not it.socket.bytes_pending)
-            if whole_here and "close" in it.types and not it.errors:
+            if whole_here and "close" in it.types and not it.errors and not it.dropped:
                 assert len(it.received) + left_here == it.sent
             whole_there = not (it.reset_there or it.aborted or it.refused or it.errors)
             if whole_there and it.socket is not None:

@@ -309,8 +309,9 @@ class Reactor(EventDispatcher):
         """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
 
         Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, `Socket.write` raises. Unread input of a
-        socket whose peer has gone is dropped without an event: it is closed, and reading it raises.
+        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
+        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
+        and reading it raises.
 
         Raises:
             TypeError: The value is not an integer.
@@ -333,6 +334,8 @@ class Reactor(EventDispatcher):
 
     def _relieve_(self, asking: Source, more: int) -> bool:
         """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
+        if asking._counted_ + more > self._limit_:
+            return False  # all others together could not make enough
         while self._kept_ + more > self._limit_:
             open_ = filter(None, map(_source, self._slots_.values()))
             fullest = max([*open_, *self._finished_.values()], key=_counted, default=None)
