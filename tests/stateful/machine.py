@@ -134,7 +134,9 @@ class Connection:
         assert 0 <= it.bytes_pending <= self.written
         ended = ("end" in self.types and self.open) or "close" in self.types
         if ended and not it.input_ended and not self.ended_here:
-            assert self.limited and not self.open and it.bytes_available == 0
+            assert self.limited
+            assert not self.open
+            assert it.bytes_available == 0
             self.dropped = True
         assert it.input_ended == (ended and not self.dropped)
         assert it.output_ended == (self.finished_here and not self.ended_here)
