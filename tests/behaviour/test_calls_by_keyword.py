@@ -12,10 +12,10 @@ def test_reading_and_writing_by_keyword():
         it.peer.sendall(b"abc")
         it.until(lambda: it.socket.bytes_available == 3)
         assert it.socket.read(size=1) == b"a"
-        assert it.socket.read(*[], **{}) == b"bc"
+        assert it.socket.read() == b"bc"
         assert it.socket.write(data=b"answer") == 6
         assert receive_exactly(it.reactor, it.peer, 6) == b"answer"
-        it.socket.close(**{})
+        it.socket.close()
         assert not it.socket.connected
 
 
