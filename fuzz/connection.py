@@ -52,7 +52,8 @@ class Talk:
                 assert it.peek(size) == PATTERN[len(self.received) :][: min(size, it.bytes_available)]
             case 4:
                 view = it.view(size)
-                self.views = [*self.views[-3:], (view, bytes(view))]
+                if not any(view.obj is buffer for buffer in self.buffers):  # that is the program's, and changes
+                    self.views = [*self.views[-3:], (view, bytes(view))]
             case 5:
                 count = it.skip(size)
                 self.received += PATTERN[len(self.received) :][:count]
@@ -63,7 +64,6 @@ class Talk:
                     self.received += part[:count]
             case 7:
                 it.read_buffer = choices.pick((None, *self.buffers))
-                self.views.clear()  # they may show that buffer, which is the program's
             case 8 | 9 | 10:
                 self.written += it.write(PATTERN[self.written :][:size])
             case 11:
