@@ -104,6 +104,20 @@ class Connection:
     def our_pattern(self, size: int) -> bytes:
         return PATTERN[self.start + 4 + self.written :][:size]
 
+    # ---- how the program ends it
+
+    def end(self, how: str) -> None:
+        self.ended_here, self.aborted = True, self.aborted or how == "abort"
+        getattr(self.socket, how)()
+
+    def ends_when_data_comes_to(self, heard: Connection, how: str) -> None:
+        def end(event: Any) -> None:
+            if self.open:
+                self.read(lambda: self.socket.read())
+                self.end(how)
+
+        heard.socket.add_event_listener("socketData", end, False, -1)
+
     # ---- what the model knows
 
     @property
@@ -437,42 +451,25 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def the_program_closes(self, data: Any) -> None:
         it = self.opened(data)
-        it.ended_here = True
-        it.socket.close()
+        it.end("close")
 
     @any_open
     @rule(data=st.data())
     def the_program_aborts(self, data: Any) -> None:
         it = self.opened(data)
-        it.ended_here = it.aborted = True
-        it.socket.abort()
+        it.end("abort")
 
     @any_open
     @rule(data=st.data(), how=st.sampled_from(("close", "abort")))
     def a_listener_ends_it(self, data: Any, how: str) -> None:
         it = self.opened(data)
-
-        def end(event: Any) -> None:
-            if it.open:
-                it.read(lambda: it.socket.read())
-                it.ended_here, it.aborted = True, it.aborted or how == "abort"
-                getattr(it.socket, how)()
-
-        it.socket.add_event_listener("socketData", end, False, -1)
+        it.ends_when_data_comes_to(it, how)
 
     @two_open
     @rule(data=st.data(), how=st.sampled_from(("close", "abort")))
     def a_listener_ends_another(self, data: Any, how: str) -> None:
         it = self.opened(data)
-        other = self.opened(data, it)
-
-        def end(event: Any) -> None:
-            if other.open:
-                other.read(lambda: other.socket.read())
-                other.ended_here, other.aborted = True, other.aborted or how == "abort"
-                getattr(other.socket, how)()
-
-        it.socket.add_event_listener("socketData", end, False, -1)
+        self.opened(data, it).ends_when_data_comes_to(it, how)
 
     @any_open
     @rule(data=st.data(), error=st.sampled_from((ValueError, MemoryError, KeyboardInterrupt)))
