@@ -9,15 +9,17 @@ KEY := $(shell printf '%s\n' '$(CC)' '$(CFLAGS)' '$(LDFLAGS)' '$(SERVERSOCKET_BU
 VENV := .venv/of-$(subst /,_,$(PYTHON))
 INSTALLED := .venv/installed-$(KEY)
 NATIVE := src/serversocket/*.so
+NATIVE_SOURCES := $(wildcard src/serversocket/*.pyx src/serversocket/*.pxd src/serversocket/_native/*.pxi)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
+.PHONY: help install serve test wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
 	@echo 'make test [ARGS="-k name"] [JOBS=0]       run the tests on every engine that is built'
 	@echo 'make inject [SEED=number]                 the tests with injected faults, long, with another seed each time'
+	@echo 'make wheel                                what is released: compiled by a profile of the loads of the benchmark'
 	@echo 'make bench                                measure, and draw what was measured'
 	@echo 'make fairness                             measure how long hosts and clients wait for each other'
 	@echo 'make reliability                          measure what servers survive, for the page on reliability'
@@ -60,6 +62,29 @@ INJECT = tests/injection --timeout=0 -rP --inject-connections=50000 --inject-see
 inject:
 	@$(MAKE) --no-print-directory test JOBS=0 ARGS='$(INJECT)'
 
+# What is released is compiled by what the engine did under the loads of the benchmark: the paths that were taken
+# straight and side by side, what was not recorded as usual. It wants GCC; a profile of other sources is an error.
+RECORDING := build/recording
+PROFILE := build/profile
+RELEASED := build/released
+# What an earlier build left in build/lib would be packed with it.
+PACKAGE := rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
+BY_PROFILE := export CFLAGS='-fprofile-use=$(CURDIR)/$(PROFILE) -fprofile-partial-training -Werror=missing-profile';
+$(PROFILE): $(VENV) setup.py bench/train.py $(NATIVE_SOURCES)
+	@rm -rf $@ $(RECORDING)
+	export CFLAGS=-fprofile-generate=$(CURDIR)/$@ LDFLAGS=-fprofile-generate; $(PACKAGE) install --no-deps --target $(RECORDING) .
+	PYTHONPATH=$(CURDIR)/$(RECORDING) $(BIN)/python bench/train.py
+	@touch $@
+
+wheel: $(PROFILE)
+	$(BY_PROFILE) $(PACKAGE) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+$(RELEASED): $(PROFILE) $(wildcard src/serversocket/*.py)
+	@rm -rf $@
+	$(BY_PROFILE) $(PACKAGE) install --no-deps --target $@ .
+	@touch $@
+
 # With ARGS one run with these arguments; without, all that the README and bench/results show.
 bench: $(INSTALLED) .venv/group-bench
 	@status=0; \
@@ -101,7 +126,7 @@ fuzz: $(INSTALLED) .venv/group-fuzz $(SANITIZED)
 # Greenlets move stretches of the stack, redzones and all, which a sanitizer takes for errors: a build without them.
 GREENLETS := build/sanitized-greenlets
 $(GREENLETS): export CFLAGS = --param asan-stack=0
-$(SANITIZED) $(GREENLETS): $(VENV) setup.py $(wildcard src/serversocket/*.py src/serversocket/*.pyx src/serversocket/*.pxd)
+$(SANITIZED) $(GREENLETS): $(VENV) setup.py $(wildcard src/serversocket/*.py) $(NATIVE_SOURCES)
 	@rm -rf $@
 	SERVERSOCKET_BUILD=native SERVERSOCKET_SANITIZE=address,undefined $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check --no-deps --target $@ .
@@ -191,7 +216,7 @@ $(VENV):
 	@touch $@
 
 # An editable install: changes in .py files take effect at once, changes in the native sources rebuild.
-$(INSTALLED): $(VENV) pyproject.toml setup.py $(wildcard src/serversocket/*.pyx src/serversocket/*.pxd)
+$(INSTALLED): $(VENV) pyproject.toml setup.py $(NATIVE_SOURCES)
 	@rm -f .venv/installed-* $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@env -u SERVERSOCKET_IMPL $(BIN)/python -c 'import serversocket; print("== Installed serversocket, the", serversocket.implementation, "engine")'

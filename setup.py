@@ -1,4 +1,4 @@
-"""Builds the native engine: one extension for each .pyx file. All else about the package stands in pyproject.toml.
+"""Builds the native engine: one extension of all its parts. All else about the package stands in pyproject.toml.
 
 SERVERSOCKET_BUILD chooses what is built:
 
@@ -66,7 +66,7 @@ class BuildExt(build_ext):
         )
 
 
-def native_modules():
+def native_engine():
     # A socket address is read through pointers of several types, which strict aliasing would forbid.
     compile_args = ["-O3", "-fno-strict-aliasing"]
     link_args = []
@@ -78,19 +78,19 @@ def native_modules():
     if TRACE:
         macros = [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
         directives = {"linetrace": True}
-    for source in sorted(Path("src/serversocket").glob("*.pyx")):
-        extension = Extension(
-            f"serversocket.{source.stem}",
-            [source.as_posix()],
-            define_macros=macros,
-            extra_compile_args=compile_args,
-            extra_link_args=link_args,
-        )
-        extension.cython_directives = directives
-        yield extension
+    extension = Extension(
+        "serversocket._core",
+        ["src/serversocket/_core.pyx"],
+        depends=sorted(path.as_posix() for path in Path("src/serversocket/_native").glob("*.pxi")),
+        define_macros=macros,
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    )
+    extension.cython_directives = directives
+    return extension
 
 
 setup(
-    ext_modules=list(native_modules()) if SUITABLE and BUILD != "pure" else [],
+    ext_modules=[native_engine()] if SUITABLE and BUILD != "pure" else [],
     cmdclass={"build_ext": BuildExt},
 )

@@ -65,6 +65,8 @@ def missing(server: Server) -> str | None:
     if not shutil.which(program):
         compiled = Path(program).parent == BUILD
         return f"{server.compiler if compiled else Path(program).name} is not installed"
+    if server.package and not server.package.exists():
+        return f"`make {server.package.relative_to(HERE.parent)}` makes it"
     if not server.modules:
         return None
     check = subprocess.run(

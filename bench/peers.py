@@ -6,6 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
+RELEASED = HERE.parent / "build" / "released"  # the package as a wheel has it; `make build/released`
 REFERENCE = "c-epoll"
 
 # glibc gives a freed read buffer of 256 KiB back to the kernel, and fetches it again for the next read; this keeps it.
@@ -20,22 +21,24 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     installable: bool = True  # whether pip may fetch the modules, under the same names
     compiler: str = "gcc"  # of a server that is compiled: a program that need not be there
+    package: Path | None = None  # the folder with a package that `make` builds
 
 
 def script(name: str, file: str, *modules: str, arguments: tuple[str, ...] = (), **options) -> Server:
     return Server(name, (sys.executable, str(HERE / "servers" / file), *arguments), modules, **options)
 
 
-def ours(variant: str, file: str, *modules: str, engine: str = "native", arguments=(), **environment: str) -> Server:
-    """A variant of our own server, made by *arguments* before the role or by environment variables."""
+def ours(variant: str, file: str, *modules: str, engine: str = "native", package: Path | None = None) -> Server:
+    """A variant of our own server, from *package* or as it is installed."""
+    path = {"PYTHONPATH": str(package)} if package else {}
     return script(
         f"serversocket-{variant}",
         file,
         "serversocket",
         *modules,
-        arguments=arguments,
-        environment={"SERVERSOCKET_IMPL": engine, **environment},
+        environment={"SERVERSOCKET_IMPL": engine, **path},
         installable=False,
+        package=package,
     )
 
 
@@ -44,12 +47,13 @@ SERVERS = (
     script(
         "c-callback", "c_callback_server.py", "c_callback", environment={"PYTHONPATH": str(BUILD)}, installable=False
     ),
-    ours("native", "serversocket_server.py"),
+    ours("native", "serversocket_server.py", package=RELEASED),
+    ours("source", "serversocket_server.py"),
     ours("pure", "serversocket_server.py", engine="pure"),
-    ours("asyncio", "serversocket_asyncio.py"),
-    ours("uvloop", "serversocket_uvloop.py", "uvloop"),
-    ours("aio", "serversocket_aio.py"),
-    ours("aio-uvloop", "serversocket_aio_uvloop.py", "uvloop"),
+    ours("asyncio", "serversocket_asyncio.py", package=RELEASED),
+    ours("uvloop", "serversocket_uvloop.py", "uvloop", package=RELEASED),
+    ours("aio", "serversocket_aio.py", package=RELEASED),
+    ours("aio-uvloop", "serversocket_aio_uvloop.py", "uvloop", package=RELEASED),
     script("select-epoll", "select_epoll.py"),
     script("selectors", "selectors_loop.py"),
     script("uvloop-protocol", "uvloop_protocol.py", "uvloop"),

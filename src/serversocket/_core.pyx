@@ -3,389 +3,64 @@
 """The native engine: from the kernel's readiness to the listener's call, without interpreted package code.
 
     Event                            EventDispatcher
-      ProgressEvent                    Reactor       epoll, the table of who is watched, the turn      _reactor
+      ProgressEvent                    Reactor       epoll, the table of who is watched, the turn
       OutputProgressEvent              Source        owns one descriptor
-      ServerSocketConnectEvent           Input       what has arrived and is not read yet              _input
-                      _dispatch            Stream    a connection: output, life cycle                  _stream
-                                             Lingerer  output that outlives its stream
-                                         Connector   a connect that is under way                       _connector
-                                         Acceptor    accepts connections                               here
+      ServerSocketConnectEvent           Input       what has arrived and is not read yet
+                                           Output      what is written and not sent yet
+                                             Stream      a connection: its life
+                                             Lingerer    output that outlives its stream
+                                         Connector   a connect that is under way
+                                         Acceptor    accepts connections
+
+Each part has a file in `_native`. They are compiled as one unit, so that a call from one to another costs no more than
+within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is called
+directly or disappears in its caller.
 
 Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
 into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
 
-`docs/design.md` is the contract that these modules and their twin `_pure` keep.
+`docs/design.md` is the contract that these parts and their twin `_pure` keep.
 """
 
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno, PyErr_WriteUnraisable
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF
-from libc.stdint cimport uint32_t
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.math cimport fabs
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 
 from . cimport _system as system
-from ._address cimport Address, fill, host_of, port_of
-from ._dispatch cimport (
-    CLIENT, CLOSE, CONNECT, NEW_INSTANCE, Event, give_back, listeners_of, pending_error, take_event,
-)
-from ._input cimport CONNECTED
-from ._reactor cimport Py_REFCNT, Reactor, Source, Tally, checked, open_spare, raise_errno
-from ._stream cimport Stream
 
-from . import _connector, _direct, _dispatch, _reactor, _stream, _waiter, errors
+import inspect
+import math
+import os
+import threading
+import weakref
+from copyreg import __newobj__
+from types import BuiltinMethodType, FunctionType, MethodType
+
+from . import errors, limits
 from .accepting import Action, action_for
+from .formatting import format_event
 from .inheriting import prepare
-from .limits import as_limit
+from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
 
-
-cdef enum:
-    ACCEPTS_PER_TURN = 64       # of one acceptor, so that a flood of clients cannot starve the connections
-    LUCK = 8                    # first reads in vain, one after the other, before they are given up
-    TRY_YOUR_LUCK = 16          # then only the first read of every so manieth connection is tried
-
-
-@cython.no_gc_clear
-@cython.auto_pickle(False)
-cdef class Acceptor(Source):
-    """A listening socket. The public class is `serversocket.ServerSocket`."""
-
-    cdef Address address
-    cdef type socket_class
-    cdef bint _listening_now
-    cdef bint paused
-    cdef Tally counter          # those that it has accepted, as long as they are open
-    cdef Py_ssize_t most        # of them; 0: any number
-    cdef Py_ssize_t refused     # clients that were closed at once
-    cdef bint deferring         # the system shows clients only when they have sent something
-    cdef int luck               # how many first reads in vain are still allowed
-    cdef uint32_t accepted
-
-    def __cinit__(self):
-        self.socket_class = Stream
-        self.counter = Tally.__new__(Tally)
-
-    @property
-    def _socket_class(self):
-        return self.socket_class
-
-    @_socket_class.setter
-    def _socket_class(self, type cls not None):
-        if not issubclass(cls, Stream):
-            raise TypeError(f"an accepted connection must become a Stream, not {cls!r}")
-        self.socket_class = cls
-
-    @property
-    def bound(self):
-        """Whether the socket is bound to a local address and port (AIR: ``bound``)."""
-        return self.fd >= 0
-
-    @property
-    def listening(self):
-        """Whether the socket listens for connections (AIR: ``listening``)."""
-        return self._listening_now
-
-    @property
-    def local_address(self):
-        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
-        return host_of(&self.address) if self.fd >= 0 else None
-
-    @property
-    def local_port(self):
-        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
-        return port_of(&self.address) if self.fd >= 0 else 0
-
-    @property
-    def connections(self):
-        """How many connections that this server has accepted are open, those that still send their last included."""
-        return self.counter.open
-
-    @property
-    def max_connections(self):
-        """How many connections may be open at once; ``None``, at first, for any number.
-
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
-
-        Raises:
-            TypeError: The value is neither an integer nor ``None``.
-            RangeError: It is not positive (#2006).
-        """
-        return self.most or None
-
-    @max_connections.setter
-    def max_connections(self, value):
-        self._check()
-        self.most = 0 if value is None else as_limit(value, "max_connections")
-
-    @property
-    def turned_away(self):
-        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
-        return self.refused
-
-    def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only, bint reuse_port):
-        cdef Address address
-        cdef system.socklen_t length
-        cdef int fd, code, only = v6_only, shared = reuse_port
-        self._check()
-        length = fill(&address, family, host, port, scope_id)
-        fd = checked(system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0))
-        if family == system.AF_INET6 and system.setsockopt(
-            fd, system.IPPROTO_IPV6, system.IPV6_V6ONLY, &only, sizeof(only)
-        ) < 0:
-            code = system.errno
-        elif reuse_port and system.setsockopt(
-            fd, system.SOL_SOCKET, system.SO_REUSEPORT, &shared, sizeof(shared)
-        ) < 0:
-            code = system.errno
-        else:
-            code = _bind_apart(fd, &address, length)
-        if code == 0:
-            length = sizeof(Address)
-            if system.getsockname(fd, &address.head, &length) < 0:
-                code = system.errno
-        if code:
-            system.close(fd)
-            raise_errno(code)
-        self._own(fd)
-        self.address = address
-        self._hold(self.listeners is not None)
-
-    def _inherit(self, int fd):
-        """Takes over a bound or listening descriptor; one that is refused stays the caller's, as it was."""
-        cdef system.socklen_t length = sizeof(Address)
-        self._check()
-        self._reactor._check_open()
-        if self.fd >= 0:
-            raise_errno(system.EINVAL)
-        listening = prepare(fd)
-        checked(system.getsockname(fd, &self.address.head, &length))
-        self._own(fd)
-        self._listening_now = listening
-        try:
-            self._settle()
-        except BaseException:
-            self._discard()
-            raise
-
-    def _listen(self, int backlog, int defer_accept):
-        cdef int code
-        self._check()
-        checked(_defer_accept(self.fd, defer_accept))
-        _reuse_address(self.fd, 1)
-        if system.listen(self.fd, backlog) < 0:
-            code = system.errno
-            if not self._listening_now:
-                _reuse_address(self.fd, 0)
-                _defer_accept(self.fd, 0)
-            raise_errno(code)
-        self.deferring = defer_accept > 0
-        self._listening_now = True
-        try:
-            self._settle()
-        except BaseException:
-            self._listening_now = self.watched
-            raise
-
-    def _close(self):
-        if not self._reactor_is_dead():
-            self._check()
-            if self.fd < 0:
-                raise errors.not_open("close")
-        self._discard()
-
-    def _pause(self):
-        self.paused = True
-        self._settle()
-
-    def _resume(self):
-        self.paused = False
-        self._settle()
-
-    cdef int _discard(self) except -1:
-        self._listening_now = self.paused = False
-        self._shut()
-        return 0
-
-    cdef int _listening(self, kind) except -1:
-        try:
-            return self._settle()
-        except OSError as error:
-            self._store(kind, ())   # it was the first listener of its type, or the last
-            raise errors.invalid_socket("epoll_ctl", "", error) from None
-
-    cdef int _settle(self) except -1:
-        """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
-        if self.fd < 0:
-            return 0
-        self._hold(self.listeners is not None)
-        if self._listening_now:
-            self._reactor._watch(
-                self, system.EPOLLIN if not self.paused and listeners_of(self, CONNECT) is not None else 0
-            )
-        return 0
-
-    cdef int _ready(self, uint32_t events) except -1:
-        cdef Address peer
-        cdef system.socklen_t length
-        cdef int fd, _, code = 0, failures = 0
-        cdef tuple entries
-        if events & (system.EPOLLHUP | system.EPOLLERR) and self._gone():
-            return 0
-        for _ in range(ACCEPTS_PER_TURN):
-            entries = listeners_of(self, CONNECT)
-            if not self._listening_now or self.paused or entries is None:
-                return self._settle()   # reported although nobody wants it: a change of the registration has failed
-            length = sizeof(Address)
-            fd = system.accept4(self.fd, &peer.head, &length, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
-            if fd < 0:
-                code = system.errno
-                if code == system.EAGAIN or not self._accept_goes_on(code):
-                    return 0
-                failures += 1
-                continue
-            if self.most and self.counter.open >= self.most:
-                system.close(fd)
-                self.refused += 1
-                continue
-            self._accepted(fd, &peer, entries)
-        if failures == ACCEPTS_PER_TURN:
-            self._accept_failed(code, True)     # what ought to concern one client concerns all of them
-        return 0
-
-    cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
-        cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
-        cdef Stream stream
-        cdef Event event
-        cdef bint interrupted = True
-        if made == NULL:
-            system.close(fd)
-            pending_error()
-        made_stream = <object> made
-        Py_DECREF(made_stream)
-        if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
-            system.close(fd)
-            raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
-        stream = <Stream> made_stream
-        made_stream = None
-        stream._reactor = self._reactor
-        stream.quiet = True
-        stream.fd = fd      # from here on, whatever happens, it is closed with the stream
-        self._reactor._enroll(stream, fd)
-        stream.tally = self.counter
-        self.counter.open += 1
-        stream.peer = peer[0]
-        stream.state = CONNECTED
-        stream.serving = True
-        event = take_event(CLIENT)
-        event.subject = stream
-        try:
-            self._deliver(event, entries)
-            interrupted = False
-        finally:
-            give_back(event, CLIENT)
-            event = None
-            try:
-                stream._served()
-            finally:
-                # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
-                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
-                if not stream.quiet or stream.pending:
-                    self._begin(stream, interrupted)
-        return 0
-
-    cdef int _begin(self, Stream stream, bint interrupted) except -1:
-        """Begins to read, with what a client has sent at once where clients of this server do.
-
-        They do where the client speaks first, and the server comes to accept it only after others. What is read here
-        needs no wait, and a connection that ends with its first answer never meets epoll.
-        """
-        self.accepted += 1
-        try:
-            if not interrupted and (self.deferring or self.luck or self.accepted % TRY_YOUR_LUCK == 0):
-                self.luck = LUCK if stream._first_read() else max(self.luck - 1, 0)
-        finally:
-            stream._settle()
-        return 0
-
-    cdef bint _accept_goes_on(self, int code) except -1:
-        """Acts on a failed accept; whether the next one may be tried in this turn."""
-        action = action_for(code)
-        if action is Action.RETRY:
-            return True
-        if action is Action.DONE or (action is Action.GONE and self._gone()):
-            return False
-        self._accept_failed(code, action is not Action.SHED or not self._shed())
-        return False
-
-    cdef bint _shed(self) except -1:
-        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
-
-        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
-        system has none at all, only time helps.
-        """
-        cdef int fd, code, _
-        cdef Reactor reactor = self._reactor
-        for _ in range(ACCEPTS_PER_TURN):
-            if reactor.spare >= 0:
-                system.close(reactor.spare)
-            fd = system.accept4(self.fd, NULL, NULL, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
-            code = system.errno
-            if fd >= 0:
-                system.close(fd)
-                self.refused += 1
-            reactor.spare = open_spare()
-            if fd < 0:
-                return action_for(code) is Action.DONE
-        return True
-
-    cdef bint _gone(self) except -1:
-        """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
-        cdef int accepting = 0
-        cdef system.socklen_t length = sizeof(accepting)
-        if system.getsockopt(
-            self.fd, system.SOL_SOCKET, system.SO_ACCEPTCONN, &accepting, &length
-        ) == 0 and accepting:
-            return False
-        self._discard()
-        self._tell(CLOSE, 0, 0)
-        return True
-
-
-cdef int _reuse_address(int fd, int on) noexcept:
-    return system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
-
-
-cdef int _defer_accept(int fd, int seconds) noexcept:
-    return system.setsockopt(fd, system.IPPROTO_TCP, system.TCP_DEFER_ACCEPT, &seconds, sizeof(seconds))
-
-
-cdef int _bind_apart(int fd, Address *address, system.socklen_t length) noexcept:
-    """Binds and returns 0 or the error's number.
-
-    SO_REUSEADDR lets a port be bound that is only in TIME_WAIT, but also lets two sockets bind the same port as long as
-    neither listens. So it is on only for the second try, and again while listening, where it is inherited by
-    the connections that a later restart must not stumble over.
-    """
-    cdef int code
-    if system.bind(fd, &address.head, length) == 0:
-        return 0
-    if system.errno != system.EADDRINUSE:
-        return system.errno
-    _reuse_address(fd, 1)
-    code = 0 if system.bind(fd, &address.head, length) == 0 else system.errno
-    _reuse_address(fd, 0)
-    return code
-
-
-# The engine's names are found here, wherever they are defined; a cimported type is not a name of the module by itself.
-globals().update({
-    name: getattr(module, name)
-    for module, names in {
-        _dispatch: "Event ProgressEvent OutputProgressEvent ServerSocketConnectEvent EventDispatcher"
-                   " extend_type set_error_reporter",
-        _reactor: "Reactor Source",
-        _stream: "Stream",
-        _connector: "Connector",
-        _direct: "quicken",
-        _waiter: "LoopWaiter",
-    }.items()
-    for name in names.split()
-})
+include "_native/calls.pxi"
+include "_native/address.pxi"
+include "_native/events.pxi"
+include "_native/dispatcher.pxi"
+include "_native/reactor.pxi"
+include "_native/source.pxi"
+include "_native/input.pxi"
+include "_native/output.pxi"
+include "_native/lingerer.pxi"
+include "_native/connector.pxi"
+include "_native/stream.pxi"
+include "_native/direct.pxi"
+include "_native/acceptor.pxi"
+include "_native/waiter.pxi"

@@ -1,14 +1,9 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""Socket addresses, as the system has them and as text."""
+# Socket addresses, as the system has them and as text.
 
-from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint32_t
-
-from . cimport _system as system
-from ._reactor cimport raise_errno
-
-import os
+cdef union Address:
+    system.sockaddr head
+    system.sockaddr_in v4
+    system.sockaddr_in6 v6
 
 
 cdef system.socklen_t fill(Address *address, int family, str host, int port, uint32_t scope_id) except 0:

@@ -1,30 +1,11 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""The reactor: epoll, the table of who is watched, and the turn; and `Source`, the owner of one descriptor."""
-
-cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals, PyErr_WriteUnraisable
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t, uint64_t
-
-from . cimport _system as system
-from ._dispatch cimport EventDispatcher, report
-
-import math
-import threading
-import weakref
-
-from . import errors
-from .limits import REACTOR_LIMIT, as_limit
+# The reactor: epoll, the table of who is watched, and the turn.
 
 cdef extern from "Python.h":
     void Py_SET_SIZE(bytes memory, Py_ssize_t size)
-    int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
 
 
 cdef enum:
+    READ_SIZE = 65536           # a larger buffer would cost an mmap each time it is allocated
     READY_PER_TURN = 256        # descriptors reported by one epoll_wait
     WARY = 64                   # large reads
 
@@ -33,20 +14,13 @@ cdef double NEVER = math.inf
 cdef double FAR_FUTURE = 1e12       # seconds; what the system takes as a time is bounded
 
 
-cdef inline double now() noexcept nogil:
-    cdef system.timespec clock
-    system.clock_gettime(system.CLOCK_MONOTONIC, &clock)
-    return clock.tv_sec + clock.tv_nsec * 1e-9
+cdef class Source(EventDispatcher)      # whom it watches
 
 
-cdef inline uint32_t moment_of(double seconds) noexcept:
-    return <uint32_t> <uint64_t> (seconds * 1e3)
-
-
-cdef void _close(int *fd) noexcept:
-    if fd[0] >= 0:
-        system.close(fd[0])
-        fd[0] = -1
+cdef struct Slot:
+    PyObject *source            # borrowed; NULL where the slot is free
+    uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
+    uint32_t freed              # the turn in which that was
 
 
 cdef double _seconds(timeout) except? -1:
@@ -64,10 +38,49 @@ cdef double _seconds(timeout) except? -1:
     return seconds
 
 
-@cython.no_gc_clear     # see below, at the sources
+@cython.no_gc_clear     # as every Source, see there
 @cython.auto_pickle(False)
 cdef class Reactor(EventDispatcher):
     """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
+
+    cdef int epoll
+    cdef int wakeup             # an eventfd: calls from other threads, work left for a host
+    cdef int alarm              # a timerfd, once a host polls `fileno()`
+    cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
+    cdef uintptr_t thread       # whose it is; 0, nobody's, in a forked child
+    cdef str thread_name
+    cdef list wakeups           # descriptors that only wake
+
+    # Who is watched. A slot's index is the number of the descriptor.
+    cdef Slot *slots
+    cdef uint32_t slot_count
+    cdef list owners            # by slot: the source where it is held strongly, else None
+    cdef Py_ssize_t watched     # sources registered with epoll
+    cdef Py_ssize_t retained    # what is open without a descriptor
+
+    # What a turn works with.
+    cdef uint32_t turns         # how many there were, modulo 2 ** 32
+    cdef bytes buffer           # where input is received; it may be lent, so nobody writes there but after `landing`
+    cdef int wary               # so many large reads are given memory for good: what was lent did not come back
+    cdef system.epoll_event *ready
+    cdef int found              # how many of `ready` the last wait has filled
+    cdef int served             # how many of them had their turn; an interrupt leaves the others to the next turn
+    cdef list dirty             # sources with output that nobody has tried to send yet
+    cdef list postponed         # sources to attend to in the last step of the turn
+    cdef double deadline
+
+    # What is kept for programs, by all connections: unread input and unsent output.
+    cdef Py_ssize_t kept
+    cdef Py_ssize_t limit       # of it
+    cdef object finished        # sources by id, weakly, that have no slot any more but input to be read
+    cdef bint tracking          # some connection may not be idle for long: `moment` is kept up to date
+    cdef uint32_t moment        # milliseconds of the monotonic clock when this turn began, modulo 2 ** 32
+
+    cdef bint in_turn
+    cdef bint in_run
+    cdef bint stopping
+    cdef bint woken
+    cdef bint dead              # in a forked child
 
     def __cinit__(self):
         self.epoll = self.wakeup = self.alarm = self.spare = -1
@@ -94,21 +107,24 @@ cdef class Reactor(EventDispatcher):
         PyMem_Free(self.slots)
         PyMem_Free(self.ready)
 
+    @cython.final
     cdef void _close_descriptors(self) noexcept:
         self._found(0)
-        _close(&self.epoll)
-        _close(&self.wakeup)
-        _close(&self.alarm)
-        _close(&self.spare)
+        close_descriptor(&self.epoll)
+        close_descriptor(&self.wakeup)
+        close_descriptor(&self.alarm)
+        close_descriptor(&self.spare)
 
     cdef int _check(self) except -1:
         return self._check_owner()
 
+    @cython.final
     cdef inline int _check_owner(self) except -1:
         if this_thread() != self.thread:
             self._refuse()
         return 0
 
+    @cython.final
     cdef inline char *landing(self) except NULL:
         """READ_SIZE bytes to receive into.
 
@@ -124,10 +140,12 @@ cdef class Reactor(EventDispatcher):
             Py_SET_SIZE(self.buffer, READ_SIZE)
         return PyBytes_AS_STRING(self.buffer)
 
+    @cython.final
     cdef bint _serves(self) noexcept:
         """Whether it is open, and this thread's."""
         return self.epoll >= 0 and this_thread() == self.thread
 
+    @cython.final
     cdef int _refuse(self) except -1:
         if self.dead:
             raise RuntimeError("this reactor belongs to the parent process; a forked child needs one of its own")
@@ -135,6 +153,7 @@ cdef class Reactor(EventDispatcher):
             f"this object belongs to thread {self.thread_name!r}, called from {threading.current_thread().name!r}"
         )
 
+    @cython.final
     cdef int _check_open(self) except -1:
         self._check_owner()
         if self.epoll < 0:
@@ -146,6 +165,7 @@ cdef class Reactor(EventDispatcher):
 
     # ---- slots
 
+    @cython.final
     cdef int _enroll(self, Source source, uint32_t fd) except -1:
         """Gives a source its slot."""
         cdef Source stale
@@ -161,6 +181,7 @@ cdef class Reactor(EventDispatcher):
         source.slot = fd
         return 0
 
+    @cython.final
     cdef void _disown(self, PyObject *dying) noexcept:
         """As `Source._lost`, of one whose deallocation has begun: no reference to it may be counted any more."""
         self._vacate((<Source> dying).slot)
@@ -171,11 +192,13 @@ cdef class Reactor(EventDispatcher):
         (<Source> dying).fd = -1
         (<Source> dying)._uncount()
 
+    @cython.final
     cdef void _vacate(self, uint32_t index) noexcept:
         self.slots[index].source = NULL
         self.slots[index].generation += 1
         self.slots[index].freed = self.turns
 
+    @cython.final
     cdef int _grow(self, uint32_t least) except -1:
         cdef uint32_t index, before = self.slot_count
         cdef uint32_t after = before if before else 64
@@ -194,10 +217,12 @@ cdef class Reactor(EventDispatcher):
         self.slot_count = after
         return 0
 
+    @cython.final
     cdef bint _alive(self, uint32_t slot) noexcept:
         """Whether the slot has a source, and not one whose deallocation has begun and runs Python code."""
         return self.slots[slot].source != NULL and Py_REFCNT(self.slots[slot].source) > 0
 
+    @cython.final
     cdef int _watch(self, Source source, uint32_t interest) except -1:
         """Registers what a source waits for, or changes it."""
         cdef system.epoll_event event
@@ -214,6 +239,7 @@ cdef class Reactor(EventDispatcher):
             self.watched += 1
         return 0
 
+    @cython.final
     cdef bint _withdraw(self, Source source) noexcept:
         """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll.
 
@@ -264,6 +290,7 @@ cdef class Reactor(EventDispatcher):
         """
         return self.kept
 
+    @cython.final
     cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
         """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
         cdef Source fullest
@@ -276,6 +303,7 @@ cdef class Reactor(EventDispatcher):
             fullest._overrun()
         return True
 
+    @cython.final
     cdef Source _fullest(self):
         cdef uint32_t index
         cdef Py_ssize_t kept, most = 0
@@ -294,6 +322,7 @@ cdef class Reactor(EventDispatcher):
                 most = kept
         return fullest
 
+    @cython.final
     cdef int _track_idle(self) except -1:
         """From now on connections know when something was last sent or received."""
         self.moment = moment_of(now())
@@ -362,11 +391,13 @@ cdef class Reactor(EventDispatcher):
         self._refuse_nesting()
         return self._turn(seconds)
 
+    @cython.final
     cdef int _refuse_nesting(self) except -1:
         if self.in_turn or self.in_run:
             raise RuntimeError("the reactor is running already; it cannot be run from inside a listener")
         return 0
 
+    @cython.final
     cdef bint _anything_left(self) except -1:
         return self.watched or self.retained or self.dirty or self.postponed or self._has_scheduled
 
@@ -389,7 +420,7 @@ cdef class Reactor(EventDispatcher):
             try:
                 self._add_wakeup(self.alarm)
             except BaseException:
-                _close(&self.alarm)
+                close_descriptor(&self.alarm)
                 raise
             self._set_deadline(None if self.deadline == NEVER else self.deadline)
             self._show_work()
@@ -436,6 +467,7 @@ cdef class Reactor(EventDispatcher):
     def _wake(self):
         self._rouse()
 
+    @cython.final
     cdef void _rouse(self) noexcept:
         cdef uint64_t one = 1
         if self.wakeup >= 0:
@@ -473,6 +505,7 @@ cdef class Reactor(EventDispatcher):
                 setting.it_value.tv_nsec = 1    # all zero would disarm it
         system.timerfd_settime(self.alarm, system.TFD_TIMER_ABSTIME, &setting, NULL)
 
+    @cython.final
     cdef int _show_work(self) except -1:
         """Makes a hosted reactor's descriptor readable while something waits that epoll does not know of.
 
@@ -484,6 +517,7 @@ cdef class Reactor(EventDispatcher):
             self._wake()
         return 0
 
+    @cython.final
     cdef int _postpone(self, Source source) except -1:
         self.postponed.append(source)
         self._show_work()
@@ -491,6 +525,7 @@ cdef class Reactor(EventDispatcher):
 
     # ---- the turn
 
+    @cython.final
     cdef Py_ssize_t _turn(self, double timeout) except -1:
         cdef uint32_t slot, events
         cdef uint64_t tag
@@ -542,6 +577,7 @@ cdef class Reactor(EventDispatcher):
             self._show_work()
         return handled
 
+    @cython.final
     cdef int _rebuild(self) except -1:
         """Puts a new epoll in the place of this one, which reports a descriptor that nobody can take out of it.
 
@@ -578,6 +614,7 @@ cdef class Reactor(EventDispatcher):
         self._moved()
         return 0
 
+    @cython.final
     cdef int _wait(self, double timeout) except -1:
         """Fills `ready`. A signal's handler may raise, but what was found by then is not lost."""
         cdef int count
@@ -610,10 +647,12 @@ cdef class Reactor(EventDispatcher):
             if limit <= now() or self.deadline <= now():
                 return 0
 
+    @cython.final
     cdef inline void _found(self, int count) noexcept:
         self.served = 0
         self.found = max(count, 0)
 
+    @cython.final
     cdef int _drain(self, int fd) except -1:
         cdef char waste[64]
         while system.read(fd, waste, sizeof(waste)) == sizeof(waste):
@@ -621,6 +660,7 @@ cdef class Reactor(EventDispatcher):
         self.woken = True
         return 0
 
+    @cython.final
     cdef int _send_dirty(self) except -1:
         cdef Source source
         cdef list sources = self.dirty
@@ -638,6 +678,7 @@ cdef class Reactor(EventDispatcher):
             self.dirty[:0] = sources[done:]     # what an interrupt left undone
         return 0
 
+    @cython.final
     cdef Py_ssize_t _run_postponed(self) except -1:
         cdef Source source
         cdef list sources = self.postponed
@@ -653,148 +694,3 @@ cdef class Reactor(EventDispatcher):
         finally:
             self.postponed[:0] = sources[done:]     # from who was interrupted on: it may have more to attend to
         return done
-
-
-@cython.final
-@cython.auto_pickle(False)
-cdef class Tally:
-    """How many connections of one server are open."""
-
-
-# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
-# that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
-
-@cython.no_gc_clear
-@cython.auto_pickle(False)
-cdef class Source(EventDispatcher):
-    """Owns one descriptor of a reactor."""
-
-    def __cinit__(self):
-        self.fd = -1
-        self.slot = NO_SLOT
-
-    def __dealloc__(self):
-        cdef int fd = self.fd
-        cdef Py_ssize_t kept
-        if fd >= 0:
-            self._abandon()     # first: the warning may run anything
-        kept = self._kept()
-        if kept and self._reactor is not None:
-            self._reactor.kept -= kept
-        if fd >= 0 and not self.quiet and PyErr_ResourceWarning(
-            NULL, 1, "a socket was collected while it was open: descriptor %d", fd
-        ) < 0:
-            PyErr_WriteUnraisable(None)
-
-    @property
-    def reactor(self):
-        """The `Reactor` that this object belongs to."""
-        return self._reactor
-
-    def _attach(self, reactor):
-        if not isinstance(reactor, Reactor):
-            raise errors.wrong_type("reactor", reactor, "a Reactor")
-        (<Reactor> reactor)._check_open()
-        if self._reactor is not None:
-            raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
-        self._reactor = <Reactor> reactor
-
-    def _check_thread(self):
-        self._check()
-
-    cdef int _check(self) except -1:
-        if self._reactor is None:
-            raise RuntimeError(f"{type(self).__name__}.__init__() was not called")
-        return self._reactor._check_owner()
-
-    cdef bint _reactor_is_dead(self) noexcept:
-        """Whether this is a forked child's copy: closing it is no error, nothing else is possible."""
-        return self._reactor is not None and self._reactor.dead
-
-    cdef int _own(self, int fd) except -1:
-        """Takes a descriptor over; if that fails it is closed."""
-        try:
-            if self.fd >= 0:
-                raise RuntimeError("there is a descriptor already")
-            self._reactor._check_open()
-            self._reactor._enroll(self, fd)
-        except BaseException:
-            system.close(fd)
-            raise
-        self.fd = fd
-        return 0
-
-    cdef void _shut(self) noexcept:
-        """Closes the descriptor, out of epoll first."""
-        cdef int fd = self.fd
-        if fd < 0:
-            return
-        self._hold(False)
-        if self._reactor._withdraw(self):
-            system.close(fd)
-        self.fd = -1
-        self.interest = 0
-        self._uncount()
-
-    cdef void _abandon(self) noexcept:
-        """It is open, and nobody can reach it any more."""
-        self._shut()
-
-    cdef int _lost(self) except -1:
-        """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
-        self._hold(False)
-        self._reactor._withdraw(self)
-        self.fd = -1
-        self._uncount()
-        return self._discard()
-
-    cdef inline void _uncount(self) noexcept:
-        if self.tally is not None:
-            self.tally.open -= 1
-            self.tally = None
-
-    cdef void _hold(self, bint strongly) noexcept:
-        """Decides whether the reactor keeps this source alive. The caller holds a reference."""
-        cdef list owners = self._reactor.owners
-        if self.slot < <uint32_t> len(owners):
-            owners[self.slot] = self if strongly else None
-
-    cdef int _ready(self, uint32_t events) except -1:
-        """The descriptor is ready."""
-        return 0
-
-    cdef int _attend(self) except -1:
-        """What was postponed is due."""
-        return 0
-
-    cdef int _send_output(self) except -1:
-        """Output was written outside of the source's own listeners."""
-        return 0
-
-    cdef int _discard(self) except -1:
-        """Closes without events: the reactor is closed."""
-        self._shut()
-        return 0
-
-    cdef Py_ssize_t _kept(self) noexcept:
-        """How many bytes it keeps for the program, as the reactor has counted them."""
-        return 0
-
-    cdef int _overrun(self) except -1:
-        """It keeps more than all others, and there is no room for more."""
-        return 0
-
-    cdef bint _idle_too_long(self, uint32_t moment) except -1:
-        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
-        return False
-
-    def fileno(self):
-        """The descriptor.
-
-        Raises:
-            IOError: There is none: the socket is not open (#2002).
-        """
-        self._check()
-        if self.fd < 0:
-            raise errors.not_open("fileno")
-        return self.fd

@@ -1,20 +1,10 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""Methods of `Socket` that the interpreter calls without a detour.
-
-Its adaptive instructions call the C function of a method descriptor directly, but only on instances of exactly the
-class that the descriptor was made for; methods of a Cython class that is inherited from take the long way. So the
-three that every message or connection needs are made anew for the class at the end of the line. They
-do the usual call themselves, and leave all others, by keyword or with a wrong number of arguments, to the
-method that they stand for.
-"""
-
-from cpython.mem cimport PyMem_Malloc
-from cpython.object cimport PyObject
-
-from ._input cimport FINISHED
-from ._stream cimport Stream
-
-import inspect
+# Methods of `Socket` that the interpreter calls without a detour.
+#
+# Its adaptive instructions call the C function of a method descriptor directly, but only on instances of exactly the
+# class that the descriptor was made for; methods of a Cython class that is inherited from take the long way. So the
+# three that every message or connection needs are made anew for the class at the end of the line. They
+# do the usual call themselves, and leave all others, by keyword or with a wrong number of arguments, to the
+# method that they stand for.
 
 cdef extern from "Python.h":
     """
@@ -36,8 +26,8 @@ cdef extern from "Python.h":
 cdef enum:
     METHODS = 3
 
-cdef list names = ["read", "write", "close"]
-cdef list texts = []    # what the definitions point to
+cdef list METHOD_NAMES = ["read", "write", "close"]
+cdef list definition_texts = []      # what the definitions point to
 cdef object general_read = Stream.read
 cdef object general_write = Stream.write
 cdef object general_close = Stream.close
@@ -57,15 +47,15 @@ def quicken(type cls):
     definitions = <PyMethodDef *> PyMem_Malloc(METHODS * sizeof(PyMethodDef))
     if definitions == NULL:
         raise MemoryError
-    functions[0] = <void *> read
-    functions[1] = <void *> write
-    functions[2] = <void *> close
+    functions[0] = <void *> read_directly
+    functions[1] = <void *> write_directly
+    functions[2] = <void *> close_directly
     for index in range(METHODS):
-        name = names[index].encode()
-        general = getattr(Stream, names[index])
-        text = f"{names[index]}{_signature(general)}\n--\n\n{_documentation(general)}".encode()
-        texts.append((name, text))
-        setattr(cls, names[index], method_descriptor(cls, &definitions[index], name, functions[index], text))
+        name = METHOD_NAMES[index].encode()
+        general = getattr(Stream, METHOD_NAMES[index])
+        text = f"{METHOD_NAMES[index]}{_signature(general)}\n--\n\n{_documentation(general)}".encode()
+        definition_texts.append((name, text))
+        setattr(cls, METHOD_NAMES[index], method_descriptor(cls, &definitions[index], name, functions[index], text))
 
 
 def _signature(method):
@@ -78,7 +68,7 @@ def _documentation(method):
     return inspect.getdoc(method).partition("\n\n")[2]
 
 
-cdef object read(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
+cdef object read_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     cdef Py_ssize_t wanted
     if count > 1 or keywords != NULL:
         return _leave(general_read, self, arguments, count, keywords)
@@ -89,13 +79,13 @@ cdef object read(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *
     return self._take(wanted)
 
 
-cdef object write(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
+cdef object write_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     if count != 1 or keywords != NULL:
         return _leave(general_write, self, arguments, count, keywords)
     return self._write(<object> arguments[0])
 
 
-cdef object close(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
+cdef object close_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     if count or keywords != NULL:
         return _leave(general_close, self, arguments, count, keywords)
     self._end()

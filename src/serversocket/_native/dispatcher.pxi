@@ -1,57 +1,17 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""Events, and the dispatcher that hands them to listeners: what runs between the reactor and the program."""
-
-cimport cython
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
-from libc.math cimport fabs
-from libc.stdint cimport int64_t
-
-import weakref
-from copyreg import __newobj__
-from types import BuiltinMethodType, FunctionType, MethodType
-
-from . import errors
-from .formatting import format_event
+# The dispatcher: keeps listeners, and hands events to them.
 
 cdef extern from "Python.h":
     """
     /* Dispatches inside each other, on this thread. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
-    #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
-
-    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
-    #include "structmember.h"
-    #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
-    #define OFFSET_OF_CURRENT_TARGET(event) ((char *)&(event)->_current_target - (char *)(event))
-    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
-                              Py_ssize_t offset)
-    {
-        member->name = name;
-        member->type = T_OBJECT_EX;
-        member->offset = offset;
-        member->flags = READONLY;
-        member->doc = doc;
-        return PyDescr_NewMember(cls, member);
-    }
     """
-    ctypedef struct PyMemberDef:
-        pass
     ctypedef struct PyCodeObject:
         int co_argcount
         int co_flags
     PyCodeObject *PyFunction_GET_CODE "(PyCodeObject *)PyFunction_GET_CODE" (object function)
     int dispatch_depth
-    PyObject *TYPE_DICT(type cls)
-    Py_ssize_t OFFSET_OF_TARGET(Event event)
-    Py_ssize_t OFFSET_OF_CURRENT_TARGET(Event event)
-    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
-    Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
     PyObject *PyObject_CallOneArg(object function, object argument)
     PyObject *PyObject_CallNoArgs(object function)
-    void PyType_Modified(type)
     str PyUnicode_FromObject(object text)
 
 
@@ -76,305 +36,16 @@ cdef int report(error, dispatcher) except -1:
     return 0
 
 
-def extend_type(type cls, str name, value):
-    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
-    if not issubclass(cls, (Event, EventDispatcher)):
-        raise TypeError(f"{cls.__name__} is no class of the engine")
-    (<dict> TYPE_DICT(cls))[name] = value
-    PyType_Modified(cls)
-
-
-# ---------------------------------------------------------------------------------------------------- events
-
-cdef enum:
-    PREVENTED = 1
-    STOPPED = 2
-
-
-@cython.freelist(32)
-@cython.auto_pickle(False)
-cdef class Event:
-    """An event: what happened, and to whom (AIR: ``flash.events.Event``).
-
-    Args:
-        type: What happened, such as ``"connect"``.
-        bubbles: Kept for AIR's programs; sockets have no parents to bubble to.
-        cancelable: Whether `prevent_default` has an effect.
-
-    Raises:
-        TypeError: `type` is not a string.
-
-    Example:
-        >>> Event("ready").to_string()
-        '[Event type="ready" bubbles=false cancelable=false eventPhase=2]'
-    """
-
-    def __init__(self, type, bubbles=False, cancelable=False):
-        self._describe(type, bubbles, cancelable)
-
-    cdef int _describe(self, kind, bubbles, cancelable) except -1:
-        self.type = event_type(kind)
-        self.bubbles = bubbles
-        self.cancelable = cancelable
-        return 0
-
-    @property
-    def event_phase(self):
-        """``EventPhase.AT_TARGET`` (2), even before a dispatch."""
-        return 2
-
-    def clone(self):
-        """A new event of the same type (AIR: ``clone``); subclasses override it to keep their fields."""
-        return Event(self.type, self.bubbles, self.cancelable)
-
-    def is_default_prevented(self):
-        """Whether `prevent_default` was called on a cancelable event."""
-        return bool(self.flags & PREVENTED)
-
-    def prevent_default(self):
-        """Cancels what would follow by default; no effect unless `cancelable`."""
-        if self.cancelable:
-            self.flags |= PREVENTED
-
-    def stop_propagation(self):
-        """Keeps the event from other nodes; the listeners of this one still run."""
-
-    def stop_immediate_propagation(self):
-        """Keeps the event from every listener that has not run yet."""
-        self.flags |= STOPPED
-
-    def format_to_string(self, class_name, *names):
-        """``[class_name name=value …]`` as AIR prints events.
-
-        Args:
-            class_name: What stands first.
-            *names: Attributes to print, in AS3 or PEP 8 spelling.
-        """
-        return format_event(self, class_name, names)
-
-    def to_string(self):
-        """The event as AIR prints it."""
-        return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
-
-    def __str__(self):
-        return self.to_string()
-
-    def __repr__(self):
-        return f"<{self.to_string().strip("[]")}>"
-
-    # Cython's own would read beyond the end of a state that is too short.
-    def __reduce__(self):
-        fields = (
-            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
-            self.part, self.total,
-        )
-        return __newobj__, (type(self),), (fields, getattr(self, "__dict__", {}))
-
-    def __setstate__(self, state):
-        fields, attributes = state
-        (
-            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
-            self.part, self.total,
-        ) = fields
-        for name, value in attributes.items():
-            setattr(self, name, value)
-
-
-cdef inline object number(double value):
-    """A Number as Python writes it: whole ones as an int."""
-    return <int64_t> value if fabs(value) < 2.0**53 and value == <double> <int64_t> value else value
-
-
-@cython.auto_pickle(False)
-cdef class ProgressEvent(Event):
-    """Bytes have arrived (AIR: ``flash.events.ProgressEvent``).
-
-    Args:
-        type: ``ProgressEvent.SOCKET_DATA`` from a socket.
-        bubbles: See `Event`.
-        cancelable: See `Event`.
-        bytes_loaded: How many bytes have just arrived.
-        bytes_total: 0 from a socket: the length of a stream is not known.
-    """
-
-    def __init__(self, type, bubbles=False, cancelable=False, bytes_loaded=0, bytes_total=0):
-        self._describe(type, bubbles, cancelable)
-        self.part = bytes_loaded
-        self.total = bytes_total
-
-    @property
-    def bytes_loaded(self):
-        """How many bytes have just arrived."""
-        return number(self.part)
-
-    @bytes_loaded.setter
-    def bytes_loaded(self, value):
-        self.part = value
-
-    @property
-    def bytes_total(self):
-        """How many bytes there will be; 0 from a socket."""
-        return number(self.total)
-
-    @bytes_total.setter
-    def bytes_total(self, value):
-        self.total = value
-
-    def clone(self):
-        """A new `ProgressEvent` with the same fields."""
-        return ProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
-
-    def to_string(self):
-        """The event as AIR prints it."""
-        return self.format_to_string(
-            "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
-        )
-
-
-@cython.auto_pickle(False)
-cdef class OutputProgressEvent(Event):
-    """Output has gone to the system (AIR: ``flash.events.OutputProgressEvent``).
-
-    Args:
-        type: ``OutputProgressEvent.OUTPUT_PROGRESS``.
-        bubbles: See `Event`.
-        cancelable: See `Event`.
-        bytes_pending: How many bytes still wait to be sent.
-        bytes_total: How many bytes were written to the socket since it was connected.
-    """
-
-    def __init__(self, type, bubbles=False, cancelable=False, bytes_pending=0, bytes_total=0):
-        self._describe(type, bubbles, cancelable)
-        self.part = bytes_pending
-        self.total = bytes_total
-
-    @property
-    def bytes_pending(self):
-        """How many bytes still wait to be sent."""
-        return number(self.part)
-
-    @bytes_pending.setter
-    def bytes_pending(self, value):
-        self.part = value
-
-    @property
-    def bytes_total(self):
-        """How many bytes were written to the socket since it was connected."""
-        return number(self.total)
-
-    @bytes_total.setter
-    def bytes_total(self, value):
-        self.total = value
-
-    def clone(self):
-        """A new `OutputProgressEvent` with the same fields."""
-        return OutputProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
-
-    def to_string(self):
-        """The event as AIR prints it."""
-        return self.format_to_string(
-            "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
-        )
-
-
-@cython.auto_pickle(False)
-cdef class ServerSocketConnectEvent(Event):
-    """A client has connected (AIR: ``flash.events.ServerSocketConnectEvent``).
-
-    Args:
-        type: ``ServerSocketConnectEvent.CONNECT``.
-        bubbles: See `Event`.
-        cancelable: See `Event`.
-        socket: The connection.
-    """
-
-    def __init__(self, type, bubbles=False, cancelable=False, socket=None):
-        self._describe(type, bubbles, cancelable)
-        self.subject = socket
-
-    @property
-    def socket(self):
-        """The connected `Socket`; close it to turn the client away."""
-        return self.subject
-
-    @socket.setter
-    def socket(self, value):
-        self.subject = value
-
-    def clone(self):
-        """A new `ServerSocketConnectEvent` with the same socket."""
-        return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
-
-    def to_string(self):
-        """The event as AIR prints it."""
-        return self.format_to_string(
-            "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
-        )
-
-
-cdef PyMemberDef target_field
-cdef PyMemberDef current_target_field
-
-
-cdef int _show_fields() except -1:
-    """Event.target and Event.current_target."""
-    cdef Event event = Event("")
-    extend_type(Event, "target", field_at(
-        Event, &target_field, "target",
-        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
-        OFFSET_OF_TARGET(event),
-    ))
-    extend_type(Event, "current_target", field_at(
-        Event, &current_target_field, "current_target",
-        "The dispatcher whose listener runs; for sockets always `target`.",
-        OFFSET_OF_CURRENT_TARGET(event),
-    ))
-    return 0
-
-
-# ------------------------------------------------------------------------------------------------ event pool
-# One event of each kind that the engine dispatches is used again, where no listener has kept it.
-
-cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "end", "ioError", "connect")
-cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, Event, None, ServerSocketConnectEvent)
-cdef PyObject *spares[CLIENT + 1]
-
-
-cdef Event take_event(int kind):
-    """An event of what the engine dispatches, as new."""
-    cdef PyObject *found = spares[kind]
-    cdef Event event
-    if found == NULL:
-        found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
-        if found == NULL:
-            pending_error()
-    spares[kind] = NULL
-    event = <Event> found
-    Py_DECREF(event)
-    event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
-    event.bubbles = event.cancelable = False
-    return event
-
-
-cdef int give_back(Event event, int kind) except -1:
-    """What was taken; the caller holds the only reference that counts here."""
-    if Py_REFCNT(event) > 1:
-        return 0
-    event._target = event._current_target = event.subject = None    # the last reference to what runs Python code?
-    if Py_REFCNT(event) > 1 or spares[kind] != NULL:
-        return 0
-    event.flags = 0
-    event.part = event.total = 0
-    Py_INCREF(event)
-    spares[kind] = <PyObject *> event
-    return 0
-
-
-# ------------------------------------------------------------------------------------------------ dispatcher
-
+@cython.final
 @cython.auto_pickle(False)
 cdef class Registration:
     """One listener, where the listener alone does not say it all; plain ones stand in the tuples as they are."""
+
+    cdef object listener        # or a weak reference to it
+    cdef Py_ssize_t priority
+    cdef bint use_capture
+    cdef bint weak
+    cdef bint bare              # it takes no argument
 
     cdef object resolve(self):
         return self.listener() if self.weak else self.listener
@@ -427,6 +98,11 @@ cdef class EventDispatcher:
         [Event type="ready" bubbles=false cancelable=false eventPhase=2]
         True
     """
+
+    # By Kind: None, or a tuple of listeners and Registrations that is not empty. None while nobody listens to anything.
+    cdef tuple listeners
+    cdef object aggregate
+    cdef object __weakref__
 
     def __init__(self, target=None):
         self.aggregate = target
@@ -492,6 +168,7 @@ cdef class EventDispatcher:
         entries = self._entries(type)
         self._keep(type, entries, tuple([e for e in entries if not _matches(e, listener, use_capture)]))
 
+    @cython.final
     cdef int _keep(self, str kind, tuple before, tuple after) except -1:
         if len(after) == len(before):
             return 0
@@ -500,6 +177,7 @@ cdef class EventDispatcher:
             self._listening(kind)
         return 0
 
+    @cython.final
     cdef tuple _entries(self, str kind):
         """The listeners of any type; empty if there are none."""
         cdef Py_ssize_t place
@@ -511,6 +189,7 @@ cdef class EventDispatcher:
             found = found.get(kind)
         return () if found is None else <tuple> found
 
+    @cython.final
     cdef int _store(self, str kind, tuple entries) except -1:
         """Replaces the listeners of a type."""
         cdef tuple before = NOTHING if self.listeners is None else self.listeners
@@ -577,6 +256,7 @@ cdef class EventDispatcher:
     def __reduce__(self):
         raise errors.no_copies(self)
 
+    @cython.final
     cdef int _tell(self, int kind, double part, double total) except -1:
         """Dispatches what the engine has to tell, if somebody listens."""
         cdef tuple entries = listeners_of(self, kind)
@@ -591,6 +271,7 @@ cdef class EventDispatcher:
         finally:
             give_back(event, kind)
 
+    @cython.final
     cdef int _deliver(self, Event event, tuple entries) except -1:
         global dispatch_depth
         cdef Py_ssize_t index
@@ -621,6 +302,7 @@ cdef class EventDispatcher:
             self._keep(event.type, entries, tuple([e for e in entries if _alive(e)]))
         return 0
 
+    @cython.final
     cdef bint _call_registered(self, Registration registration, Event event, target) except -1:
         """Whether the listener turned out to be collected."""
         cdef PyObject *answer
@@ -637,6 +319,7 @@ cdef class EventDispatcher:
             Py_DECREF(<object> answer)
         return False
 
+    @cython.final
     cdef int _listener_raised(self) except -1:
         try:
             pending_error()
@@ -696,4 +379,6 @@ cdef int _require_event(event) except -1:
     return 0
 
 
-_show_fields()
+cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
+    """The listeners of what the engine dispatches, or None."""
+    return None if dispatcher.listeners is None else <tuple> PyTuple_GET_ITEM(dispatcher.listeners, kind)

@@ -1,18 +1,7 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""`Lingerer`: what outlives a connection."""
-
-cimport cython
-from libc.stdint cimport int64_t, uint32_t
-
-from . cimport _system as system
-from ._output cimport Output
-from ._reactor cimport READ_SIZE, checked
-
-from . import limits
+# `Lingerer`: what outlives a connection.
 
 cdef enum:
-    READS_PER_TURN = 4          # so that a fast sender cannot starve the others
+    WASTED_PER_TURN = 4         # reads, so that a fast sender cannot starve the others
 
 
 @cython.final
@@ -25,6 +14,13 @@ cdef class Lingerer(Output):
     has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
     unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
     """
+
+    cdef object timer       # looks whether the peer still fetches
+    cdef int64_t left       # for the peer to fetch, when the timer was set
+    cdef double stalled     # seconds in which it has fetched nothing
+    cdef double age         # seconds
+    cdef bint ended         # the peer's output is at its end
+    cdef bint told          # that nothing more comes
 
     cdef int _settle(self) except -1:
         cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
@@ -79,7 +75,7 @@ cdef class Lingerer(Output):
         """Reads and forgets."""
         cdef ssize_t count
         cdef int _
-        for _ in range(READS_PER_TURN):
+        for _ in range(WASTED_PER_TURN):
             count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
             if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
                 return 0

@@ -1,19 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""Connections: `Stream`."""
-
-cimport cython
-from cpython.buffer cimport PyBuffer_Release
-from libc.stdint cimport uint32_t
-
-from . cimport _system as system
-from ._address cimport Address, host_of, port_of
-from ._connector cimport Connector
-from ._dispatch cimport CLOSE, CONNECT, END, SOCKET_DATA, listeners_of, report
-from ._input cimport CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN, open_buffer
-from ._lingerer cimport Lingerer
-from ._output cimport Output
-from ._reactor cimport READ_SIZE, Reactor, checked
+# Connections: `Stream`.
 
 cdef enum:
     READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
@@ -25,6 +10,11 @@ cdef enum:
 @cython.auto_pickle(False)
 cdef class Stream(Output):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
+
+    cdef Address peer
+    cdef Address local      # once FINISHED; until then the descriptor is asked
+    cdef flag no_delay
+    cdef flag half_open     # the peer's end of output is not the end of the connection
 
     # ---- state
 
@@ -60,6 +50,7 @@ cdef class Stream(Output):
         cdef Address address
         return port_of(&address) if self._local(&address) else 0
 
+    @cython.final
     cdef bint _local(self, Address *address) noexcept:
         cdef system.socklen_t length = sizeof(Address)
         if self.state == FINISHED:
@@ -79,6 +70,7 @@ cdef class Stream(Output):
         if self.state == CONNECTED:
             self._apply_no_delay()
 
+    @cython.final
     cdef int _apply_no_delay(self) except -1:
         cdef int on = self.no_delay
         checked(system.setsockopt(self.fd, system.IPPROTO_TCP, system.TCP_NODELAY, &on, sizeof(on)))
@@ -129,6 +121,7 @@ cdef class Stream(Output):
             self._finish(0, "")
         return 0
 
+    @cython.final
     cdef str _culprit(self, int failure):
         """The call that an error is told of."""
         if self.torn:
@@ -246,6 +239,7 @@ cdef class Stream(Output):
                 self._settle()
         return 0
 
+    @cython.final
     cdef int _hung_up(self) except -1:
         """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
         cdef char nothing
@@ -258,6 +252,7 @@ cdef class Stream(Output):
             self._finish(system.errno, "send")
         return 0
 
+    @cython.final
     cdef bint _first_read(self) except -1:
         """Reads before the system has said that there is something; whether there was."""
         cdef char *memory
@@ -275,6 +270,7 @@ cdef class Stream(Output):
             self._served()
         return True
 
+    @cython.final
     cdef int _receive(self, int ending) except -1:
         """Reads and delivers, within the turn's bounds.
 
@@ -299,6 +295,7 @@ cdef class Stream(Output):
                 return 0
         return 0
 
+    @cython.final
     cdef bint _receive_lent(self, int ending) except -1:
         """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on.
 
@@ -331,6 +328,7 @@ cdef class Stream(Output):
             PyBuffer_Release(&view)
         return more and self.fd == fd
 
+    @cython.final
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
         cdef Reactor reactor = self._reactor
@@ -351,6 +349,7 @@ cdef class Stream(Output):
             return False
         return count == room or ending
 
+    @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
         """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
         cdef bint unheard = listeners_of(self, SOCKET_DATA) is None
@@ -370,6 +369,7 @@ cdef class Stream(Output):
                 self._keep_input()
         return 0
 
+    @cython.final
     cdef int _keep_input(self) except -1:
         """Moves what the listeners have left out of memory that is about to be used again."""
         cdef char *data = self.data
@@ -386,6 +386,7 @@ cdef class Stream(Output):
         self.torn = True
         return self._fail(system.ENOMEM)
 
+    @cython.final
     cdef int _input_ends(self, int failure) except -1:
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
@@ -403,6 +404,7 @@ cdef class Stream(Output):
                     self._settle()
         return 0
 
+    @cython.final
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
         if not self._local(&self.local):
@@ -441,6 +443,7 @@ cdef class Stream(Output):
         """
         self._end()
 
+    @cython.final
     cdef int _end(self) except -1:
         if self._reactor_is_dead():
             return self._discard()
@@ -471,6 +474,7 @@ cdef class Stream(Output):
                 pass    # the reactor is being collected with it, and has lost its timers
         self._shut()
 
+    @cython.final
     cdef bint _would_lose(self) noexcept:
         """Whether a plain close might cost the peer a part of what was sent to it.
 
@@ -492,6 +496,7 @@ cdef class Stream(Output):
         self._reset()
         self._discard()
 
+    @cython.final
     cdef int _linger(self, bint ended=False) except -1:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)

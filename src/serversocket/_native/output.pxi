@@ -1,21 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""`Output`: what the program has written to a connection and is not sent yet, and how it is sent."""
-
-cimport cython
-from cpython.buffer cimport PyObject_CheckBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromObject, PyBytes_GET_SIZE
-
-from libc.stdint cimport uint32_t
-
-from . cimport _system as system
-from ._dispatch cimport OUTPUT_PROGRESS, listeners_of
-from ._input cimport CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
-from ._reactor cimport Reactor
-
-from . import errors
-from .limits import CONNECTION_LIMIT, as_limit
+# `Output`: what the program has written to a connection and is not sent yet, and how it is sent.
 
 cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
 
@@ -34,6 +17,22 @@ cdef class Output(Input):
     Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
     gave them, and bytearrays, known only to this class, in which small writes are joined.
     """
+
+    cdef object head
+    cdef Py_ssize_t offset  # how much of `head` is sent
+    cdef list more
+    cdef Py_ssize_t pending
+    cdef int64_t written
+    cdef Py_ssize_t leeway  # buffer_limit, as its difference from the usual one: nothing has to be set where it is 0
+    cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
+    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
+    cdef uint32_t fetched   # how much of `written` the peer had got when that was last looked at, modulo 2 ** 32
+    cdef int failure        # why it is to be broken in the last step of the turn: an errno
+    cdef flag outgoing      # the Half that the program writes
+    cdef flag serving       # its own listener runs: output is sent when that returns
+    cdef flag blocked       # the system takes no more: wait for EPOLLOUT
+    cdef flag progressed    # an outputProgress event is due
+    cdef flag resting       # the program wants no input for now
 
     @property
     def buffer_limit(self):
@@ -80,6 +79,7 @@ cdef class Output(Input):
         """
         return self._write(data)
 
+    @cython.final
     cdef object _write(self, data):
         cdef Py_ssize_t count
         cdef bytes chunk
@@ -90,6 +90,7 @@ cdef class Output(Input):
             self._queue(chunk, count)
         return count
 
+    @cython.final
     cdef bytes _as_bytes(self, data):
         cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
         if copied is None:
@@ -100,12 +101,14 @@ cdef class Output(Input):
     def _require_writable(self, str call not None):
         self._require_output(call)
 
+    @cython.final
     cdef int _require_output(self, str call) except -1:
         self._require(CONNECTED, call)
         if self.outgoing:
             raise errors.invalid_socket(call, "write_eof was called")
         return 0
 
+    @cython.final
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
         cdef object last
         cdef Reactor reactor = self._reactor
@@ -134,6 +137,7 @@ cdef class Output(Input):
             reactor._show_work()
         return 0
 
+    @cython.final
     cdef int _make_room(self, Py_ssize_t count) except -1:
         """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
         cdef Py_ssize_t kept = self.pending + self.size
@@ -146,6 +150,7 @@ cdef class Output(Input):
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", self._reactor.limit)
         return 0
 
+    @cython.final
     cdef int _crowded(self) except -1:
         """Whether unread input is over a limit: then the connection has to end."""
         return self.size + self.pending > DEFAULT_LIMIT + self.leeway or (
@@ -175,16 +180,19 @@ cdef class Output(Input):
             self._fail(system.ETIMEDOUT)
         return True
 
+    @cython.final
     cdef uint32_t _got(self) noexcept:
         """How much the peer has got of what was written, modulo 2 ** 32."""
         return <uint32_t> (self.written - self.pending - self._unfetched())
 
+    @cython.final
     cdef int _unfetched(self) noexcept:
         """How much the system has taken that is still on its way to the peer."""
         cdef int count = 0
         system.ioctl(self.fd, system.SIOCOUTQ, &count)
         return count
 
+    @cython.final
     cdef void _empty_error_queue(self) noexcept:
         """Drops what the system tells of sent data where the program has asked it to: it is EPOLLERR until it is read.
 
@@ -246,6 +254,7 @@ cdef class Output(Input):
         """Whether `write_eof` was called on this connection."""
         return self.outgoing != OPEN
 
+    @cython.final
     cdef int _end_output(self) except -1:
         """Tells the peer that nothing more comes."""
         self.outgoing = ENDED
@@ -255,6 +264,7 @@ cdef class Output(Input):
             self._reactor._postpone(self)   # the connection is over, which nobody hears of inside his own call
         return 0
 
+    @cython.final
     cdef int _transmit(self) except -1:
         """Sends what the system takes, without calling into the program."""
         cdef ssize_t sent
@@ -280,6 +290,7 @@ cdef class Output(Input):
             self._end_output()
         return 0
 
+    @cython.final
     cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
         """What the system took of what was offered to it; -1 and `errno` if nothing."""
         cdef ssize_t sent
@@ -291,6 +302,7 @@ cdef class Output(Input):
             if sent >= 0 or system.errno != system.EINTR:
                 return sent
 
+    @cython.final
     cdef ssize_t _send_several(self, Py_ssize_t *offered) except -2:
         cdef system.iovec pieces[CHUNKS_PER_SEND]
         cdef system.msghdr message
@@ -311,6 +323,7 @@ cdef class Output(Input):
             if sent >= 0 or system.errno != system.EINTR:
                 return sent
 
+    @cython.final
     cdef int _take_off(self, Py_ssize_t count) except -1:
         """Takes what was sent off the queue. A piece of which some is left is kept whole, and counts so."""
         cdef Py_ssize_t index, done = 0
@@ -336,6 +349,7 @@ cdef class Output(Input):
                 self.more[index] = b""      # goes with the next
         return 0
 
+    @cython.final
     cdef int _drop_output(self) except -1:
         if self.pending:
             self._reactor.kept -= self.offset + self.pending
@@ -351,6 +365,7 @@ cdef class Output(Input):
             self._after_sending()
         return 0
 
+    @cython.final
     cdef int _after_sending(self) except -1:
         """Registers the wait for EPOLLOUT and asks for the due event."""
         # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
@@ -363,6 +378,7 @@ cdef class Output(Input):
             self._reactor._postpone(self)   # last: memory may run out
         return 0
 
+    @cython.final
     cdef int _tell_progress(self) except -1:
         """Dispatches outputProgress."""
         self.progressed = False
@@ -377,6 +393,7 @@ cdef class Output(Input):
                 self._settle()
         return 0
 
+    @cython.final
     cdef int _served(self) except -1:
         """Sends what its own listener wrote, while it is still in the processor's cache."""
         self.serving = False
@@ -388,6 +405,7 @@ cdef class Output(Input):
         """Registers what follows from the state, once the program's call has returned."""
         return 0
 
+    @cython.final
     cdef int _fail(self, int failure) except -1:
         """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
         self.failure = failure
@@ -396,6 +414,7 @@ cdef class Output(Input):
         self._reactor._postpone(self)
         return 0
 
+    @cython.final
     cdef void _reset(self) noexcept:
         """Makes the close that follows a reset."""
         cdef system.linger setting

@@ -1,11 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""`LoopWaiter`: how a task of asyncio waits for an event."""
-
-cimport cython
-
-from . import errors
-
+# `LoopWaiter`: how a task of asyncio waits for an event.
 
 @cython.final
 @cython.freelist(32)

@@ -1,17 +1,17 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""`Input`: what has arrived at a connection and is not read yet, and how the program reads it."""
+# `Input`: what has arrived at a connection and is not read yet, and how the program reads it.
 
-cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
+cdef enum State:
+    CLOSED = 0              # fresh, or closed by the program
+    CONNECTING = 1
+    CONNECTED = 2
+    FINISHED = 3            # the peer is gone; unread input and its address remain
 
-from . cimport _system as system
-from ._reactor cimport Py_REFCNT, Reactor, Source, this_thread
 
-from . import errors
+cdef enum Half:             # of a connection: one of its two directions
+    OPEN = 0
+    ENDING = 1              # output that is still pending is the last
+    ENDED = 2               # nothing more comes
+
 
 cdef extern from "Python.h":
     """
@@ -59,7 +59,6 @@ cdef extern from "Python.h":
     object cut(PyObject *memory, Py_ssize_t size)
     object shorten(PyObject *memory, Py_ssize_t size)
     object lengthen(PyObject *memory, Py_ssize_t size)
-    Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
 
 
 cdef enum:
@@ -84,6 +83,14 @@ cdef class Input(Source):
     Memory that the program can see, through a view or as bytes, is never written to again: it is used again only where
     the reference that counts is the only one.
     """
+
+    cdef State state
+    cdef flag torn          # input was lost: what comes after it is not read
+    cdef flag incoming      # the Half that the peer writes, where the connection goes on without it
+    cdef char *data         # what has not been read yet
+    cdef Py_ssize_t size
+    cdef bytes store        # memory of its own, in which `data` lies; None while it lies where it was received
+    cdef object lent        # read_buffer
 
     @property
     def bytes_available(self):
@@ -239,6 +246,7 @@ cdef class Input(Source):
         self._exactly(size, call)
         return PyBytes_FromStringAndSize(self.data, size)
 
+    @cython.final
     cdef int _require(self, State least, str call) except -1:
         """Refuses a call on a socket that is not open: `least` is CONNECTED, or FINISHED where input may be left."""
         if self._reactor is None or this_thread() != self._reactor.thread:
@@ -247,12 +255,14 @@ cdef class Input(Source):
             return 0
         raise errors.not_open(call)
 
+    @cython.final
     cdef int _exactly(self, Py_ssize_t size, str call) except -1:
         self._require(FINISHED if self.size else CONNECTED, call)
         if size > self.size:
             raise errors.end_of_file(call, size, self.size)
         return 0
 
+    @cython.final
     cdef Py_ssize_t _amount(self, size) except -1:
         cdef Py_ssize_t wanted
         if size is ALL or size is None:
@@ -260,6 +270,7 @@ cdef class Input(Source):
         wanted = PyNumber_AsSsize_t(size, NULL)
         return self.size if wanted < 0 or wanted > self.size else wanted
 
+    @cython.final
     cdef bytes _take(self, Py_ssize_t size):
         cdef bytes taken = self._whole() if size >= WORTH_GIVING and size == self.size else None
         if taken is None:
@@ -267,6 +278,7 @@ cdef class Input(Source):
             self._advance(size)
         return taken
 
+    @cython.final
     cdef bytes _whole(self):
         """All input as the bytes object in which it lies; None if there is none that nobody else sees."""
         cdef Reactor reactor = self._reactor
@@ -289,6 +301,7 @@ cdef class Input(Source):
             self._input_lost()
             raise
 
+    @cython.final
     cdef int _copy(self, char *target, Py_ssize_t count) except -1:
         cdef char *data = self.data
         cdef Py_ssize_t size = self.size
@@ -304,6 +317,7 @@ cdef class Input(Source):
         system.memmove(target, self.data, count)
         return 0
 
+    @cython.final
     cdef object _shown(self, Py_ssize_t size):
         cdef Reactor reactor = self._reactor
         cdef bytes memory = reactor.buffer if self.store is None else self.store
@@ -321,6 +335,7 @@ cdef class Input(Source):
         size = min(size, self.size)     # a buffer made in Python may have read meanwhile
         return memoryview(PyBytes_FromStringAndSize(self.data, size))
 
+    @cython.final
     cdef Py_ssize_t _offset_in_lent(self) except -2:
         """Where in `read_buffer` the input stands; -1: not there, or in a format that no view can be cast from."""
         cdef Py_buffer view
@@ -338,6 +353,7 @@ cdef class Input(Source):
         PyBuffer_Release(&view)
         return offset
 
+    @cython.final
     cdef void _advance(self, Py_ssize_t count) noexcept:
         if self.size == count:
             self._drop_input()
@@ -348,11 +364,13 @@ cdef class Input(Source):
             self._reactor.kept -= count
             self._compact()
 
+    @cython.final
     cdef void _compact(self) noexcept:
         """Moves what is there out of memory of which it is the smaller part."""
         if PyBytes_GET_SIZE(self.store) > 2 * (self.size + LEAST_STORE):
             self._move_input(self.size)
 
+    @cython.final
     cdef void _drop_input(self) noexcept:
         if self.store is not None:
             self._reactor.kept -= self.size
@@ -360,6 +378,7 @@ cdef class Input(Source):
         self.data = NULL
         self.size = 0
 
+    @cython.final
     cdef bint _append_input(self, const char *data, Py_ssize_t size) except -1:
         """Appends to memory of its own; False, with all that was there still there, if the system has no memory."""
         cdef Py_ssize_t needed = self.size + size
@@ -375,6 +394,7 @@ cdef class Input(Source):
         self._reactor.kept += size
         return True
 
+    @cython.final
     cdef bint _move_input(self, Py_ssize_t capacity) noexcept:
         """Moves what is there to new memory of its own; False, and it stays, if the system has none."""
         cdef bytes store
@@ -388,6 +408,7 @@ cdef class Input(Source):
         self.data = PyBytes_AS_STRING(store)
         return True
 
+    @cython.final
     cdef Py_ssize_t _extend_store(self, Py_ssize_t capacity) except -1:
         """Makes the most of memory that nobody else sees, and more of it if that is too little; how much it is then."""
         cdef PyObject *store = <PyObject *> self.store

@@ -1,14 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: embedsignature=True, always_allow_keywords=True
-"""`Connector`: a connect to one address."""
-
-cimport cython
-from libc.stdint cimport uint32_t
-
-from . cimport _system as system
-from ._address cimport fill
-from ._reactor cimport Reactor, Source
-
+# `Connector`: a connect to one address.
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
@@ -21,6 +11,11 @@ cdef class Connector(Source):
         address: ``(host, port)`` or ``(host, port, flow, scope)``.
         callback: Called with the connector when `errno` tells how it went.
     """
+
+    cdef Address address
+    cdef system.socklen_t address_length
+    cdef object callback
+    cdef int code
 
     def __init__(self, Reactor reactor not None, int family, tuple address not None, callback):
         self._attach(reactor)

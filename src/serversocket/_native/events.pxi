@@ -1,0 +1,352 @@
+# Events: what the engine tells a program, and the classes of those it tells most of.
+
+cdef extern from "Python.h":
+    """
+    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
+    #define NEW_INSTANCE(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
+    #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
+
+    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
+    #include "structmember.h"
+    #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
+    #define OFFSET_OF_CURRENT_TARGET(event) ((char *)&(event)->_current_target - (char *)(event))
+    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
+                              Py_ssize_t offset)
+    {
+        member->name = name;
+        member->type = T_OBJECT_EX;
+        member->offset = offset;
+        member->flags = READONLY;
+        member->doc = doc;
+        return PyDescr_NewMember(cls, member);
+    }
+    """
+    ctypedef struct PyMemberDef:
+        pass
+    PyObject *NEW_INSTANCE(type cls, tuple arguments)
+    PyObject *TYPE_DICT(type cls)
+    Py_ssize_t OFFSET_OF_TARGET(Event event)
+    Py_ssize_t OFFSET_OF_CURRENT_TARGET(Event event)
+    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
+    void PyType_Modified(type)
+
+
+# What the engine itself dispatches, and what most programs listen for besides. The number is the place of the type's
+# listeners in a dispatcher's table.
+cdef enum Kind:
+    CONNECT
+    CLOSE
+    SOCKET_DATA
+    OUTPUT_PROGRESS
+    END
+    IO_ERROR
+    KINDS                   # how many; in the table, at this place: the listeners of all other types, in a dictionary
+    CLIENT = KINDS          # not for tables: the event of a server's CONNECT
+
+
+cdef enum:
+    PREVENTED = 1
+    STOPPED = 2
+
+
+@cython.freelist(32)
+@cython.auto_pickle(False)
+cdef class Event:
+    """An event: what happened, and to whom (AIR: ``flash.events.Event``).
+
+    Args:
+        type: What happened, such as ``"connect"``.
+        bubbles: Kept for AIR's programs; sockets have no parents to bubble to.
+        cancelable: Whether `prevent_default` has an effect.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> Event("ready").to_string()
+        '[Event type="ready" bubbles=false cancelable=false eventPhase=2]'
+    """
+
+    # The fields of the hot subclasses stand here, so that all of them have one size and share one freelist:
+    # Cython hands a subclass an instance from it only if it is no larger than its base.
+    cdef readonly str type
+    cdef readonly bint bubbles
+    cdef readonly bint cancelable
+    cdef uint8_t flags
+    cdef object _target
+    cdef object _current_target
+    cdef object subject
+    cdef double part        # AIR's Number
+    cdef double total
+
+    def __init__(self, type, bubbles=False, cancelable=False):
+        self._describe(type, bubbles, cancelable)
+
+    @cython.final
+    cdef int _describe(self, kind, bubbles, cancelable) except -1:
+        self.type = event_type(kind)
+        self.bubbles = bubbles
+        self.cancelable = cancelable
+        return 0
+
+    @property
+    def event_phase(self):
+        """``EventPhase.AT_TARGET`` (2), even before a dispatch."""
+        return 2
+
+    def clone(self):
+        """A new event of the same type (AIR: ``clone``); subclasses override it to keep their fields."""
+        return Event(self.type, self.bubbles, self.cancelable)
+
+    def is_default_prevented(self):
+        """Whether `prevent_default` was called on a cancelable event."""
+        return bool(self.flags & PREVENTED)
+
+    def prevent_default(self):
+        """Cancels what would follow by default; no effect unless `cancelable`."""
+        if self.cancelable:
+            self.flags |= PREVENTED
+
+    def stop_propagation(self):
+        """Keeps the event from other nodes; the listeners of this one still run."""
+
+    def stop_immediate_propagation(self):
+        """Keeps the event from every listener that has not run yet."""
+        self.flags |= STOPPED
+
+    def format_to_string(self, class_name, *names):
+        """``[class_name name=value …]`` as AIR prints events.
+
+        Args:
+            class_name: What stands first.
+            *names: Attributes to print, in AS3 or PEP 8 spelling.
+        """
+        return format_event(self, class_name, names)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
+
+    def __str__(self):
+        return self.to_string()
+
+    def __repr__(self):
+        return f"<{self.to_string().strip("[]")}>"
+
+    # Cython's own would read beyond the end of a state that is too short.
+    def __reduce__(self):
+        fields = (
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
+            self.part, self.total,
+        )
+        return __newobj__, (type(self),), (fields, getattr(self, "__dict__", {}))
+
+    def __setstate__(self, state):
+        fields, attributes = state
+        (
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
+            self.part, self.total,
+        ) = fields
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+cdef inline object number(double value):
+    """A Number as Python writes it: whole ones as an int."""
+    return <int64_t> value if fabs(value) < 2.0**53 and value == <double> <int64_t> value else value
+
+
+@cython.auto_pickle(False)
+cdef class ProgressEvent(Event):
+    """Bytes have arrived (AIR: ``flash.events.ProgressEvent``).
+
+    Args:
+        type: ``ProgressEvent.SOCKET_DATA`` from a socket.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        bytes_loaded: How many bytes have just arrived.
+        bytes_total: 0 from a socket: the length of a stream is not known.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, bytes_loaded=0, bytes_total=0):
+        self._describe(type, bubbles, cancelable)
+        self.part = bytes_loaded
+        self.total = bytes_total
+
+    @property
+    def bytes_loaded(self):
+        """How many bytes have just arrived."""
+        return number(self.part)
+
+    @bytes_loaded.setter
+    def bytes_loaded(self, value):
+        self.part = value
+
+    @property
+    def bytes_total(self):
+        """How many bytes there will be; 0 from a socket."""
+        return number(self.total)
+
+    @bytes_total.setter
+    def bytes_total(self, value):
+        self.total = value
+
+    def clone(self):
+        """A new `ProgressEvent` with the same fields."""
+        return ProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
+        )
+
+
+@cython.auto_pickle(False)
+cdef class OutputProgressEvent(Event):
+    """Output has gone to the system (AIR: ``flash.events.OutputProgressEvent``).
+
+    Args:
+        type: ``OutputProgressEvent.OUTPUT_PROGRESS``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        bytes_pending: How many bytes still wait to be sent.
+        bytes_total: How many bytes were written to the socket since it was connected.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, bytes_pending=0, bytes_total=0):
+        self._describe(type, bubbles, cancelable)
+        self.part = bytes_pending
+        self.total = bytes_total
+
+    @property
+    def bytes_pending(self):
+        """How many bytes still wait to be sent."""
+        return number(self.part)
+
+    @bytes_pending.setter
+    def bytes_pending(self, value):
+        self.part = value
+
+    @property
+    def bytes_total(self):
+        """How many bytes were written to the socket since it was connected."""
+        return number(self.total)
+
+    @bytes_total.setter
+    def bytes_total(self, value):
+        self.total = value
+
+    def clone(self):
+        """A new `OutputProgressEvent` with the same fields."""
+        return OutputProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
+        )
+
+
+@cython.auto_pickle(False)
+cdef class ServerSocketConnectEvent(Event):
+    """A client has connected (AIR: ``flash.events.ServerSocketConnectEvent``).
+
+    Args:
+        type: ``ServerSocketConnectEvent.CONNECT``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        socket: The connection.
+    """
+
+    def __init__(self, type, bubbles=False, cancelable=False, socket=None):
+        self._describe(type, bubbles, cancelable)
+        self.subject = socket
+
+    @property
+    def socket(self):
+        """The connected `Socket`; close it to turn the client away."""
+        return self.subject
+
+    @socket.setter
+    def socket(self, value):
+        self.subject = value
+
+    def clone(self):
+        """A new `ServerSocketConnectEvent` with the same socket."""
+        return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
+
+    def to_string(self):
+        """The event as AIR prints it."""
+        return self.format_to_string(
+            "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
+        )
+
+
+cdef PyMemberDef target_field
+cdef PyMemberDef current_target_field
+
+
+cdef int _show_fields() except -1:
+    """Event.target and Event.current_target."""
+    cdef Event event = Event("")
+    extend_type(Event, "target", field_at(
+        Event, &target_field, "target",
+        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
+        OFFSET_OF_TARGET(event),
+    ))
+    extend_type(Event, "current_target", field_at(
+        Event, &current_target_field, "current_target",
+        "The dispatcher whose listener runs; for sockets always `target`.",
+        OFFSET_OF_CURRENT_TARGET(event),
+    ))
+    return 0
+
+
+def extend_type(type cls, str name, value):
+    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
+    if not issubclass(cls, (Event, EventDispatcher)):
+        raise TypeError(f"{cls.__name__} is no class of the engine")
+    (<dict> TYPE_DICT(cls))[name] = value
+    PyType_Modified(cls)
+
+
+_show_fields()
+
+
+# ------------------------------------------------------------------------------------------------ event pool
+# One event of each kind that the engine dispatches is used again, where no listener has kept it.
+
+cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "end", "ioError", "connect")
+cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, Event, None, ServerSocketConnectEvent)
+cdef PyObject *spares[CLIENT + 1]
+
+
+cdef Event take_event(int kind):
+    """An event of what the engine dispatches, as new."""
+    cdef PyObject *found = spares[kind]
+    cdef Event event
+    if found == NULL:
+        found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
+        if found == NULL:
+            pending_error()
+    spares[kind] = NULL
+    event = <Event> found
+    Py_DECREF(event)
+    event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
+    event.bubbles = event.cancelable = False
+    return event
+
+
+cdef int give_back(Event event, int kind) except -1:
+    """What was taken; the caller holds the only reference that counts here."""
+    if Py_REFCNT(<PyObject *> event) > 1:
+        return 0
+    event._target = event._current_target = event.subject = None    # the last reference to what runs Python code?
+    if Py_REFCNT(<PyObject *> event) > 1 or spares[kind] != NULL:
+        return 0
+    event.flags = 0
+    event.part = event.total = 0
+    Py_INCREF(event)
+    spares[kind] = <PyObject *> event
+    return 0

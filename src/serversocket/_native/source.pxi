@@ -1,0 +1,170 @@
+# `Source`: the owner of one descriptor.
+
+cdef extern from "Python.h":
+    int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
+
+
+cdef enum:
+    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Tally:
+    """How many connections of one server are open."""
+
+    cdef Py_ssize_t open
+
+
+# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
+# that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
+
+@cython.no_gc_clear
+@cython.auto_pickle(False)
+cdef class Source(EventDispatcher):
+    """Owns one descriptor of a reactor."""
+
+    cdef Reactor _reactor
+    cdef Tally tally            # where this connection is counted while it is open
+    cdef int fd
+    cdef uint32_t slot
+    cdef uint32_t interest
+    cdef flag watched
+    cdef flag dirty             # in the reactor's list of those with output to send
+    cdef flag quiet             # collected by design: no ResourceWarning
+
+    def __cinit__(self):
+        self.fd = -1
+        self.slot = NO_SLOT
+
+    def __dealloc__(self):
+        cdef int fd = self.fd
+        cdef Py_ssize_t kept
+        if fd >= 0:
+            self._abandon()     # first: the warning may run anything
+        kept = self._kept()
+        if kept and self._reactor is not None:
+            self._reactor.kept -= kept
+        if fd >= 0 and not self.quiet and PyErr_ResourceWarning(
+            NULL, 1, "a socket was collected while it was open: descriptor %d", fd
+        ) < 0:
+            PyErr_WriteUnraisable(None)
+
+    @property
+    def reactor(self):
+        """The `Reactor` that this object belongs to."""
+        return self._reactor
+
+    def _attach(self, reactor):
+        if not isinstance(reactor, Reactor):
+            raise errors.wrong_type("reactor", reactor, "a Reactor")
+        (<Reactor> reactor)._check_open()
+        if self._reactor is not None:
+            raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
+        self._reactor = <Reactor> reactor
+
+    def _check_thread(self):
+        self._check()
+
+    cdef int _check(self) except -1:
+        if self._reactor is None:
+            raise RuntimeError(f"{type(self).__name__}.__init__() was not called")
+        return self._reactor._check_owner()
+
+    @cython.final
+    cdef bint _reactor_is_dead(self) noexcept:
+        """Whether this is a forked child's copy: closing it is no error, nothing else is possible."""
+        return self._reactor is not None and self._reactor.dead
+
+    @cython.final
+    cdef int _own(self, int fd) except -1:
+        """Takes a descriptor over; if that fails it is closed."""
+        try:
+            if self.fd >= 0:
+                raise RuntimeError("there is a descriptor already")
+            self._reactor._check_open()
+            self._reactor._enroll(self, fd)
+        except BaseException:
+            system.close(fd)
+            raise
+        self.fd = fd
+        return 0
+
+    @cython.final
+    cdef void _shut(self) noexcept:
+        """Closes the descriptor, out of epoll first."""
+        cdef int fd = self.fd
+        if fd < 0:
+            return
+        self._hold(False)
+        if self._reactor._withdraw(self):
+            system.close(fd)
+        self.fd = -1
+        self.interest = 0
+        self._uncount()
+
+    cdef void _abandon(self) noexcept:
+        """It is open, and nobody can reach it any more."""
+        self._shut()
+
+    @cython.final
+    cdef int _lost(self) except -1:
+        """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
+        self._hold(False)
+        self._reactor._withdraw(self)
+        self.fd = -1
+        self._uncount()
+        return self._discard()
+
+    @cython.final
+    cdef inline void _uncount(self) noexcept:
+        if self.tally is not None:
+            self.tally.open -= 1
+            self.tally = None
+
+    @cython.final
+    cdef void _hold(self, bint strongly) noexcept:
+        """Decides whether the reactor keeps this source alive. The caller holds a reference."""
+        cdef list owners = self._reactor.owners
+        if self.slot < <uint32_t> len(owners):
+            owners[self.slot] = self if strongly else None
+
+    cdef int _ready(self, uint32_t events) except -1:
+        """The descriptor is ready."""
+        return 0
+
+    cdef int _attend(self) except -1:
+        """What was postponed is due."""
+        return 0
+
+    cdef int _send_output(self) except -1:
+        """Output was written outside of the source's own listeners."""
+        return 0
+
+    cdef int _discard(self) except -1:
+        """Closes without events: the reactor is closed."""
+        self._shut()
+        return 0
+
+    cdef Py_ssize_t _kept(self) noexcept:
+        """How many bytes it keeps for the program, as the reactor has counted them."""
+        return 0
+
+    cdef int _overrun(self) except -1:
+        """It keeps more than all others, and there is no room for more."""
+        return 0
+
+    cdef bint _idle_too_long(self, uint32_t moment) except -1:
+        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        return False
+
+    def fileno(self):
+        """The descriptor.
+
+        Raises:
+            IOError: There is none: the socket is not open (#2002).
+        """
+        self._check()
+        if self.fd < 0:
+            raise errors.not_open("fileno")
+        return self.fd
