@@ -69,24 +69,27 @@ PROFILE := build/profile
 RELEASED := build/released
 # What an earlier build left in build/lib would be packed with it.
 PACKAGE := rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
-BY_PROFILE := export CFLAGS='-fprofile-use=$(CURDIR)/$(PROFILE) -fprofile-partial-training -Werror=missing-profile';
+# CFLAGS takes the place of the interpreter's own.
+USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')
+BY_PROFILE = export CFLAGS='$(USUAL_FLAGS) -fprofile-use=$(CURDIR)/$(PROFILE) -fprofile-partial-training -Werror=missing-profile';
 $(PROFILE): $(VENV) setup.py bench/train.py $(NATIVE_SOURCES)
 	@rm -rf $@ $(RECORDING)
-	export CFLAGS=-fprofile-generate=$(CURDIR)/$@ LDFLAGS=-fprofile-generate; $(PACKAGE) install --no-deps --target $(RECORDING) .
+	export CFLAGS='$(USUAL_FLAGS) -fprofile-generate=$(CURDIR)/$@' LDFLAGS=-fprofile-generate; \
+		$(PACKAGE) install --no-deps --target $(RECORDING) .
 	PYTHONPATH=$(CURDIR)/$(RECORDING) $(BIN)/python bench/train.py
 	@touch $@
 
 wheel: $(PROFILE)
-	$(BY_PROFILE) $(PACKAGE) wheel --no-deps --wheel-dir dist .
+	@$(BY_PROFILE) $(PACKAGE) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
 $(RELEASED): $(PROFILE) $(wildcard src/serversocket/*.py)
 	@rm -rf $@
-	$(BY_PROFILE) $(PACKAGE) install --no-deps --target $@ .
+	@$(BY_PROFILE) $(PACKAGE) install --no-deps --target $@ .
 	@touch $@
 
 # With ARGS one run with these arguments; without, all that the README and bench/results show.
-bench: $(INSTALLED) .venv/group-bench
+bench: $(INSTALLED) $(RELEASED) .venv/group-bench
 	@status=0; \
 	$(BIN)/python bench/run.py $(ARGS) || status=$$?; \
 	$(if $(ARGS),,$(BIN)/python bench/run.py --growth || status=$$?;) \

@@ -28,15 +28,15 @@ def script(name: str, file: str, *modules: str, arguments: tuple[str, ...] = (),
     return Server(name, (sys.executable, str(HERE / "servers" / file), *arguments), modules, **options)
 
 
-def ours(variant: str, file: str, *modules: str, engine: str = "native", package: Path | None = None) -> Server:
-    """A variant of our own server, from *package* or as it is installed."""
+def ours(variant: str, file: str, *modules: str, package: Path | None = RELEASED, **environment: str) -> Server:
+    """A variant of our own server, made by environment variables; of the package as it is installed where it is None."""
     path = {"PYTHONPATH": str(package)} if package else {}
     return script(
         f"serversocket-{variant}",
         file,
         "serversocket",
         *modules,
-        environment={"SERVERSOCKET_IMPL": engine, **path},
+        environment={"SERVERSOCKET_IMPL": "native", **path, **environment},
         installable=False,
         package=package,
     )
@@ -47,13 +47,13 @@ SERVERS = (
     script(
         "c-callback", "c_callback_server.py", "c_callback", environment={"PYTHONPATH": str(BUILD)}, installable=False
     ),
-    ours("native", "serversocket_server.py", package=RELEASED),
-    ours("source", "serversocket_server.py"),
-    ours("pure", "serversocket_server.py", engine="pure"),
-    ours("asyncio", "serversocket_asyncio.py", package=RELEASED),
-    ours("uvloop", "serversocket_uvloop.py", "uvloop", package=RELEASED),
-    ours("aio", "serversocket_aio.py", package=RELEASED),
-    ours("aio-uvloop", "serversocket_aio_uvloop.py", "uvloop", package=RELEASED),
+    ours("native", "serversocket_server.py"),
+    ours("source", "serversocket_server.py", package=None),
+    ours("pure", "serversocket_server.py", package=None, SERVERSOCKET_IMPL="pure"),
+    ours("asyncio", "serversocket_asyncio.py"),
+    ours("uvloop", "serversocket_uvloop.py", "uvloop"),
+    ours("aio", "serversocket_aio.py"),
+    ours("aio-uvloop", "serversocket_aio_uvloop.py", "uvloop"),
     script("select-epoll", "select_epoll.py"),
     script("selectors", "selectors_loop.py"),
     script("uvloop-protocol", "uvloop_protocol.py", "uvloop"),
