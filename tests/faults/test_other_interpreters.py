@@ -130,7 +130,7 @@ echo()
 
 
 def test_the_native_engine_does_not_claim_to_work_without_the_gil():
-    for source in (*SOURCES.glob("*.pyx"), *SOURCES.glob("*.pxd")):
+    for source in (path for kind in ("pyx", "pxi", "pxd") for path in SOURCES.rglob(f"*.{kind}")):
         assert "freethreading_compatible" not in source.read_text(), source
     if serversocket.implementation == "native":
         # A build without it turns it on again for such a module.
