@@ -29,7 +29,7 @@ def script(name: str, file: str, *modules: str, arguments: tuple[str, ...] = (),
 
 
 def ours(variant: str, file: str, *modules: str, package: Path | None = RELEASED, **environment: str) -> Server:
-    """A variant of our own server, made by environment variables; of the package as it is installed where it is None."""
+    """A variant of our own server, made by environment variables; *package* None: as it is installed."""
     path = {"PYTHONPATH": str(package)} if package else {}
     return script(
         f"serversocket-{variant}",
