@@ -9,7 +9,7 @@ KEY := $(shell printf '%s\n' '$(CC)' '$(CFLAGS)' '$(LDFLAGS)' '$(SERVERSOCKET_BU
 VENV := .venv/of-$(subst /,_,$(PYTHON))
 INSTALLED := .venv/installed-$(KEY)
 NATIVE := src/serversocket/*.so
-NATIVE_SOURCES := $(wildcard src/serversocket/*.pyx src/serversocket/*.pxd src/serversocket/_native/*.pxi)
+NATIVE_SOURCES := src/serversocket/_core.pyx $(wildcard src/serversocket/_native/*.px?)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
