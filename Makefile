@@ -161,6 +161,7 @@ coverage: .venv/group-coverage
 	@rm -f .coverage .coverage.*
 	-SERVERSOCKET_IMPL=native $(BIN)/coverage run -m pytest -q -o timeout=300 --ignore=tests/performance \
 		-k 'not tracing_function' $(ARGS)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 # For an interpreter that counts references; Debian has one in python3-dbg.

@@ -19,6 +19,7 @@ import pytest
 from serversocket import Event, Reactor, ServerSocket, Socket
 from serversocket.reactor import current_reactor
 
+CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 10.0
 EVENTS = ("connect", "socketData", "outputProgress", "ioError", "securityError", "close")
 FAMILIES = [pytest.param("127.0.0.1", id="ipv4"), pytest.param("::1", id="ipv6")]
@@ -315,7 +316,7 @@ def python(program: str, *arguments: str, **options: object) -> subprocess.Compl
         text=True,
         timeout=50,
         env=environment,
-        cwd=Path(__file__).parent,
+        cwd=CHECKOUT,  # coverage finds the parts of the native engine from there
         **options,
     )
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .helpers import PATIENCE
+from .helpers import CHECKOUT, PATIENCE
 
 # Each connection is told the worker's pid, and then gets back what it sends.
 PROLOGUE = """
@@ -157,7 +157,7 @@ def supervised() -> Iterator[Callable[..., Supervised]]:
             start_new_session=True,
             preexec_fn=_heed_signals,
             env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
-            cwd=Path(__file__).parent,
+            cwd=CHECKOUT,
         )
         processes.append(process)
         return Supervised(process)
