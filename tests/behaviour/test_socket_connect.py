@@ -30,6 +30,14 @@ def test_connect_is_told_later_and_both_ends_are_known_then(host):
             assert (it.socket.local_address, it.socket.local_port) == peer.getpeername()[:2]
 
 
+def test_no_name_of_the_engine_is_in_the_way_of_the_programs_own_attributes():
+    with dialling("127.0.0.1") as it:
+        it.socket.connect("127.0.0.1", it.port)
+        assert not [name for name in vars(it.socket) if not name.startswith("_")]
+        with it.accept():
+            assert not [name for name in vars(it.socket) if not name.startswith("_")]
+
+
 def test_constructor_connects():
     with socket.create_server(("127.0.0.1", 0)) as listener, Socket("127.0.0.1", listener.getsockname()[1]) as it:
         run_until(current_reactor(), lambda: it.connected)

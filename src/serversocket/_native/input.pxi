@@ -62,6 +62,7 @@ cdef extern from "Python.h":
 
 
 cdef enum:
+    READS_PER_TURN = 4          # of one connection, so that a fast sender cannot starve the others
     LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
     WORTH_GIVING = 8192         # from here on, handing memory over costs less than copying what is in it
 

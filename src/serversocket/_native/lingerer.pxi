@@ -1,9 +1,5 @@
 # `Lingerer`: what outlives a connection.
 
-cdef enum:
-    WASTED_PER_TURN = 4         # reads, so that a fast sender cannot starve the others
-
-
 @cython.final
 @cython.no_gc_clear
 @cython.auto_pickle(False)
@@ -75,7 +71,7 @@ cdef class Lingerer(Output):
         """Reads and forgets."""
         cdef ssize_t count
         cdef int _
-        for _ in range(WASTED_PER_TURN):
+        for _ in range(READS_PER_TURN):
             count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
             if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
                 return 0

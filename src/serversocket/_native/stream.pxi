@@ -1,7 +1,6 @@
 # Connections: `Stream`.
 
 cdef enum:
-    READS_PER_TURN = 4          # of one stream, so that a fast sender cannot starve the others
     READS_AT_THE_END = 1024     # of one that broke, which has no other turn
     SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to who has acknowledged nothing yet
 
@@ -13,6 +12,7 @@ cdef class Stream(Output):
 
     cdef Address peer
     cdef Address local      # once FINISHED; until then the descriptor is asked
+    cdef object attempt     # what is connecting; has cancel()
     cdef flag no_delay
     cdef flag half_open     # the peer's end of output is not the end of the connection
 
