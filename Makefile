@@ -10,6 +10,11 @@ VENV := .venv/of-$(subst /,_,$(PYTHON))
 INSTALLED := .venv/installed-$(KEY)
 NATIVE := src/serversocket/*.so
 NATIVE_SOURCES := src/serversocket/_core.pyx $(wildcard src/serversocket/_native/*.px?)
+SOURCES := $(NATIVE_SOURCES) $(wildcard src/serversocket/*.py src/serversocket/*/*.py)
+# A native package of its own, for what is not the usual build. What an earlier one left in build/lib would come with it.
+PACKAGE = rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
+# CFLAGS takes the place of the interpreter's own.
+USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -67,10 +72,6 @@ inject:
 RECORDING := build/recording
 PROFILE := build/profile
 RELEASED := build/released
-# What an earlier build left in build/lib would be packed with it.
-PACKAGE := rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
-# CFLAGS takes the place of the interpreter's own.
-USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')
 BY_PROFILE = export CFLAGS='$(USUAL_FLAGS) -fprofile-use=$(CURDIR)/$(PROFILE) -fprofile-partial-training -Werror=missing-profile';
 $(PROFILE): $(VENV) setup.py bench/train.py $(NATIVE_SOURCES)
 	@rm -rf $@ $(RECORDING)
@@ -83,7 +84,7 @@ wheel: $(PROFILE)
 	@$(BY_PROFILE) $(PACKAGE) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-$(RELEASED): $(PROFILE) $(wildcard src/serversocket/*.py)
+$(RELEASED): $(PROFILE) $(SOURCES)
 	@rm -rf $@
 	@$(BY_PROFILE) $(PACKAGE) install --no-deps --target $@ .
 	@touch $@
@@ -128,11 +129,11 @@ fuzz: $(INSTALLED) .venv/group-fuzz $(SANITIZED)
 
 # Greenlets move stretches of the stack, redzones and all, which a sanitizer takes for errors: a build without them.
 GREENLETS := build/sanitized-greenlets
-$(GREENLETS): export CFLAGS = --param asan-stack=0
-$(SANITIZED) $(GREENLETS): $(VENV) setup.py $(wildcard src/serversocket/*.py) $(NATIVE_SOURCES)
+$(GREENLETS): export CFLAGS = $(USUAL_FLAGS) --param asan-stack=0
+$(SANITIZED) $(GREENLETS): export SERVERSOCKET_SANITIZE = address,undefined
+$(SANITIZED) $(GREENLETS): $(VENV) setup.py $(SOURCES)
 	@rm -rf $@
-	SERVERSOCKET_BUILD=native SERVERSOCKET_SANITIZE=address,undefined $(BIN)/python -m pip install --quiet \
-		--disable-pip-version-check --no-deps --target $@ .
+	$(PACKAGE) install --no-deps --target $@ .
 	@touch $@
 
 # Nothing is measured here; the command line's own tests time out, and a sanitizer takes a worker's SIGSEGV for its own.
@@ -147,8 +148,7 @@ asan: $(INSTALLED) .venv/group-test $(SANITIZED) $(GREENLETS)
 VALGRIND := build/valgrind
 valgrind: .venv/group-test
 	@rm -rf $(VALGRIND)
-	CFLAGS='-g -O1' SERVERSOCKET_BUILD=native $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		--target $(VALGRIND) .
+	export CFLAGS='-g -O1'; $(PACKAGE) install --no-deps --target $(VALGRIND) .
 	SERVERSOCKET_STEPS=2001 PYTHONMALLOC=malloc SERVERSOCKET_IMPL=native PYTHONPATH=$(VALGRIND) valgrind --num-callers=25 --error-exitcode=99 \
 		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q -o timeout=1000 -o faulthandler_timeout=2000 \
 		--ignore=tests/performance --ignore=tests/injection --deselect tests/behaviour/test_cli_commands.py \

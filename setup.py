@@ -81,7 +81,6 @@ def native_engine():
     extension = Extension(
         "serversocket._core",
         ["src/serversocket/_core.pyx"],
-        depends=sorted(path.as_posix() for path in Path("src/serversocket/_native").glob("*.px?")),
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
