@@ -98,9 +98,12 @@ class Scenario:
         """Fails if the reactor does not come to rest while nothing happens."""
         quiet = 0
         for _ in range(1000):
+            # A host looks whether there is work: the last of the peers' may come late, and is handled then.
+            ready = self.hosted and select.select([self.reactor], [], [], 0)[0]
             handled = self.tried(self.reactor.poll, 0)
-            # A host looks whether there is work; the last of the peers' may have come since.
-            quiet = 0 if handled or (self.hosted and select.select([self.reactor], [], [], 0)[0]) else quiet + 1
+            if ready and not handled:
+                self.idle_turns += 1
+            quiet = 0 if ready or handled else quiet + 1
             if quiet == 3:
                 break
         assert quiet == 3, f"spins: {self}"
