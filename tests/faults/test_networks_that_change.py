@@ -32,7 +32,7 @@ def _namespaces():
 
 
 PROLOGUE = """
-import errno, socket, subprocess, sys, time
+import errno, os, socket, subprocess, sys, time
 import serversocket
 def system(*command):
     subprocess.run(command, check=True, capture_output=True)
@@ -173,6 +173,60 @@ system("ip", "link", "set", "lo", "up")
 connect("127.0.0.1").close()
 patient.close()
 impatient.close()
+"""
+    )
+
+
+@pytest.mark.parametrize("name", ["keep_alive", "user_timeout"])
+def test_a_link_and_a_namespace_that_disappear_and_come_back(name):
+    alone(
+        f"""
+def neighbour():
+    # A namespace with a link to this one; what is in it connects.
+    it = subprocess.Popen(["unshare", "--net", sys.executable, "-c", CLIENT], stdin=subprocess.PIPE)
+    try:
+        until(lambda: os.readlink(f"/proc/{{it.pid}}/ns/net") != os.readlink("/proc/self/ns/net"))
+        system("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", str(it.pid))
+        system("ip", "address", "add", "192.0.2.1/24", "dev", "v0")
+        system("ip", "link", "set", "v0", "up")
+        if not server.bound:
+            server.bind(0, "192.0.2.1")
+            server.listen()
+        count = len(accepted)
+        it.stdin.write(b"%d\\n" % server.local_port)
+        it.stdin.flush()
+        until(lambda: len(accepted) > count)
+    except BaseException:
+        it.kill()
+        raise
+    return it
+CLIENT = '''
+import socket, subprocess, sys
+port = int(sys.stdin.readline())
+subprocess.run(["ip", "address", "add", "192.0.2.2/24", "dev", "v1"], check=True)
+subprocess.run(["ip", "link", "set", "v1", "up"], check=True)
+held = socket.create_connection(("192.0.2.1", port), timeout=10)
+sys.stdin.readline()
+'''
+first = neighbour()
+it, = accepted
+it.{name} = 1
+told, events = note(it, "ioError", "close"), note(server, "close", "ioError")
+system("ip", "link", "delete", "v0")
+first.kill()
+first.communicate()
+assert quiet()
+assert it.connected and server.listening and not told and not events, (told, events)
+if "{name}" == "user_timeout":
+    it.write(b"into the void")
+until(lambda: len(told) == 2)
+assert [event.type for event in told] == ["ioError", "close"]
+assert told[0].errno in (errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH), told[0]
+second = neighbour()
+assert accepted[1].remote_address == "192.0.2.2"
+second.communicate()
+until(lambda: not accepted[1].connected)
+assert not events
 """
     )
 
