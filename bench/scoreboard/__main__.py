@@ -73,6 +73,9 @@ def main() -> int:
     for name, reason in missing(chosen.peers).items():
         say(f"{name} is left out: {reason}")
         chosen.peers.remove(name)
+    if not chosen.peers:
+        say("nobody is left to be measured")
+        return 2
     measurements = [measurement for measurement in MEASUREMENTS if measurement.module in chosen.rows]
     facts = machine([PEERS[name].benchmark for name in chosen.peers]) | {"load_average_before": load_average()}
     facts["command"] = " ".join(["scoreboard", *sys.argv[1:]])

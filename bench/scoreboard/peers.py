@@ -39,7 +39,7 @@ C = "C (epoll)"
 PEERS = {
     each.name: each
     for each in (
-        peer(OURS, "serversocket-native", "serversocket_server.py"),
+        peer(OURS, "serversocket-source", "serversocket_server.py"),
         peer(PURE, "serversocket-pure", "serversocket_server.py"),
         peer("asyncio", "asyncio-protocol", "asyncio_server.py", crowd="echo-default-backlog"),
         peer("uvloop", "uvloop-protocol", "asyncio_server.py", "uvloop"),
