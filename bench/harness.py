@@ -1,5 +1,6 @@
 """Starts servers and load, each on its own core, and stops what it started."""
 
+import functools
 import json
 import os
 import resource
@@ -48,6 +49,7 @@ def _compile(name: str, compiler: tuple[str, ...], source: Path, *headers: Path)
         new.replace(target)  # at once: another run may be using it
 
 
+@functools.cache  # whoever takes the load's core for itself must not move the server there too
 def cores() -> tuple[set[int], set[int]]:
     """The core of the server and that of the load."""
     available = sorted(os.sched_getaffinity(0))

@@ -74,3 +74,20 @@ def test_a_page_without_its_comments_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"{page} lacks the comments {BEGIN} and {END}" in done.stderr
     assert page.read_text() == "# No place for it\n"
+
+
+def test_the_server_keeps_its_core_where_the_client_takes_the_other() -> None:
+    if not BENCH.exists():
+        pytest.skip("the benchmark is not here")
+    if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs Linux and two cores")
+    code = f"""
+import os, harness
+from scoreboard.peers import PEERS, start
+server, client = harness.cores()
+os.sched_setaffinity(0, client)
+with start(PEERS[{PEER!r}], "echo") as running:
+    assert os.sched_getaffinity(running.process.pid) == server != client
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCH, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
