@@ -33,11 +33,7 @@ def test_every_method_of_an_object_without_init_ends_in_an_exception_at_most(nam
         cls = getattr(owner, public, None)
         if cls is None:
             import importlib
-            for module in ("_lingerer", "_output", "_input", "_reactor"):
-                with contextlib.suppress(ImportError):
-                    cls = cls or getattr(importlib.import_module("serversocket." + module), public, None)
-        if cls is None:
-            sys.exit(0)  # this engine does not show it
+            cls = getattr(importlib.import_module("serversocket._pure." + public.lower()), public)
         other = serversocket.Reactor()
         junk = [None, 0, -1, 2**70, "", "127.0.0.1", b"x", (), [], object(), print, other, serversocket.Socket(),
                 serversocket.Event("x"), 1.5]

@@ -12,6 +12,7 @@ from serversocket import IOError, Socket
 from serversocket.reactor import current_reactor
 
 from .helpers import (
+    LINUX,
     Log,
     connect_to,
     connection,
@@ -137,7 +138,7 @@ def test_bytes_before_a_reset_are_delivered_after_resume():
         settle(it.reactor)
         it.socket.resume()
         it.until_event("close")
-        assert it.log.data in (b"before", b"")  # the system may have dropped them
+        assert it.log.data == b"before" or (not LINUX and it.log.data == b"")  # other systems may have dropped them
         assert it.log.types[-2:] == ["ioError", "close"]
 
 

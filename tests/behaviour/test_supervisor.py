@@ -13,7 +13,7 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, Supervisor
 
-from .helpers import connect_to, on_linux, open_descriptors, python
+from .helpers import PATIENCE, connect_to, on_linux, open_descriptors, python
 from .supervising import Client, descriptors, gone, supervised, until
 
 __all__ = ["supervised"]  # a fixture
@@ -362,10 +362,10 @@ def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_o
     assert it.ends() == 0
 
 
-def _answer(port):
-    """The pid of who answers; None where it takes longer than a moment, as in the queue of a dead worker."""
+def _answer(port, seconds=0.2):
+    """The pid of who answers; None where it takes longer than that, as in the queue of a dead worker."""
     with Client(port) as client:
-        client.settimeout(0.2)
+        client.settimeout(seconds)
         try:
             return client.pid
         except TimeoutError:
@@ -469,7 +469,7 @@ def test_the_old_worker_accepts_no_more_and_finishes_its_connections(supervised)
         it.tells(rf"worker \d \(pid {other}\) ended: exit status 0")
         until(lambda: {_answer(it.port) for _ in range(10)} <= new, "nobody else accepts")
         for _ in range(50):
-            assert _answer(it.port) in new
+            assert _answer(it.port, PATIENCE) in new
         assert client.echoes(bytes(1 << 20))
     it.tells(rf"worker \d \(pid {pid}\) ended: exit status 0")
     assert it.ends() == 0
@@ -491,7 +491,7 @@ def test_a_replacement_that_fails_leaves_the_old_workers(supervised, tmp_path):
     it.send(signal.SIGHUP)
     it.line(r"worker 1 \(pid \d+\) ended before it was ready: exit status 1; what is not replaced yet goes on")
     for _ in range(50):
-        assert _answer(it.port) in old
+        assert _answer(it.port, PATIENCE) in old
     (tmp_path / "wrong").unlink()
     it.send(signal.SIGHUP)
     assert not {it.started(1), it.started(2)} & old

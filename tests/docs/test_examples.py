@@ -17,6 +17,8 @@ import pytest
 
 import serversocket
 
+from ..behaviour import helpers
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
@@ -167,6 +169,11 @@ def client_of(code, port, *arguments):
         yield client
 
 
+@pytest.fixture
+def unused_port():
+    return helpers.unused_port()
+
+
 @contextmanager
 def running(command, port):
     """A client of a program and its process; the program has to say nothing on stderr."""
@@ -178,12 +185,6 @@ def running(command, port):
         server.terminate()
         _, errors = server.communicate(timeout=30)
     assert errors == b""
-
-
-@pytest.fixture
-def unused_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def connected(port, server):

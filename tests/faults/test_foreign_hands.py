@@ -96,15 +96,17 @@ def test_a_tracing_function_that_raises_in_listeners_leaves_the_reactor_usable()
 client = connect()
 class Traced(Exception):
     pass
+raised = 0
 for nth in range(1, 60):
     count = 0
     def trace(frame, what, argument):
-        global count
+        global count, raised
         if frame.f_code.co_filename != "<string>":
             return None  # lines of the package's own could be made to clean up nothing
         count += 1
         if count == nth:
             sys.settrace(None)
+            raised += 1
             raise Traced
         return trace
     reactor.add_event_listener("uncaughtError", lambda event: None)
@@ -117,6 +119,7 @@ for nth in range(1, 60):
     finally:
         sys.settrace(None)
     opened.append(other)
+assert raised >= 3, raised
 for _ in range(200):
     reactor.poll(0)
 is_served(connect())

@@ -11,9 +11,6 @@ import serversocket
 
 from ..behaviour.helpers import python
 
-SOURCES = Path(serversocket.__file__).parent
-
-
 # A part of the programs below: other interpreters, and a server that answers a plain client.
 PRELUDE = """
 import socket, sys, threading
@@ -130,7 +127,10 @@ echo()
 
 
 def test_the_native_engine_does_not_claim_to_work_without_the_gil():
-    for source in (path for kind in ("pyx", "pxi", "pxd") for path in SOURCES.rglob(f"*.{kind}")):
+    root = Path(__file__).parents[2]
+    sources = [path for kind in ("pyx", "pxi", "pxd") for path in (root / "src").rglob(f"*.{kind}")]
+    assert len(sources) > 10
+    for source in (root / "setup.py", *sources):
         assert "freethreading_compatible" not in source.read_text(), source
     if serversocket.implementation == "native":
         # A build without it turns it on again for such a module.

@@ -30,7 +30,7 @@ def _strace():
 
 def without(call: str, error: str, program: str) -> None:
     """Runs a program for which a system call fails each time."""
-    command = [STRACE, "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", "-o", "/dev/null"]
+    command = [STRACE, "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", "-o", "/dev/stdout"]
     result = subprocess.run(
         [*command, sys.executable, "-X", "dev", "-c", program, error],
         capture_output=True,
@@ -39,6 +39,7 @@ def without(call: str, error: str, program: str) -> None:
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
+    assert "(INJECTED)" in result.stdout, f"{call} was not called: this shows nothing"
 
 
 def test_accept4_that_does_not_exist_is_reported_or_replaced_and_nothing_spins():
@@ -81,7 +82,7 @@ def test_a_reactor_without_epoll_says_so_or_does_without(error):
         "epoll_create1",
         error,
         """
-import errno, sys
+import errno, socket, sys
 import serversocket
 try:
     server = serversocket.ServerSocket()
@@ -91,6 +92,12 @@ else:
     assert serversocket.implementation == "pure"
     server.bind(0, "127.0.0.1")
     server.listen()
+    served = []
+    server.add_event_listener("connect", lambda event: served.append(event.socket.close()))
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+        while not served:
+            server.reactor.poll(1)
+        assert client.recv(1) == b""
     server.close()
 """,
     )

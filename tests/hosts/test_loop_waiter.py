@@ -40,7 +40,7 @@ async def rounds(count):
 
 @asynchronous
 async def test_a_callback_of_the_loop_steps_the_task():
-    waiter, seen = make(), []
+    waiter, seen, at_once = make(), [], []
 
     async def wait():
         seen.append(await waiter)
@@ -50,10 +50,11 @@ async def test_a_callback_of_the_loop_steps_the_task():
 
     def wake():
         waiter.set_result("woken")
-        assert seen == ["woken"]
+        at_once.extend(seen)
 
     asyncio.get_running_loop().call_soon(wake)
     await task
+    assert at_once == ["woken"]
 
 
 @asynchronous

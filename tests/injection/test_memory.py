@@ -17,6 +17,7 @@ pytest.importorskip("_testcapi", reason="memory runs out only where CPython's ow
 HERE = Path(__file__).parent
 GROUPS = 4  # of steps, each in a process of its own
 STEPS = re.findall(r"^        (\w+),$", (HERE / "without_memory.py").read_text(), re.MULTILINE)
+assert len(STEPS) >= 18
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the descriptors in /proc")
@@ -31,6 +32,9 @@ def test_allocation_failures_end_in_errors(steps):
         env={**os.environ, "SERVERSOCKET_IMPL": implementation},
     )
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"
-    assert re.findall(r"^(\w+): \d\d+ cases, MemoryError seen in \d+$", result.stdout, re.MULTILINE) == steps
+    found = re.findall(r"^(\w+): (\d+) cases, MemoryError seen in (\d+)$", result.stdout, re.MULTILINE)
+    assert [name for name, _, _ in found] == steps
+    assert sum(int(cases) for _, cases, _ in found) > 30 * len(steps), "nothing asks for memory"
+    assert any(int(seen) for _, _, seen in found), "memory never ran out"
     if implementation == "native":
         assert result.stderr == "", result.stderr

@@ -109,7 +109,7 @@ def heard(it):
             if each.talks:
                 serversocket.Reactor.call_later(each.reactor, 0.2, each.write, b"is anybody there?")
 
-clients = [client("keep_alive", 1, False), client("user_timeout", 1.5, True), client("idle_timeout", 1, False)]
+clients = [client("keep_alive", 1, False), client("user_timeout", 1.5, True), client("idle_timeout", 4, False)]
 while not all(types[-1:] == ["close"] for types in told.values()) and clients[0].reactor.poll(1) is not None:
     assert time.monotonic() < START + 25, told
 assert told == {name: ["ETIMEDOUT", "close"] for name in told}, told

@@ -56,6 +56,8 @@ def test_every_row_is_measured_and_reaches_its_target(tmp_path: Path) -> None:
     assert [row for row in board["unmet"] if row["found"] in ("failed", "ended")] == [], done.stderr
     assert len(board["rounds"]) == len(board["found"]) == 15
     assert all(list(by_peer) == [PEER] for by_peer in board["rounds"].values()), done.stderr
+    assert board["found"]["faults"][PEER]["reached"] > 0
+    assert board["found"]["batches"][PEER]["closed"] > 0
     table = (tmp_path / "reliability.md").read_text()
     before, _, rest = page.read_text().partition(BEGIN)
     shown, _, after = rest.partition(END)

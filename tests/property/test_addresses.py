@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import string
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serversocket import errors
@@ -28,6 +28,9 @@ objects = st.recursive(
     max_leaves=5,
 )
 addresses = st.ip_addresses()
+octets = st.integers(0, 260).map(str) | st.sampled_from(["00", "01", "0x7f", "", " 1", "\uff11"])
+quads = st.lists(octets, min_size=3, max_size=5).map(".".join)
+colons = st.lists(st.sampled_from(["", "0", "1", "FFFF", "127.0.0.1", "g"]), min_size=2, max_size=9).map(":".join)
 
 
 @given(st.integers())
@@ -63,7 +66,9 @@ def test_any_object_as_an_address(value: object) -> None:
             assert isinstance(value, str)
 
 
-@given(texts)
+@given(texts | quads | colons | addresses.map(str))
+@example("1.2.3.4")
+@example("::1")
 def test_what_is_taken_for_an_address_is_one_for_the_system_too(text: str) -> None:
     with contextlib.suppress(errors.ArgumentError, errors.IOError):
         address = parse_address(text)

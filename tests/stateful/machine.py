@@ -617,6 +617,7 @@ class Machine(RuleBasedStateMachine):
                     it.socket.resume()
                     it.reading = True
             self.come_to_rest(self.connections)
+            self.the_laws_hold()  # what the last listeners found is looked at nowhere else
         finally:
             for it in self.connections:
                 if it.open:
