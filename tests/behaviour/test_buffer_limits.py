@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 
 import pytest
 
@@ -11,6 +12,7 @@ import serversocket
 from serversocket import IOError, RangeError, Reactor, Socket
 
 from .helpers import (
+    PATIENCE,
     Connection,
     connect_to,
     connection,
@@ -350,3 +352,29 @@ def test_unread_input_of_a_socket_that_is_collected_counts_no_more(reactor):
 
 def test_a_new_connection_begins_empty():
     assert serversocket.Socket().reactor.bytes_kept == 0
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_comes_behind_input_that_was_dropped_is_not_delivered(reactor, inside):
+    """A program that takes messages apart must not begin in the middle of one."""
+    with connection(reading=False) as full, connection(receive_buffer=4 * KIB) as other:
+        seen = bytearray()
+
+        def look(event):
+            seen.extend(event.target.peek())
+            if inside and len(seen) >= 300 * KIB:
+                other.socket.write(bytes(200 * KIB))
+
+        full.socket.add_event_listener("socketData", look)
+        reactor.buffer_limit = 400 * KIB
+        send_all(reactor, full.peer, b"h" * 300 * KIB)
+        if not inside:
+            full.until(lambda: full.socket.bytes_available == 300 * KIB)
+        full.peer.sendall(b"tail")
+        if not inside:
+            select.select([full.socket.fileno()], [], [], PATIENCE)
+            other.socket.write(bytes(200 * KIB))
+        full.until_event("close")
+        assert b"t" not in seen
+        assert full.log.of("ioError")[0].errno == errno.ENOBUFS
+        abort(other)

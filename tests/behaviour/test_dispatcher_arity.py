@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gc
 
 import pytest
 
-from serversocket import Event, EventDispatcher
+from serversocket import Event, EventDispatcher, Socket
+
+from .helpers import connection
 
 calls: list[tuple[object, ...]] = []
 
@@ -114,4 +117,30 @@ def test_one_without_parameters_can_be_removed() -> None:
     dispatcher.add_event_listener("ready", _nothing)
     dispatcher.add_event_listener("ready", _nothing)
     dispatcher.remove_event_listener("ready", _nothing)
+    assert not dispatcher.has_event_listener("ready")
+
+
+@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("name", ["close", "abort", "resume"])
+def test_methods_of_another_socket(name: str, weak: bool) -> None:
+    """As a proxy has it: the end of one is the end of the other. Native ones are methods of the interpreter's kind."""
+    dispatcher = EventDispatcher()
+    with connection() as it:
+        it.socket.pause()
+        dispatcher.add_event_listener("ready", getattr(it.socket, name), use_weak_reference=weak)
+        dispatcher.add_event_listener("ready", getattr(it.socket, name), use_weak_reference=weak)  # the same
+        gc.collect()
+        dispatcher.dispatch_event(Event("ready"))
+        assert it.socket.connected == (name == "resume")
+        assert not it.socket.paused
+        dispatcher.remove_event_listener("ready", getattr(it.socket, name))
+        assert not dispatcher.has_event_listener("ready")
+
+
+def test_a_method_of_another_socket_does_not_keep_it_alive_where_it_is_weak() -> None:
+    dispatcher, socket = EventDispatcher(), Socket()
+    dispatcher.add_event_listener("ready", socket.close, use_weak_reference=True)
+    assert dispatcher.has_event_listener("ready")
+    del socket
+    gc.collect()
     assert not dispatcher.has_event_listener("ready")

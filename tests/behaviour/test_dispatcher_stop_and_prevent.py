@@ -69,3 +69,14 @@ def test_a_clone_is_neither_stopped_nor_prevented() -> None:
     clone = event.clone()
     assert not clone.is_default_prevented()
     assert _dispatch(clone, lambda event: None) == (True, 1)
+
+
+def test_an_event_stopped_before_its_dispatch_passes_those_who_do_not_listen_at_its_target() -> None:
+    dispatcher, called = EventDispatcher(), []
+    dispatcher.add_event_listener("ready", called.append, use_capture=True, priority=1)
+    dispatcher.add_event_listener("ready", lambda event: called.append(1))
+    dispatcher.add_event_listener("ready", lambda event: called.append(2))
+    event = Event("ready")
+    event.stop_immediate_propagation()
+    dispatcher.dispatch_event(event)
+    assert called == [1]

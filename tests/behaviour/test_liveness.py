@@ -109,8 +109,8 @@ def test_a_connection_that_is_idle_for_too_long_breaks():
 @pytest.mark.parametrize("direction", ["in", "out"])
 def test_bytes_in_either_direction_keep_it_alive(direction):
     with connection() as it:
-        it.socket.idle_timeout = 1
-        end = time.monotonic() + 2.5
+        it.socket.idle_timeout = 4
+        end = time.monotonic() + 6
         while time.monotonic() < end:
             if direction == "in":
                 it.peer.sendall(b"x")
@@ -153,9 +153,8 @@ def test_run_does_not_wait_for_the_timer_of_a_connection_that_is_over():
     with connection() as it:
         it.socket.idle_timeout = 3600
         it.socket.close()
-    began = time.monotonic()
+    assert not it.reactor._has_scheduled
     serversocket.run()
-    assert time.monotonic() - began < 0.9
 
 
 def test_an_idle_socket_that_nobody_listens_to_is_closed_too():
@@ -166,7 +165,7 @@ def test_an_idle_socket_that_nobody_listens_to_is_closed_too():
 
 def test_a_peer_that_fetches_slowly_is_not_idle():
     with connection(receive_buffer=4096) as it:
-        it.socket.idle_timeout = 0.6
+        it.socket.idle_timeout = 3
         data = pattern(300_000)
         it.socket.write(data)
         received = b""
@@ -203,3 +202,36 @@ def test_a_bad_option_is_told_with_its_name(monkeypatch):
         with pytest.raises(IOError, match="keep_alive: Protocol not available"):
             it.socket.keep_alive = 5
         assert it.socket.keep_alive is None
+
+
+def test_who_has_sent_while_the_program_was_busy_was_not_idle():
+    """What has come lies in the system, because nobody had the time to read it."""
+    with connection() as busy, connection() as it:
+        it.socket.idle_timeout = 0.2
+
+        def work(event):
+            it.peer.sendall(b"alive")
+            time.sleep(0.5)
+
+        busy.socket.add_event_listener("socketData", work)
+        busy.peer.sendall(b"x")
+        busy.until_event("socketData")
+        it.until_event("socketData")
+        assert it.log.types == ["socketData"]
+        assert it.log.data == b"alive"
+        it.until_event("close")  # and now it is
+        assert it.log.of("ioError")[0].errno == errno.ETIMEDOUT
+
+
+def test_the_peers_end_that_came_while_the_program_was_busy_is_no_idleness():
+    with connection() as busy, connection() as it:
+        it.socket.idle_timeout = 0.2
+
+        def work(event):
+            it.peer.close()
+            time.sleep(0.5)
+
+        busy.socket.add_event_listener("socketData", work)
+        busy.peer.sendall(b"x")
+        it.until_event("close")
+        assert it.log.types == ["close"]

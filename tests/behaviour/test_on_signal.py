@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 
@@ -10,7 +11,7 @@ import pytest
 
 from serversocket import Reactor
 
-from .helpers import on_posix, python, run_until
+from .helpers import PATIENCE, connection, on_posix, python, run_until
 
 pytestmark = on_posix
 
@@ -264,3 +265,30 @@ def test_a_forked_child_has_what_was_before():
 
 def test_an_interpreter_ends_with_it():
     python("import signal, serversocket\nserversocket.Reactor().on_signal(signal.SIGTERM, print)\n")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_cancelled_while_others_are_told_leaves_what_gets_its_descriptor_alone(taken):
+    """It is ready in the same turn, and by the time that it is its turn its number may be anybody's."""
+    with connection(types=()) as it:
+        handle = it.reactor.on_signal(signal.SIGUSR1, pytest.fail, "cancelled")
+        ends = []
+
+        def data(event):
+            event.target.read()
+            handle.cancel()
+            if taken:
+                ends.extend(os.pipe())
+                os.set_blocking(ends[0], False)
+                os.write(ends[1], b"precious")
+
+        it.socket.add_event_listener("socketData", data)
+        it.peer.sendall(b"x")
+        select.select([it.socket.fileno()], [], [], PATIENCE)
+        send()
+        it.until(lambda: handle.cancelled)
+        it.reactor.poll(0)
+        for end in ends[:1]:
+            assert os.read(end, 100) == b"precious"
+        for end in ends:
+            os.close(end)

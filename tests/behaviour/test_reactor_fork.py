@@ -217,3 +217,34 @@ for it in (*logs, server, client, second):
     it.close()
 """
     )
+
+
+def test_a_child_that_is_forked_while_a_connect_waits_to_be_told_tells_nobody():
+    python(
+        PROLOGUE
+        + """
+children = []
+def progressed(event):
+    child = os.fork()
+    if child:
+        children.append(child)
+accepted.add_event_listener("outputProgress", progressed)
+accepted.write(b"x")
+accepted.flush()
+failing = serversocket.Socket()
+failing.add_event_listener("ioError", lambda event: data.extend(b"to the parent"))
+failing.connect("255.255.255.255", 9)  # fails at once
+for _ in range(3):
+    try:
+        reactor.poll(0)
+    except RuntimeError as error:
+        assert not children and "parent" in str(error), error
+        os._exit(0 if not data else 1)
+check(children[0])
+assert data == b"to the parent", data
+data.clear()
+assert client.recv(1) == b"x"
+accepted.remove_event_listener("outputProgress", progressed)
+still_works()
+"""
+    )

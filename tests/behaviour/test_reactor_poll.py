@@ -131,3 +131,14 @@ def test_what_is_postponed_during_the_last_step_waits_for_the_next_turn():
         for expected in (1, 2, 3):
             it.reactor.poll(0)
             assert len(told) == expected
+
+
+def test_output_that_goes_out_in_several_pieces_is_told_of_and_counted_once():
+    told = []
+    with connection(types=()) as it:
+        it.socket.add_event_listener("outputProgress", lambda event: told.append(event.bytes_total))
+        for _ in range(3):
+            it.socket.write(b"x")
+            it.socket.flush()
+        assert it.reactor.poll(0) == 1
+        assert told == [3]

@@ -164,3 +164,64 @@ def test_object_in_an_event_that_serves_another_reactor_while_it_goes():
             it.reactor.close()
         """
     )
+
+
+@pytest.mark.parametrize("when", ["warning", "callback"])
+def test_a_weak_reference_does_not_bring_back_what_is_dying(when):
+    """On pure the warning comes before the end, and who has kept the object then has it, closed."""
+    python(
+        f"""
+        import gc, warnings, weakref
+        import serversocket
+        kept = []
+        server = serversocket.ServerSocket()
+        server.bind(0, "127.0.0.1")
+        first, second = weakref.ref(server), weakref.ref(server, lambda reference: ask())
+        servers = weakref.WeakSet([server])
+        def ask(*arguments, **options):
+            kept.extend([first(), second(), *servers])
+        warnings.simplefilter("always", ResourceWarning)
+        warnings.showwarning = ask if {when == "warning"} else lambda *arguments, **options: None
+        del server
+        gc.collect()
+        assert kept
+        for it in kept:
+            if serversocket.implementation == "native" or {when == "callback"}:
+                assert it is None, it
+            else:
+                assert not it.bound, it
+        """
+    )
+
+
+@pytest.mark.parametrize("kind", ["Socket", "ServerSocket", "Reactor", "EventDispatcher"])
+@pytest.mark.parametrize("others", [False, True])
+def test_who_listens_to_itself_or_to_each_other_with_methods_is_collected(kind, others):
+    """It is what a program that inherits does, and nothing but tuples and methods lies on the way."""
+    python(
+        f"""
+        import gc
+        import serversocket
+        class Listening(serversocket.{kind}):
+            def listen_to(self, other):
+                other.add_event_listener("close", self.on_close)
+                other.add_event_listener("of its own", self.on_close, priority=1)
+            def on_close(self, event):
+                pass
+        for _ in range(100):
+            one, other = Listening(), Listening()
+            if {others}:
+                one.listen_to(other)
+                other.listen_to(one)
+            else:
+                one.listen_to(one)
+                other.listen_to(other)
+            if hasattr(one, "poll"):
+                one.close()
+                other.close()
+            del one, other
+        gc.collect()
+        left = sum(type(it) is Listening for it in gc.get_objects())
+        assert left == 0, left
+        """
+    )

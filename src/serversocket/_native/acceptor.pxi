@@ -224,6 +224,9 @@ cdef class Acceptor(Source):
             pending_error()
         made_stream = <object> made
         Py_DECREF(made_stream)
+        if not self._listening_now:
+            system.close(fd)    # making it has run something that closed the server
+            return 0
         if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
             system.close(fd)
             raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")

@@ -68,6 +68,14 @@ cdef bint _is_bare(listener) except -1:
     return False
 
 
+cdef object _plain(listener):
+    """A direct method as the one that it stands for: a method of the interpreter's own kind."""
+    if type(listener) is BuiltinMethodType and isinstance(listener.__self__, Stream):
+        if listener.__name__ in METHOD_NAMES:
+            return MethodType(getattr(Stream, listener.__name__), listener.__self__)
+    return listener
+
+
 cdef bint _same(a, b) except -1:
     if a is b:
         return True
@@ -137,6 +145,7 @@ cdef class EventDispatcher:
             raise errors.null("listener")
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
+        listener = _plain(listener)
         rank = 0 if priority is DEFAULT_PRIORITY else _rank(priority)
         entries = self._entries(type)
         for entry in entries:
@@ -165,6 +174,7 @@ cdef class EventDispatcher:
         type = event_type(type)
         if listener is None:
             raise errors.null("listener")
+        listener = _plain(listener)
         entries = self._entries(type)
         self._keep(type, entries, tuple([e for e in entries if not _matches(e, listener, use_capture)]))
 
@@ -285,7 +295,8 @@ cdef class EventDispatcher:
             for index in range(PyTuple_GET_SIZE(entries)):
                 entry = <object> PyTuple_GET_ITEM(entries, index)
                 if type(entry) is Registration:
-                    stale |= self._call_registered(<Registration> entry, event, target)
+                    if not self._call_registered(<Registration> entry, event, target, &stale):
+                        continue
                 else:
                     event._target = event._current_target = target
                     answer = PyObject_CallOneArg(entry, event)
@@ -303,13 +314,12 @@ cdef class EventDispatcher:
         return 0
 
     @cython.final
-    cdef bint _call_registered(self, Registration registration, Event event, target) except -1:
-        """Whether the listener turned out to be collected."""
+    cdef bint _call_registered(self, Registration registration, Event event, target, bint *stale) except -1:
+        """Whether there was somebody to call; stale: somebody who is collected."""
         cdef PyObject *answer
         listener = registration.resolve()
-        if listener is None:
-            return True
-        if registration.use_capture:
+        if listener is None or registration.use_capture:
+            stale[0] |= listener is None
             return False
         event._target = event._current_target = target
         answer = PyObject_CallNoArgs(listener) if registration.bare else PyObject_CallOneArg(listener, event)
@@ -317,7 +327,7 @@ cdef class EventDispatcher:
             self._listener_raised()
         else:
             Py_DECREF(<object> answer)
-        return False
+        return True
 
     @cython.final
     cdef int _listener_raised(self) except -1:

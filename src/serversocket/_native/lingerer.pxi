@@ -33,6 +33,8 @@ cdef class Lingerer(Output):
                 checked(system.shutdown(self.fd, system.SHUT_WR))
             if self.timer is None:
                 self._time()
+                if self.fd < 0:
+                    return self._discard()  # Python code has run, and closed the reactor
             self._reactor._watch(self, interest)
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end

@@ -111,31 +111,56 @@ cdef class Output(Input):
     @cython.final
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
         cdef object last
+        cdef bytearray joined = None
         cdef Reactor reactor = self._reactor
         if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or count > reactor.limit - reactor.kept:
             self._make_room(count)
         if not (self.dirty or self.serving or self.blocked):
             reactor.dirty.append(self)
             self.dirty = True
+        if self.head is not None:
+            joined = self._prepare(chunk, count)
         if self.head is None:
             self.head = chunk
             self.offset = 0
         else:
-            if self.more is None:
-                self.more = []
-            last = self.more[len(self.more) - 1] if self.more else None
-            if count >= COPY_BELOW:
-                self.more.append(chunk)
-            elif type(last) is bytearray and PyByteArray_GET_SIZE(last) + count <= TAIL_LIMIT:
+            last = self._last_joined(count)
+            if last is not None:
                 (<bytearray> last).extend(chunk)
             else:
-                self.more.append(bytearray(chunk))
+                self.more.append(chunk if joined is None else joined)
         self.pending += count
         self.written += count
         reactor.kept += count
         if self.dirty:
             reactor._show_work()
         return 0
+
+    @cython.final
+    cdef bytearray _prepare(self, bytes chunk, Py_ssize_t count):
+        """Makes what a piece behind another one needs; for a small one that has to begin a new piece, that piece.
+
+        Whatever is made may have the garbage collector run finalizers, and they may write here, flush or close.
+        """
+        cdef bytearray joined = None
+        cdef list more
+        if self.more is None:
+            more = []
+            if self.more is None:
+                self.more = more
+        if count < COPY_BELOW and self._last_joined(count) is None:
+            joined = bytearray(chunk)
+        self._require_output("write")
+        return joined
+
+    @cython.final
+    cdef object _last_joined(self, Py_ssize_t count):
+        """The last piece, if a small write of `count` bytes is to be joined to it; else None."""
+        cdef object last
+        if count >= COPY_BELOW or not self.more:
+            return None
+        last = self.more[len(self.more) - 1]
+        return last if type(last) is bytearray and PyByteArray_GET_SIZE(last) + count <= TAIL_LIMIT else None
 
     @cython.final
     cdef int _make_room(self, Py_ssize_t count) except -1:
@@ -160,6 +185,7 @@ cdef class Output(Input):
     cdef int _overrun(self) except -1:
         if self.state == FINISHED:
             return self._discard()
+        self.torn |= self.size > 0
         self._drop_input()
         return self._fail(system.ENOBUFS)
 
@@ -169,6 +195,7 @@ cdef class Output(Input):
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         cdef uint32_t fetched
+        cdef int failure
         if self.longest == 0 or self.fd < 0:
             return False
         if <uint32_t> (self.written - self.pending) != self.fetched:
@@ -177,8 +204,22 @@ cdef class Output(Input):
                 self.fetched = fetched
                 self.moment = moment
         if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
-            self._fail(system.ETIMEDOUT)
+            failure = self._why_idle()
+            if failure:
+                self._fail(failure)
+            else:
+                self.moment = moment
         return True
+
+    @cython.final
+    cdef int _why_idle(self) noexcept:
+        """An errno; 0 if something has come that there was no time to read, for the program was busy with others."""
+        cdef char byte
+        if self.resting or self.incoming:
+            return system.ETIMEDOUT
+        if system.recv(self.fd, &byte, 1, system.MSG_PEEK) >= 0 or system.errno == system.EINTR:
+            return 0
+        return system.ETIMEDOUT if system.errno in (system.EAGAIN, system.EWOULDBLOCK) else system.errno
 
     @cython.final
     cdef uint32_t _got(self) noexcept:

@@ -203,8 +203,13 @@ cdef class Reactor(EventDispatcher):
         cdef uint32_t index, before = self.slot_count
         cdef uint32_t after = before if before else 64
         cdef Slot *slots
+        cdef list owners
         while after < least:
             after *= 2
+        owners = [None] * (after - before)
+        if self.slot_count != before:   # the garbage collector has run finalizers, which have come here
+            return self._grow(least) if self.slot_count < least else 0
+        self.owners.extend(owners)
         slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
         if slots == NULL:
             raise errors.out_of_memory("Reactor")
@@ -213,7 +218,6 @@ cdef class Reactor(EventDispatcher):
             slots[index].source = NULL
             slots[index].generation = 0
             slots[index].freed = 0
-        self.owners.extend([None] * (after - before))
         self.slot_count = after
         return 0
 
@@ -519,8 +523,10 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef int _postpone(self, Source source) except -1:
-        self.postponed.append(source)
-        self._show_work()
+        if not source.postponed:
+            self.postponed.append(source)
+            source.postponed = True
+            self._show_work()
         return 0
 
     # ---- the turn
@@ -655,6 +661,8 @@ cdef class Reactor(EventDispatcher):
     @cython.final
     cdef int _drain(self, int fd) except -1:
         cdef char waste[64]
+        if fd not in self.wakeups:
+            return 0        # removed since the wait: the number may be anybody's by now
         while system.read(fd, waste, sizeof(waste)) == sizeof(waste):
             pass
         self.woken = True
@@ -686,11 +694,17 @@ cdef class Reactor(EventDispatcher):
         self.postponed = []
         try:
             for source in sources:
+                source.postponed = False
                 try:
                     source._attend()
                 except Exception as error:
                     report(error, source)
                 done += 1
+                if self.dead:
+                    return done     # in a child that a listener has forked
         finally:
-            self.postponed[:0] = sources[done:]     # from who was interrupted on: it may have more to attend to
+            if done < len(sources) and not self.dead:
+                # From who was interrupted on: it may have more to attend to.
+                (<Source> sources[done]).postponed = True
+                self.postponed[:0] = sources[done:]
         return done

@@ -1,6 +1,17 @@
 # `Source`: the owner of one descriptor.
 
 cdef extern from "Python.h":
+    """
+    /* As every deallocator does before it runs anything: nobody gets a reference to what is dying any more. Cython has
+       given it one for as long as __dealloc__ runs, and this may only be done to what has none. */
+    static void forget_weak_references(PyObject *dying)
+    {
+        Py_SET_REFCNT(dying, Py_REFCNT(dying) - 1);
+        PyObject_ClearWeakRefs(dying);
+        Py_SET_REFCNT(dying, Py_REFCNT(dying) + 1);
+    }
+    """
+    void forget_weak_references(PyObject *dying)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
 
 
@@ -16,8 +27,8 @@ cdef class Tally:
     cdef Py_ssize_t open
 
 
-# Nothing from here on is cleared by the garbage collector before it is deallocated: descriptors are closed last, and
-# that needs the reactor. Cycles are broken in the lists and dictionaries that they all lead through.
+# Of these and what inherits from them, the garbage collector clears the listeners only (below): descriptors are closed
+# last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead through.
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
@@ -32,6 +43,7 @@ cdef class Source(EventDispatcher):
     cdef flag watched
     cdef flag dirty             # in the reactor's list of those with output to send
     cdef flag quiet             # collected by design: no ResourceWarning
+    cdef flag postponed         # in the reactor's list of those to attend to
 
     def __cinit__(self):
         self.fd = -1
@@ -41,6 +53,7 @@ cdef class Source(EventDispatcher):
         cdef int fd = self.fd
         cdef Py_ssize_t kept
         if fd >= 0:
+            forget_weak_references(<PyObject *> self)
             self._abandon()     # first: the warning may run anything
         kept = self._kept()
         if kept and self._reactor is not None:
@@ -168,3 +181,9 @@ cdef class Source(EventDispatcher):
         if self.fd < 0:
             raise errors.not_open("fileno")
         return self.fd
+
+
+# A listener is often a method of the very object that it listens to, and nothing else that this cycle leads through
+# could be cleared: not the tuple, not the method.
+for _class in (Reactor, Source, Input, Output, Stream, Lingerer, Connector, Acceptor):
+    (<PyTypeObject *> _class).tp_clear = (<PyTypeObject *> EventDispatcher).tp_clear

@@ -124,7 +124,7 @@ cdef class Stream(Output):
     @cython.final
     cdef str _culprit(self, int failure):
         """The call that an error is told of."""
-        if self.torn:
+        if failure == system.ENOMEM and self.torn:
             return "recv"
         return "idle" if failure == system.ETIMEDOUT and self.longest else "send"
 
@@ -285,7 +285,8 @@ cdef class Stream(Output):
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
             if self.torn:
-                return self._fail(system.ENOMEM) if ending <= 0 else 0      # the first time, memory may have run out
+                # The first time, memory may have run out.
+                return self._fail(self.failure or system.ENOMEM) if ending <= 0 else 0
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
                 more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)
@@ -418,6 +419,8 @@ cdef class Stream(Output):
             self._reset()       # whatever the reason was, the peer must not take this for the end of the stream
         elif self.pending:
             self._linger(ended=True)
+            if self.state != CONNECTED:
+                return 0        # Python code has run, and closed it
         self._shut()
         self._drop_output()
         self.failure = 0
@@ -500,7 +503,9 @@ cdef class Stream(Output):
     cdef int _linger(self, bint ended=False) except -1:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
-        cdef int fd = self.fd
+        cdef int fd = self.fd   # only now: whatever is made may have the garbage collector run finalizers
+        if fd < 0:
+            return 0
         lingerer._reactor = self._reactor
         lingerer.tally = self.tally
         self.tally = None
@@ -539,20 +544,20 @@ cdef class Stream(Output):
             attempt.cancel()
 
     def _adopt(self, Connector connector not None):
-        cdef int fd = connector.fd
+        cdef int fd
         self._check()
-        if fd < 0 or connector._reactor is not self._reactor or self.state == CONNECTED:
-            raise RuntimeError("there is no connection to take over")
         self._drop_input()
         self._drop_output()
         self.attempt = None
+        fd = connector.fd       # only now: what was dropped may have run anything
+        if fd < 0 or connector._reactor is not self._reactor or self.state == CONNECTED:
+            raise RuntimeError("there is no connection to take over")
         self.torn = False
         self.resting = False
         self.written = self.fetched = 0
         connector._hold(False)
         connector._reactor._withdraw(connector)
         connector.fd = -1
-        connector.callback = None
         self.state = CLOSED
         self._own(fd)
         self.state = CONNECTED

@@ -36,6 +36,7 @@ class Input(Source):
     _state_ = CLOSED
     _input_: bytes | bytearray | memoryview = b""
     _start_ = 0
+    _torn_ = False  # input was lost: what comes after it is not read
     _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
     _read_buffer_: Buffer | None = None
 

@@ -61,6 +61,9 @@ class Lingerer(Output):
                 sock.shutdown(socket.SHUT_WR)
             if self._timer_ is None:
                 self._time_(reactor)
+                if self._slot_ is not slot:
+                    self._discard_()  # Python code has run, and closed the reactor
+                    return
             reactor._watch_(slot, interest)
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end

@@ -342,6 +342,7 @@ class Output(Input):
         if self._state_ == FINISHED:
             self._discard_()
             return
+        self._torn_ = self._torn_ or len(self._input_) > self._start_
         self._input_, self._start_ = b"", 0
         self._fail_(errno.ENOBUFS)
 
@@ -355,8 +356,25 @@ class Output(Input):
                 self._fetched_ = fetched
                 self._moment_ = now
         if not self._failure_ and now - self._moment_ >= self._longest_:
-            self._fail_(errno.ETIMEDOUT)
+            if failure := self._why_idle_(self._socket_):
+                self._fail_(failure)
+            else:
+                self._moment_ = now
         return True
+
+    def _why_idle_(self, sock: socket.socket) -> int:
+        """An errno; 0 if something has come that there was no time to read, for the program was busy with others."""
+        if self._paused_ or self._incoming_ != OPEN:
+            return errno.ETIMEDOUT
+        try:
+            sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return errno.ETIMEDOUT
+        except InterruptedError:
+            return 0
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
 
     def _got_(self) -> int:
         """How much the peer has got of what was written."""

@@ -177,6 +177,7 @@ class Reactor(EventDispatcher):
     _thread_name_: str
     _slots_: dict[int, Slot]
     _dirty_: deque[Output]  # with output that nobody has tried to send yet
+    _wakeups_: set[int]  # descriptors of others that only wake
     _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
     _waker_: Waker
     _selector_: selectors.BaseSelector | None = None
@@ -201,6 +202,7 @@ class Reactor(EventDispatcher):
         self._thread_name_ = threading.current_thread().name
         self._slots_ = {}
         self._dirty_ = deque()
+        self._wakeups_ = set()
         self._postponed_ = deque()
         self._finished_ = weakref.WeakValueDictionary()
         selector = Selector()
@@ -466,10 +468,12 @@ class Reactor(EventDispatcher):
 
     def _add_wakeup(self, fd: int) -> None:
         self._open_selector_().register(fd, READ, None)
+        self._wakeups_.add(fd)
 
     def _remove_wakeup(self, fd: int) -> None:
         if self._selector_ is not None:
             self._selector_.unregister(fd)
+            self._wakeups_.remove(fd)
 
     def _retain(self) -> None:
         self._retained_ += 1
@@ -577,11 +581,13 @@ class Reactor(EventDispatcher):
             self._moved()
 
     def _drain_(self, key: selectors.SelectorKey) -> None:
-        self._woken_ = True
         if key.data is not None:
             key.data.drain()
-        else:
+        elif key.fd in self._wakeups_:
             os.read(key.fd, 4096)
+        else:
+            return  # removed since the wait: the number may be anybody's by now
+        self._woken_ = True
 
     def _send_dirty_(self) -> None:
         dirty = self._dirty_

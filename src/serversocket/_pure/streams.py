@@ -116,7 +116,7 @@ class Stream(Output):
         self._incoming_ = self._outgoing_ = OPEN
         self._input_, self._start_ = b"", 0
         self._failure_ = 0
-        self._paused_ = False
+        self._paused_ = self._torn_ = False
         self._drop_output_()
         self._shut_()
 
@@ -264,6 +264,8 @@ class Stream(Output):
     def _receive_(self, sock: socket.socket, reads: int) -> None:
         """Reads and delivers, until the system has no more or `reads` is reached."""
         for _ in range(reads):
+            if self._torn_:
+                return
             borrowed = None
             # Not for what is left in the end: `reads` of a small buffer might not hold it.
             if self._read_buffer_ is not None and not self._failure_:
