@@ -37,10 +37,15 @@ class BackgroundReactor(Generic[_T]):
         self._outstanding: set[Future[Any]] = set()
         self._over = False
         self._lock = threading.Lock()  # of these two
-        self._reactor: Any = None
+        self._made: Future[Any] = Future()  # the reactor
         self._thread = threading.Thread(target=self._main, name="serversocket", daemon=True)
         self._thread.start()
-        self._result = self._begun.result()
+        self._reactor = self._made.result()
+        try:
+            self._result = self._begun.result()
+        except BaseException:  # of the function, or of a signal's handler, here
+            self.stop()
+            raise
 
     @property
     def reactor(self) -> Reactor:
@@ -122,7 +127,9 @@ class BackgroundReactor(Generic[_T]):
         return f"<BackgroundReactor {'stopped' if self._over else 'running'} in {self._thread.name!r}>"
 
     def _main(self) -> None:
-        reactor = self._reactor = current_reactor()
+        if not _settle(self._made, current_reactor):
+            return
+        reactor = self._made.result()
         try:
             if _settle(self._begun, self._setup):
                 reactor._retain()

@@ -69,7 +69,7 @@ class Reactor(Scheduler, _engine.Reactor):
         """
         if self.closed:
             return
-        self._check_thread()
+        self._refuse_close()
         signals.close(self)
         with hosting.left(self):
             super().close()

@@ -54,8 +54,9 @@ def _write(text: str) -> bool:
     """
     global _torn
     stream = sys.stderr
-    if stream is not sys.__stderr__ or stream is None:  # the program's own
+    if stream is not sys.__stderr__ and stream is not None:  # the program's own
         print(text, file=stream)
+    if stream is not sys.__stderr__ or stream is None:
         return True
     assert _poll is not None
     number = stream.fileno()

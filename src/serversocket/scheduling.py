@@ -1,12 +1,17 @@
-"""Timers, and calls from other threads."""
+"""Timers, and calls from other threads.
+
+A signal's handler may run between any two lines, schedule and cancel, or raise. No promise may be lost by that, or kept
+twice. CPython looks for signals after a call, at the beginning of a Python function and when a loop begins anew: what
+is looked at stays as it is up to the end of the next call of a C function. Where that counts below, it is said.
+"""
 
 from __future__ import annotations
 
-import heapq
 import math
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush, heapreplace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,8 +64,9 @@ class TimerHandle:
         if scheduler is None:
             return
         scheduler._check_thread()
+        scheduler._awaited.discard(self)
         self._cancelled = True
-        self._take()
+        self._let_go()
         scheduler._timer_cancelled()
 
     def _advance(self, now: float) -> None:
@@ -69,11 +75,9 @@ class TimerHandle:
         if self._when <= now:  # the period is too short for the clock's precision
             self._when = math.nextafter(now, math.inf)
 
-    def _take(self) -> tuple[Callable[..., object] | None, tuple[object, ...]]:
-        """What to call; the handle keeps nothing of it alive from here on."""
-        taken = self._callback, self._arguments
+    def _let_go(self) -> None:
+        """The handle keeps nothing alive from here on."""
         self._scheduler, self._callback, self._arguments = None, None, ()
-        return taken
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled else "done" if self._scheduler is None else "waiting"
@@ -92,9 +96,8 @@ class Scheduler:
         def _check_thread(self) -> None: ...
         def _report(self, exception: Exception, source: object) -> None: ...
 
-    _timers: list[tuple[float, int, TimerHandle]]
-    _cancelled_timers: int
-    _background_timers: int
+    _timers: list[tuple[float, int, TimerHandle]]  # a heap; of those that were cancelled some stay for a while
+    _awaited: set[TimerHandle]  # those that `run` waits for
     _timer_numbers: count[int]
     _deadline: float | None
     _calls: deque[tuple[Callable[..., object], tuple[object, ...]]]
@@ -102,8 +105,7 @@ class Scheduler:
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._timers = []
-        self._cancelled_timers = 0
-        self._background_timers = 0
+        self._awaited = set()
         self._timer_numbers = count()
         self._deadline = None
         self._calls = deque()
@@ -171,19 +173,14 @@ class Scheduler:
         return self._promise(TimerHandle(self, time.monotonic() + period, callback, args, period))
 
     def _promise(self, handle: TimerHandle) -> TimerHandle:
-        heapq.heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
+        heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
+        self._awaited.add(handle)
         self._update_deadline()
         return handle
 
     def _call_in_background(self, seconds: float, callback: Callable[[], object]) -> None:
         """As `call_later`, for what is of no use once nothing else is open: `run` does not wait for it."""
-
-        def due() -> None:
-            self._background_timers -= 1
-            callback()
-
-        self.call_later(seconds, due)
-        self._background_timers += 1
+        self._awaited.discard(self.call_later(seconds, callback))
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
         """Calls `callback` from the reactor, in its next turn. This may be called from any thread.
@@ -209,7 +206,7 @@ class Scheduler:
     @property
     def _has_scheduled(self) -> bool:
         """Whether a timer or a call is outstanding."""
-        return bool(self._calls) or len(self._timers) > self._cancelled_timers + self._background_timers
+        return bool(self._calls or self._awaited)
 
     def _run_timers(self) -> int:
         """Makes the calls that are due now, not those that they schedule. Returns how many."""
@@ -218,65 +215,131 @@ class Scheduler:
         ran = 0
         self._deadline = math.nan  # the engine's alarm has gone off: it is told anew, even of the same deadline
         try:
-            while self._timers and self._timers[0][0] <= now and self._timers[0][1] < first_new:
-                handle = heapq.heappop(self._timers)[2]
-                if handle._period and not handle.cancelled:
-                    callback, arguments = handle._callback, handle._arguments
-                    handle._advance(now)
-                    heapq.heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
+            while self._timers:
+                entry = self._timers[0]
+                when, number, handle = entry
+                if when > now or number >= first_new:
+                    break
+                if handle._callback is None:
+                    self._drop_cancelled()
+                elif handle._period:
+                    ran += self._call_again(entry, now)
                 else:
-                    callback, arguments = handle._take()
-                if callback is None:
-                    self._cancelled_timers -= 1
-                else:
-                    ran += 1
-                    self._call(callback, arguments)
+                    ran += self._call_once(entry)
         finally:
             self._update_deadline()
         return ran
+
+    def _call_again(self, entry: tuple[float, int, TimerHandle], now: float) -> bool:
+        """Makes a call that is due and comes again; whether it was still there to be made."""
+        handle, timers = entry[2], self._timers
+        callback, arguments = handle._callback, handle._arguments
+        if callback is None:
+            return False
+        handle._advance(now)
+        following = handle.when, next(self._timer_numbers), handle
+        # From here to the end of the call nobody else comes in. What is replaced is never missing.
+        if timers is not self._timers or not timers or timers[0] is not entry:
+            return False
+        heapreplace(timers, following)
+        try:
+            callback(*arguments)
+        except Exception as exception:
+            self._report(exception, callback)
+        return True
+
+    def _call_once(self, entry: tuple[float, int, TimerHandle]) -> bool:
+        """Makes a call that is due; whether it was still there to be made."""
+        handle, timers = entry[2], self._timers
+        callback, arguments = handle._callback, handle._arguments
+        if callback is None or not timers or timers[0] is not entry:
+            return False
+        begun = False
+        try:
+            heappop(timers)
+            # A handler that raises here finds it not begun. The next that may come in is inside the call.
+            handle._scheduler, handle._callback, handle._arguments = None, None, ()
+            begun = True
+            callback(*arguments)
+        except BaseException as exception:
+            if not begun:
+                heappush(self._timers, entry)
+                raise
+            if not isinstance(exception, Exception):
+                raise
+            self._report(exception, callback)
+        finally:
+            if begun:
+                self._awaited.discard(handle)
+        return True
 
     def _run_calls(self) -> int:
         """Makes the calls that wait now, not those that they add. Returns how many."""
         ran = 0
         waiting = len(self._calls)
         while ran < waiting and self._calls:
-            callback, arguments = self._calls.popleft()
             ran += 1
-            self._call(callback, arguments)
+            call = self._calls[0]
+            callback, arguments = call
+            begun = False
+            try:
+                self._calls.popleft()
+                begun = True
+                callback(*arguments)
+            except BaseException as exception:
+                if not begun:
+                    self._calls.appendleft(call)
+                    raise
+                if not isinstance(exception, Exception):
+                    raise
+                self._report(exception, callback)
         return ran
-
-    def _call(self, callback: Callable[..., object], arguments: tuple[object, ...]) -> None:
-        try:
-            callback(*arguments)
-        except Exception as exception:
-            self._report(exception, callback)
 
     def _drop_scheduled(self) -> None:
         """Forgets every timer and call, as closing the reactor does."""
         for _, _, handle in self._timers:
-            handle._take()
+            handle._let_go()
         self._timers.clear()
+        self._awaited.clear()
         self._calls.clear()
-        self._cancelled_timers = self._background_timers = 0
         self._deadline = None
 
     def _timer_cancelled(self) -> None:
-        self._cancelled_timers += 1
-        if self._cancelled_timers > _FEW and self._cancelled_timers * 2 > len(self._timers):
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled]
-            heapq.heapify(self._timers)
-            self._cancelled_timers = 0
+        """Sweeps where more were cancelled than are left; a few never matter."""
+        if len(self._timers) > _FEW + 2 * len(self._awaited):
+            self._sweep()
         self._update_deadline()
+
+    def _sweep(self) -> None:
+        """Leaves out those that were cancelled. What comes meanwhile comes to the new heap, which nobody replaces."""
+        before, self._timers = self._timers, []
+        done = 0
+        try:
+            for entry in before:
+                done += 1  # up to the end of the push nobody else comes in
+                if entry[2]._callback is not None:
+                    heappush(self._timers, entry)
+        except BaseException:  # of a signal's handler
+            for entry in before[done:]:
+                heappush(self._timers, entry)
+            self._update_deadline()
+            raise
+
+    def _drop_cancelled(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2]._callback is None:
+            heappop(timers)
 
     def _update_deadline(self) -> None:
         """Tells the engine of the next timer, if that is another one than it knows of."""
-        while self._timers and self._timers[0][2].cancelled:
-            heapq.heappop(self._timers)
-            self._cancelled_timers -= 1
-        deadline = self._timers[0][0] if self._timers and self._timers[0][0] != math.inf else None
-        if deadline != self._deadline and not self.closed:
+        while True:
+            self._drop_cancelled()
+            timers = self._timers
+            deadline = timers[0][0] if timers and timers[0][0] != math.inf else None
+            if deadline == self._deadline or self.closed:
+                return
             self._deadline = deadline
-            self._set_deadline(deadline)
+            self._set_deadline(deadline)  # and look again: a handler may have come in with another one
 
 
 def _parse_delay(seconds: float) -> float:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,9 @@ class SignalHandle:
         """
         if self._reactor is not None:
             _require_main_thread("cancel()")
-            self._reactor = None
+            reactor, self._reactor = self._reactor, None
             _ended(self._signum)
+            _leave_alarm(reactor, self)
 
     def _came(self) -> None:
         if self._reactor is not None:
@@ -75,32 +76,56 @@ class _Alarm:
     a library's wait not at all. Python can write to a descriptor from its own low-level handler; the
     reactor watches that. A program that uses that descriptor itself, as asyncio and trio do, keeps it, and wakes
     up in its own way.
+
+    A reactor has one for as long as somebody uses it: the `run` that is under way, and each handle. Python writes to
+    one descriptor only: among reactors the one that runs has it, else one that has handles. A signal's handler may
+    raise at any moment, so an alarm is in `_alarms` before it begins, and `end` takes away whatever there is of it.
     """
 
-    def __init__(self, reactor: Reactor) -> None:
-        self._ours, self._theirs = socket.socketpair()
-        try:
-            for end in (self._ours, self._theirs):
-                end.setblocking(False)
-            reactor._add_wakeup(self._ours.fileno())
-        except BaseException:
-            self._ours.close()
-            self._theirs.close()
-            raise
-        previous = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
-        self._used = previous == -1
-        if not self._used:
+    def __init__(self) -> None:
+        self.users: set[object] = set()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    def begin(self, reactor: Reactor) -> None:
+        if self._ends is None:
+            ends = socket.socketpair()
+            try:
+                for end in ends:
+                    end.setblocking(False)
+                self._ends = ends
+                reactor._add_wakeup(ends[0].fileno())
+            except BaseException:
+                self.end(reactor)
+                for end in ends:
+                    end.close()
+                raise
+
+    def ring(self, instead: bool) -> None:
+        """Has Python write here, where it writes to nobody yet, or *instead* to another reactor's alarm."""
+        if self._ends is None:
+            return
+        previous = signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
+        if previous != -1 and not (instead and any(alarm.writes_to(previous) for alarm in _alarms.values())):
             signal.set_wakeup_fd(previous)
+
+    def writes_to(self, descriptor: int) -> bool:
+        return self._ends is not None and self._ends[1].fileno() == descriptor
 
     def end(self, reactor: Reactor) -> None:
         """Takes it away; a descriptor that somebody else has set meanwhile stays."""
-        if self._used:
-            current = signal.set_wakeup_fd(-1)
-            if current not in (-1, self._theirs.fileno()):
-                signal.set_wakeup_fd(current)
-        with self._ours, self._theirs:
+        if self._ends is None:
+            return
+        current = signal.set_wakeup_fd(-1)
+        if current != -1 and not self.writes_to(current):
+            signal.set_wakeup_fd(current)
+        (ours, theirs), self._ends = self._ends, None
+        with ours, theirs:
             if not reactor.closed:
-                reactor._remove_wakeup(self._ours.fileno())
+                with suppress(KeyError, ValueError):  # it was interrupted before that
+                    reactor._remove_wakeup(ours.fileno())
+
+
+_RUN = "run"  # the user of an alarm that is no handle
 
 
 @contextmanager
@@ -109,17 +134,37 @@ def wakes(reactor: Reactor) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield
         return
-    alarm = _Alarm(reactor)
     try:
+        _use_alarm(reactor, _RUN, instead=True)
         yield
     finally:
+        _leave_alarm(reactor, _RUN)
+
+
+def _use_alarm(reactor: Reactor, user: object, instead: bool = False) -> None:
+    alarm = _alarms.setdefault(reactor, _Alarm())
+    alarm.users.add(user)
+    alarm.begin(reactor)
+    alarm.ring(instead)
+
+
+def _leave_alarm(reactor: Reactor, user: object) -> None:
+    """The last one ends it, and then another reactor's may be written to."""
+    alarm = _alarms.get(reactor)
+    if alarm is None:
+        return
+    alarm.users.discard(user)
+    if not alarm.users:
         alarm.end(reactor)
+        _alarms.pop(reactor, None)
+        for other in _alarms.values():
+            other.ring(False)
 
 
 # Of the main thread, as all handlers of signals are.
 _handles: dict[signal.Signals, list[SignalHandle]] = {}
 _before: dict[signal.Signals, Any] = {}
-_alarms: dict[Reactor, _Alarm] = {}  # of those that have handles
+_alarms: dict[Reactor, _Alarm] = {}  # of those that run or have handles
 
 
 def watch(reactor: Reactor, signum: int, callback: Callable[..., object], *args: object) -> SignalHandle:
@@ -131,18 +176,24 @@ def watch(reactor: Reactor, signum: int, callback: Callable[..., object], *args:
     if reactor.closed:
         raise RuntimeError("the reactor is closed")
     reactor._check_thread()
-    if reactor not in _alarms:
-        _alarms[reactor] = _Alarm(reactor)
     handle = SignalHandle(reactor, number, callback, args)
-    if number not in _handles:
-        try:
-            before = signal.signal(number, _handle)
-        except (OSError, ValueError) as error:
-            _end_alarm(reactor)
-            raise ValueError(f"signum: {number!r} cannot be handled: {error}") from None
-        _handles[number], _before[number] = [], before
-    _handles[number].append(handle)
+    try:
+        _use_alarm(reactor, handle)
+        if number not in _handles:
+            _take_over(number)
+        _handles[number].append(handle)
+    except BaseException:
+        _leave_alarm(reactor, handle)
+        raise
     return handle
+
+
+def _take_over(number: signal.Signals) -> None:
+    try:
+        before = signal.signal(number, _handle)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"signum: {number!r} cannot be handled: {error}") from None
+    _handles[number], _before[number] = [], before
 
 
 def _parse_signal(signum: int) -> signal.Signals:
@@ -168,21 +219,13 @@ def _handle(signum: int, _frame: FrameType | None) -> None:
 
 
 def _ended(number: signal.Signals) -> None:
-    """Forgets what was cancelled, and the signal with the last of it, and the alarms that nobody needs."""
+    """Forgets what was cancelled, and the signal with the last of it."""
     _handles[number] = [handle for handle in _handles[number] if not handle.cancelled]
     if not _handles[number]:
         del _handles[number]
         before = _before.pop(number)
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_DFL if before is None else before)
-    for reactor in list(_alarms):
-        _end_alarm(reactor)
-
-
-def _end_alarm(reactor: Reactor) -> None:
-    """Ends a reactor's alarm if no handle is left that needs it."""
-    if not any(handle._reactor is reactor for handle in _all_handles()):
-        _alarms.pop(reactor).end(reactor)
 
 
 def _all_handles() -> list[SignalHandle]:
@@ -191,10 +234,11 @@ def _all_handles() -> list[SignalHandle]:
 
 def close(reactor: Reactor) -> None:
     """Ends all that a reactor waits for, before it is closed."""
-    if reactor in _alarms:
-        for handle in _all_handles():
-            if handle._reactor is reactor:
-                handle.cancel()
+    for handle in _all_handles():
+        if handle._reactor is reactor:
+            handle.cancel()
+    if reactor in _alarms:  # a signal's handler has raised when it was to end
+        _alarms.pop(reactor).end(reactor)
 
 
 def forget() -> None:

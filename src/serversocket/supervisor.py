@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NoReturn, Self, SupportsIndex
@@ -145,7 +146,8 @@ class Supervisor:
         self._setup = setup
         self._grace = _parse_grace(grace)
         require_reuse_port()
-        # What wakes the supervisor: numbers of signals, from Python's own handler and from `stop` and `restart`.
+        # What it was asked for, by signals and by `stop` and `restart`; the bell only wakes it, and may be full.
+        self._asked: deque[int] = deque()
         with _whole() as opened:
             self._ear, self._bell = map(opened.enter_context, socket.socketpair())
             self._ear.setblocking(False)
@@ -282,8 +284,9 @@ class Supervisor:
             if fd in starting:
                 self._heard_from(starting[fd])
             else:
-                for number in self._ear.recv(4096):
-                    self._heed(number)
+                self._ear.recv(4096)
+                while self._asked:
+                    self._heed(self._asked.popleft())
 
     def _heed(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -293,18 +296,20 @@ class Supervisor:
             self._to_replace = list(self._places)
 
     def _ring(self, number: int) -> None:
-        with self._lock, suppress(OSError):  # it is closed: there is nobody to be told; or full: it is heard anyway
-            self._bell.send(bytes([number]))
+        self._asked.append(number)
+        with self._lock, suppress(OSError):  # it is closed: there is nobody to be told; or full: it rings anyway
+            self._bell.send(b"\0")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Has Python write the numbers of the signals to the bell, whichever thread they arrive in."""
+        """Has signals ring the bell, whichever thread they arrive in; their handlers run when that has woken it."""
         wanted = [
             each for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             if signal.getsignal(each) is not signal.SIG_IGN
         ]  # fmt: skip
         with self._woken():
-            previous = {each: signal.signal(each, lambda number, frame: None) for each in (*wanted, signal.SIGCHLD)}
+            previous = {each: signal.signal(each, lambda number, frame: self._asked.append(number)) for each in wanted}
+            previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
             try:
                 yield
             finally:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
 import time
 
 import pytest
 
 from serversocket import Reactor
 
-from .helpers import PATIENCE, run_until
+from .helpers import PATIENCE, on_posix, python, run_until
 
 
 @pytest.fixture
@@ -156,3 +158,70 @@ def test_after_close():
     reactor.close()
     with pytest.raises(RuntimeError, match="closed"):
         reactor.call_every(1, print)
+
+
+@on_posix
+def test_interrupts_lose_no_timer_and_no_call():
+    """A signal's handler may raise between any two lines of the package."""
+    python(
+        """
+        import signal, time, warnings
+        import serversocket
+        warnings.simplefilter("ignore", ResourceWarning)  # socketpair() is interrupted too
+        reactor = serversocket.Reactor()
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        handles = [reactor.call_every(0.0001, int) for _ in range(50)]
+        once, calls, made = [], [], []
+        interrupts, end = 0, time.monotonic() + 1.5
+        while time.monotonic() < end or interrupts < 100:
+            for _ in range(20):
+                once.append(reactor.call_later(0, int))
+                reactor.call_soon_threadsafe(int)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 + interrupts % 97 * 1e-6)
+                reactor.run()
+            except KeyboardInterrupt:
+                interrupts += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        left = [entry[2] for entry in reactor._timers]
+        assert all(left.count(handle) == 1 for handle in handles)
+        for handle in handles:
+            handle.cancel()
+        reactor.run()
+        assert all("done" in repr(handle) for handle in once), [handle for handle in once if "done" not in repr(handle)]
+        assert not reactor._has_scheduled
+        reactor.close()
+        """
+    )
+
+
+@on_posix
+def test_a_handler_that_schedules_while_cancelled_timers_are_swept_out_is_heard():
+    reactor = Reactor()
+    called = []
+    handles = [reactor.call_later(100, print) for _ in range(200)]
+    previous = signal.signal(signal.SIGUSR1, lambda number, frame: reactor.call_later(0, called.append, 1))
+    pushes = 0
+
+    def profile(frame, event, argument):
+        nonlocal pushes
+        if event == "c_return" and getattr(argument, "__name__", "") == "heappush":
+            pushes += 1
+            signal.raise_signal(signal.SIGUSR1)
+
+    try:
+        sys.setprofile(profile)
+        for handle in handles[:20:-1]:
+            handle.cancel()
+        sys.setprofile(None)
+        assert pushes > 0
+        before = pushes
+        while len(called) < before:
+            assert reactor.poll(1), (len(called), before)
+        assert sum(not entry[2].cancelled for entry in reactor._timers) == 21
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGUSR1, previous)
+        reactor.close()

@@ -160,6 +160,7 @@ def test_version() -> None:
         (["connect", "127.0.0.1", "65536"], 2, "port 65536 is outside 0 to 65535"),
         (["connect", "http://host/", "80"], 2, "connect: 'http://host/' is not a host name"),
         (["connect", "127.0.0.1", "80", "--wait", "long"], 2, "'long' is not a number of seconds"),
+        (["connect", "127.0.0.1", "1", "--timeout", "1e306"], 1, "Connection refused"),
         (["connect", "127.0.0.1", "80", "--timeout", "nan"], 2, "'nan' is not a number of seconds"),
     ],
 )

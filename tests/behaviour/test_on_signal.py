@@ -292,3 +292,108 @@ def test_cancelled_while_others_are_told_leaves_what_gets_its_descriptor_alone(t
             assert os.read(end, 100) == b"precious"
         for end in ends:
             os.close(end)
+
+
+def test_cancelled_and_asked_for_again_in_the_same_turn():
+    """The new one may get the descriptor of the old one, which is ready."""
+    seen = []
+    with connection(types=()) as it:
+        handles = [it.reactor.on_signal(signal.SIGUSR1, pytest.fail, "cancelled")]
+
+        def data(event):
+            event.target.read()
+            handles.pop().cancel()
+            handles.append(it.reactor.on_signal(signal.SIGUSR1, seen.append, 1))
+
+        it.socket.add_event_listener("socketData", data)
+        it.peer.sendall(b"x")
+        select.select([it.socket.fileno()], [], [], PATIENCE)
+        send()
+        it.until(lambda: not it.socket.bytes_available and not it.reactor.poll(0))
+        send()
+        it.until(lambda: seen)
+        handles.pop().cancel()
+
+
+def test_a_close_that_is_refused_ends_nothing(reactor):
+    seen = []
+    handle = reactor.on_signal(signal.SIGUSR1, seen.append, 1)
+
+    def close():
+        with pytest.raises(RuntimeError, match="is running"):
+            reactor.close()
+        assert not handle.cancelled
+        send()
+
+    reactor.call_later(0, close)
+    run_until(reactor, lambda: seen)
+    handle.cancel()
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_cancelling_leaves_a_run_awake(others):
+    """A signal that comes to another thread ends the wait all the same: its handler has to run."""
+    python(
+        f"""
+        import signal, threading, time
+        import serversocket
+        reactor = serversocket.Reactor()
+        other = serversocket.Reactor()
+        seen = []
+        signal.signal(signal.SIGUSR2, lambda number, frame: seen.append(1))
+        handle = ({others} and other or reactor).on_signal(signal.SIGUSR1, print)
+        reactor.call_later(0, handle.cancel) if not {others} else None
+        waits = reactor.call_later(1000, print)
+        def send():
+            while reactor._timers and len(reactor._timers) > 1:
+                time.sleep(0.001)
+            time.sleep(0.1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
+            end = time.monotonic() + 20
+            while not seen and time.monotonic() < end:
+                time.sleep(0.001)
+            seen.append(time.monotonic() < end)
+            reactor.stop()
+        thread = threading.Thread(target=send)
+        thread.start()
+        reactor.run()
+        thread.join()
+        assert seen == [1, True], seen
+        handle.cancel()
+        reactor.close()
+        other.close()
+        assert signal.set_wakeup_fd(-1) == -1
+        """
+    )
+
+
+def test_interrupts_leave_no_descriptor_that_is_closed():
+    """Python would write the numbers of signals into whatever gets its number next."""
+    python(
+        """
+        import os, signal, time, warnings
+        import serversocket
+        warnings.simplefilter("ignore")
+        reactor = serversocket.Reactor()
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        interrupts, end = 0, time.monotonic() + 1
+        while time.monotonic() < end or interrupts < 100:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + interrupts % 211 * 1e-6)
+                for _ in range(20):
+                    reactor.run()
+                time.sleep(0.001)
+            except KeyboardInterrupt:
+                interrupts += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            number = signal.set_wakeup_fd(-1)
+            if number != -1:
+                os.fstat(number)
+                signal.set_wakeup_fd(number)
+        reactor.run()
+        reactor.close()
+        assert signal.set_wakeup_fd(-1) == -1
+        """
+    )

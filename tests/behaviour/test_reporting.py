@@ -8,6 +8,8 @@ import pytest
 
 from serversocket import Event, EventDispatcher, reporting
 
+from .helpers import python
+
 
 @pytest.fixture(autouse=True)
 def _a_second_that_begins(monkeypatch):
@@ -43,3 +45,18 @@ def test_a_storm_of_errors_is_cut_and_counted(raising, caplog, monkeypatch):
     assert caplog.records[-1].getMessage().endswith("; 900 more before it were not logged")
     raising.dispatch_event(Event("x"))
     assert "more before it" not in caplog.records[-1].getMessage()
+
+
+def test_without_stderr_nothing_goes_to_stdout():
+    result = python(
+        """
+        import sys
+        import serversocket
+        sys.stderr = None
+        reactor = serversocket.Reactor()
+        reactor.call_later(0, lambda: 1 / 0)
+        reactor.run()
+        reactor.close()
+        """
+    )
+    assert result.stdout == ""

@@ -12,7 +12,7 @@ import serversocket
 from serversocket import ServerSocket, run_in_thread
 from serversocket.reactor import current_reactor
 
-from .helpers import PATIENCE, connect_to, python
+from .helpers import PATIENCE, connect_to, on_linux, python
 
 
 def echo_server():
@@ -214,3 +214,30 @@ def test_bad_functions(function):
 def test_as3_names():
     assert serversocket.Reactor.callEvery is serversocket.Reactor.call_every
     assert serversocket.Reactor.onSignal is serversocket.Reactor.on_signal
+
+
+@on_linux
+def test_a_thread_that_cannot_make_its_reactor_says_so():
+    python(
+        """
+        import errno, os, resource
+        import serversocket
+        import serversocket.reactor
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        try:
+            serversocket.run_in_thread(lambda: None)
+        except OSError as error:
+            assert error.errno == errno.EMFILE, error
+        else:
+            raise AssertionError("it was made")
+        for number in taken:
+            os.close(number)
+        serversocket.run_in_thread(lambda: None).stop()
+        """
+    )

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 import serversocket
-from serversocket import ServerSocket
+from serversocket import ServerSocket, Socket
 from serversocket.reactor import current_reactor
 
 from .helpers import FAMILIES, connect_to, listening, run_until, settle
@@ -127,3 +129,29 @@ def test_closing_another_server_in_the_same_batch_silences_it():
     told[0].close()
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("action", ["close", "remove"])
+def test_a_class_of_sockets_whose_making_ends_the_server(action):
+    """As a finalizer may that runs meanwhile: nobody hears of a client after `close`."""
+    heard = []
+    with listening() as server:
+
+        class Making(Socket):
+            def __new__(cls, *arguments):
+                if action == "close":
+                    server.close()
+                else:
+                    server.remove_event_listener("connect", heard.append)
+                return super().__new__(cls)
+
+        server.add_event_listener("connect", heard.append)
+        server._socket_class = Making
+        with connect_to("127.0.0.1", server.local_port) as peer:
+            run_until(server.reactor, lambda: not server.has_event_listener("connect") or not server.bound)
+            assert len(heard) == (action == "remove")
+            if action == "close":
+                with contextlib.suppress(ConnectionResetError):
+                    assert peer.recv(1) == b""
+            for event in heard:
+                event.socket.close()

@@ -698,3 +698,18 @@ def test_an_error_of_the_programs_own_handler_leaves_no_worker(supervised):
     it.line("failed 0")
     assert all(map(gone, pids))
     assert it.ends(None) == 0
+
+
+def test_a_stop_behind_many_restarts_is_heard(supervised):
+    """What it was asked for is remembered, also where the bell that wakes it is full."""
+    it = supervised(
+        """
+        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=1)
+        for _ in range(1000):
+            supervisor.restart()
+        supervisor.stop()
+        run(supervisor)
+        """
+    )
+    it.line("over")
+    assert it.ends(None) == 0

@@ -225,3 +225,37 @@ def test_who_listens_to_itself_or_to_each_other_with_methods_is_collected(kind, 
         assert left == 0, left
         """
     )
+
+
+@pytest.mark.parametrize("last_call", range(-3, 4))
+@pytest.mark.parametrize("action", ["reactor.poll(0)", "reactor.close()", "reactor._end_idle()"])
+def test_a_dying_socket_that_lingers_is_found_by_nobody(action, last_call):
+    """Who sends its last words has to be made; what the collector runs then finds the reactor without it."""
+    python(
+        PROLOGUE
+        + f"""
+gc.disable()
+held[0].write(b"x")
+held[0].flush()
+reactor.poll(0)
+client.sendall(b"more")
+select.select([held[0].fileno()], [], [], 10)
+class Last:
+    def __del__(self):
+        ran.append(1)
+        {action}
+last = Last()
+last.itself = last
+del last
+gc.set_threshold(gc.get_count()[0] + {last_call})
+gc.enable()
+held.clear()
+gc.disable()
+gc.collect()
+assert ran
+if not reactor.closed:
+    while client.recv(10):
+        reactor.poll(0)
+"""
+        + EPILOGUE
+    )

@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import threading
 from functools import partial
 
@@ -1305,3 +1306,117 @@ def test_ctrl_c_under_load(library):
         [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=PATIENCE
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
+
+
+# ---- tasks that come a batch later
+
+
+def test_a_peer_that_answers_and_leaves_at_once_is_connected_to(run):
+    """It may have gone before the task that connects has its turn."""
+    program = "import socket, sys\n" + textwrap.dedent(
+        """
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            client = listener.accept()[0]
+            client.sendall(b"hello")
+            client.close()
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as peer:
+        port = int(peer.stdout.readline())
+
+        async def main():
+            for _ in range(100):
+                async with await aio.connect("127.0.0.1", port) as client:
+                    assert await client.receive_exactly(5) == b"hello"
+                    assert await client.receive() == b""
+
+        try:
+            run(main)
+        finally:
+            peer.kill()
+
+
+def test_a_receiver_that_is_woken_late_gets_no_more_than_it_can_keep(run):
+    async def main():
+        async with listen() as server:
+            peer = plain_client(server)
+            peer.setblocking(True)
+            async with await server.accept() as client:
+                client.socket.buffer_limit = 200_000
+                thread = threading.Thread(target=lambda: (peer.sendall(bytes(5_000_000)), peer.close()))
+                thread.start()
+                received = 0
+                async for chunk in client:
+                    received += len(chunk)
+                assert received == 5_000_000
+                thread.join()
+
+    run(main)
+
+
+@pytest.mark.parametrize("call", ["receive_exactly", "receive_until", "receive"])
+def test_two_receivers_of_whom_one_lets_others_run_first(run, call):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                for allowed in range(3):  # one of them lets others run, or both
+                    ended = []
+                    accepted._library.unwaited = accepted._library.allowance - allowed + 1
+
+                    async def receive(call, *arguments, ended=ended):
+                        try:
+                            ended.append(await getattr(accepted, call)(*arguments))
+                        except RuntimeError as error:
+                            ended.append(str(error))
+
+                    async with anyio.create_task_group() as tasks:
+                        for each in (call, "receive"):
+                            tasks.start_soon(receive, each, *{"receive_exactly": (10,)}.get(each, ()))
+                        await anyio.sleep(0.02)
+                        await client.send(b"012345678\n")
+                        await until(lambda: len(ended) == 2)  # noqa: B023
+                    (refused,) = [each for each in ended if isinstance(each, str)]
+                    assert "another task is receiving" in refused
+                    assert b"".join(each for each in ended if isinstance(each, bytes)) == b"012345678\n"
+
+    run(main)
+
+
+def test_who_reads_what_is_there_while_another_closes_hears_of_the_close(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            errors = []
+
+            async def read():
+                try:
+                    while await accepted.receive(1):
+                        pass
+                except serversocket.IOError as error:
+                    errors.append(accepted._flow.besides_end(error))
+
+            async with client, anyio.create_task_group() as tasks:
+                await client.send(bytes(60_000))
+                await until(lambda: accepted.socket.bytes_available)
+                tasks.start_soon(read)
+                for _ in range(3):
+                    await anyio.lowlevel.checkpoint()
+                accepted.close()
+            assert errors == [None]
+
+    run(main)
+
+
+def test_once_of_what_is_no_type_leaves_no_listeners(run):
+    async def main():
+        socket = Socket()
+        for _ in range(10):
+            with pytest.raises(TypeError):
+                socket.once(7)
+        assert not socket.has_event_listener("ioError")
+        assert not socket.has_event_listener("close")
+
+    run(main)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -161,3 +163,21 @@ def test_a_descriptor_beyond_what_select_knows(loop: TkLoop, monkeypatch: pytest
     with loop.attach() as hosting:
         hosting.reactor.call_later(0, seen.append, "timer")
         loop.until(lambda: seen)
+
+
+def test_hostings_that_are_over_leave_nothing(loop: TkLoop) -> None:
+    before = loop.root.bindtags()
+    hosted = []
+    for _ in range(3):
+        reactor = serversocket.Reactor()
+        hosting = loop.attach(reactor)
+        with pytest.raises(RuntimeError, match="Tk delivers"):
+            loop.attach(reactor)
+        assert len(loop.root.bindtags()) == len(before) + 1
+        hosted.append(weakref.ref(hosting))
+        hosting.close()
+        reactor.close()
+    del hosting, reactor
+    gc.collect()
+    assert loop.root.bindtags() == before
+    assert [it() for it in hosted] == [None] * 3

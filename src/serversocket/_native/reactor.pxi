@@ -223,8 +223,12 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef bint _alive(self, uint32_t slot) noexcept:
-        """Whether the slot has a source, and not one whose deallocation has begun and runs Python code."""
-        return self.slots[slot].source != NULL and Py_REFCNT(self.slots[slot].source) > 0
+        """Whether the slot has a source, and not one whose deallocation has begun and runs Python code.
+
+        Then it has no reference, or the one that Cython has given it.
+        """
+        cdef PyObject *source = self.slots[slot].source
+        return source != NULL and Py_REFCNT(source) > 0 and not (<Source> source).dying
 
     @cython.final
     cdef int _watch(self, Source source, uint32_t interest) except -1:
@@ -256,7 +260,7 @@ cdef class Reactor(EventDispatcher):
         if source.watched:
             source.watched = False
             self.watched -= 1
-            if not self.dead and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
+            if self._is_open() and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         self._vacate(source.slot)
         source.slot = NO_SLOT
@@ -430,6 +434,16 @@ cdef class Reactor(EventDispatcher):
             self._show_work()
         return self.epoll
 
+    @cython.final
+    cdef bint _is_open(self) noexcept:
+        """Whether there is an epoll of this process's own: a source may outlive its reactor while it dies."""
+        return self.epoll >= 0 and not self.dead
+
+    def _refuse_close(self):
+        self._check_owner()
+        if self.in_turn or self.in_run:
+            raise RuntimeError("the reactor is running; stop() it before close()")
+
     def close(self):
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
@@ -441,8 +455,7 @@ cdef class Reactor(EventDispatcher):
         if self.epoll < 0:
             return
         self._check_owner()
-        if self.in_turn or self.in_run:
-            raise RuntimeError("the reactor is running; stop() it before close()")
+        self._refuse_close()
         for index in range(self.slot_count):
             if self._alive(index):
                 source = <Source> self.slots[index].source

@@ -44,6 +44,7 @@ cdef class Source(EventDispatcher):
     cdef flag dirty             # in the reactor's list of those with output to send
     cdef flag quiet             # collected by design: no ResourceWarning
     cdef flag postponed         # in the reactor's list of those to attend to
+    cdef flag dying             # its deallocation has begun, and may run Python code
 
     def __cinit__(self):
         self.fd = -1
@@ -52,6 +53,7 @@ cdef class Source(EventDispatcher):
     def __dealloc__(self):
         cdef int fd = self.fd
         cdef Py_ssize_t kept
+        self.dying = True
         if fd >= 0:
             forget_weak_references(<PyObject *> self)
             self._abandon()     # first: the warning may run anything

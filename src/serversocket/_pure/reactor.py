@@ -431,6 +431,11 @@ class Reactor(EventDispatcher):
             self._show_work_()
         return fileno()
 
+    def _refuse_close(self) -> None:
+        self._check_()
+        if self._in_turn_ or self._in_run_:
+            raise RuntimeError("the reactor is running; stop() it before close()")
+
     def close(self) -> None:
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
@@ -439,9 +444,7 @@ class Reactor(EventDispatcher):
         """
         if self._selector_ is None:
             return
-        self._check_()
-        if self._in_turn_ or self._in_run_:
-            raise RuntimeError("the reactor is running; stop() it before close()")
+        self._refuse_close()
         self._abandon_()
         self._close_descriptors_()
 
@@ -584,7 +587,8 @@ class Reactor(EventDispatcher):
         if key.data is not None:
             key.data.drain()
         elif key.fd in self._wakeups_:
-            os.read(key.fd, 4096)
+            with suppress(BlockingIOError, InterruptedError):  # of another one that got the number meanwhile
+                os.read(key.fd, 4096)
         else:
             return  # removed since the wait: the number may be anybody's by now
         self._woken_ = True

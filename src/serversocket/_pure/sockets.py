@@ -26,6 +26,7 @@ from .reactor import READ, WRITE, Reactor, Slot
 if TYPE_CHECKING:
     from typing import Self, SupportsIndex
 
+    from .events import _Registrations
     from .streams import Stream
 
 ACCEPTS_PER_TURN = 64  # of one acceptor, so that a flood of clients cannot starve the others
@@ -393,24 +394,30 @@ class Acceptor(Source):
                 accepted.close()
                 self._refused_ += 1
                 continue
-            self._accepted_(reactor, accepted, peer)
+            self._accepted_(reactor, accepted, peer, entries)
         if failures == ACCEPTS_PER_TURN:
             self._accept_failed(code, True)  # what ought to concern one client concerns all of them
 
-    def _accepted_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress) -> None:
+    def _accepted_(
+        self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, entries: _Registrations
+    ) -> None:
+        sock = self._socket_
         try:
             accepted.setblocking(False)
             stream = self._socket_class.__new__(self._socket_class)
             if stream is None or stream._reactor_ is not None:
                 raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
             event = ServerSocketConnectEvent(CONNECT, False, False, stream)
+            if self._socket_ is not sock:
+                accepted.close()  # making it has run something that closed the server
+                return
         except BaseException:
             accepted.close()
             raise
         stream._accept_(reactor, accepted, peer, self._connections_)
         stream._serving_ = True
         try:
-            self._deliver_(event, self._listeners_[CONNECT])
+            self._deliver_(event, entries)
         finally:
             # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
             del event

@@ -19,6 +19,7 @@ class Adapter:
     """Tells errors as a library does, whose module has exceptions for them."""
 
     _library: ClassVar[ModuleType]
+    _busy: ClassVar[str] = "another task is {} this stream already"
 
     def _closed_error(self) -> Exception:
         error: Exception = self._library.ClosedResourceError()
@@ -29,7 +30,7 @@ class Adapter:
         return error
 
     def _busy_error(self, doing: str) -> Exception:
-        error: Exception = self._library.BusyResourceError(f"another task is {doing} this stream already")
+        error: Exception = self._library.BusyResourceError(self._busy.format(doing))
         return error
 
 

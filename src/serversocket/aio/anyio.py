@@ -48,6 +48,7 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
     """
 
     _library: ClassVar[ModuleType] = anyio
+    _busy: ClassVar[str] = "{}"  # of which anyio makes a sentence
 
     def __init__(self, socket: AsyncSocket | Socket) -> None:
         super().__init__(socket)

@@ -55,9 +55,9 @@ class _Flow:
 
     def _arrived(self, _event: ProgressEvent) -> None:
         waiter = self.reader
-        if waiter is not None and (self.wanted == 1 or self.socket.bytes_available >= self.wanted):
-            if not waiter.done():
-                waiter.set_result(None)
+        available = self.wanted == 1 or self.socket.bytes_available >= self.wanted
+        if waiter is not None and available and not waiter.done():
+            waiter.set_result(None)
         elif self.socket.bytes_available >= max(self.wanted, READ_AHEAD):
             self.held = True
             self.socket.pause()
@@ -221,6 +221,8 @@ class AsyncSocket:
         library.unwaited += 1  # as in owes_checkpoint, without a call
         if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
             await library.checkpoint()
+            if flow.reader is not None or flow.closed:
+                flow.refuse_reader("receive")
         read = self.socket.read
         while not (data := read(size)):
             if flow.over or not operator.index(size):
@@ -233,6 +235,8 @@ class AsyncSocket:
                 await waiter
             finally:
                 flow.reader = None
+            if flow.closed:
+                raise flow.end()
         if flow.held:
             flow.let_in()
         return data
@@ -258,6 +262,8 @@ class AsyncSocket:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
+            if flow.reader is not None or flow.closed:
+                flow.refuse_reader("receive_exactly")
         while self.socket.bytes_available < size:
             if flow.over:
                 flow.raise_if_broken()
@@ -296,6 +302,8 @@ class AsyncSocket:
             raise errors.out_of_bounds("receive_until", f"limit: {limit} is negative")
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
+            if flow.reader is not None or flow.closed:
+                flow.refuse_reader("receive_until")
         searched = 0
         while True:
             available = self.socket.bytes_available
@@ -492,12 +500,21 @@ async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
         TypeError: An argument has the wrong type.
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
     """
+    library = current_library("connect")
     socket: Any = Socket()
+    made: list[AsyncSocket] = []
+
+    def begin() -> None:
+        socket.remove_event_listener("connect", begin)
+        made.append(AsyncSocket(socket, _library=library))
+
     try:
+        # Before the task is woken, which in trio is later: the peer may have answered and left by then.
+        socket.add_event_listener("connect", begin)
         connected = socket.once("connect")
         socket.connect(host, port)
         await connected
-        return AsyncSocket(socket)
+        return made.pop()
     except BaseException:
         if socket._opened:
             socket.close()

@@ -77,7 +77,7 @@ class Client:
         self._pending = 0
         self._limit: Any = None
         self._socket = Socket(reactor=reactor)
-        self._socket.timeout = round(options.timeout * 1000)
+        self._socket.timeout = round(min(options.timeout, 1e15) * 1000)
         self._socket.add_event_listener("connect", self._on_connect)
         self._socket.add_event_listener("socketData", self._on_data)
         self._socket.add_event_listener("outputProgress", self._on_progress)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tkinter
+import weakref
 from _tkinter import DONT_WAIT, IDLE_EVENTS
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,12 @@ def attach(root: tkinter.Misc, reactor: Reactor | None = None) -> Hosting:
     return TkHosting(root, reactor)
 
 
+def close(hosting: Hosting | None) -> None:
+    """Ends what was forgotten or is still there."""
+    if hosting is not None:
+        hosting.close()
+
+
 class TkHosting(Hosting):
     """A reactor in Tk's loop."""
 
@@ -60,11 +68,14 @@ class TkHosting(Hosting):
         self._watched = -1
         self._timer: str | None = None
         self._drawn = 0.0
-        # A tag of its own: a binding of the window's would hear of its children too, and programs replace those.
-        tag = f"serversocket-{id(self)}"
-        root.bindtags((tag, *root.bindtags()))
+        self._tag = ""
+        root.bindtags()  # an error where it is destroyed
         super().__init__(reactor)
-        root.bind_class(tag, "<Destroy>", lambda event: self.close())
+        # A tag of its own: a binding of the window's would hear of its children too, and programs replace those.
+        self._tag = f"serversocket-{id(self)}"
+        itself = weakref.ref(self)  # the reactor holds it for as long as it lasts
+        root.bindtags((self._tag, *root.bindtags()))
+        root.bind_class(self._tag, "<Destroy>", lambda event: close(itself()))
 
     def watch(self, reactor: Reactor) -> None:
         """Gives Tk a duplicate to watch, which stays what it is when the reactor's own descriptor is replaced.
@@ -93,6 +104,11 @@ class TkHosting(Hosting):
         if self._timer is not None:
             timer, self._timer = self._timer, None
             self._root.after_cancel(timer)
+        if self._tag and self.closed:
+            tag, self._tag = self._tag, ""
+            with suppress(tkinter.TclError):  # it is being destroyed
+                self._root.bindtags(tuple(each for each in self._root.bindtags() if each != tag))
+                self._root.unbind_class(tag, "<Destroy>")
 
     def _ready(self, file: object, mask: int) -> None:
         try:
