@@ -125,20 +125,18 @@ class _Alarm:
                     reactor._remove_wakeup(ours.fileno())
 
 
-_RUN = "run"  # the user of an alarm that is no handle
-
-
 @contextmanager
 def wakes(reactor: Reactor) -> Iterator[None]:
     """Lets signals end the reactor's waits, if this is the thread that they come to."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield
         return
+    user = object()  # of its own, for a run that is refused inside of another one
     try:
-        _use_alarm(reactor, _RUN, instead=True)
+        _use_alarm(reactor, user, instead=True)
         yield
     finally:
-        _leave_alarm(reactor, _RUN)
+        _leave_alarm(reactor, user)
 
 
 def _use_alarm(reactor: Reactor, user: object, instead: bool = False) -> None:
