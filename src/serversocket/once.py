@@ -28,8 +28,7 @@ class _Expectation:
         self._dispatcher = dispatcher
         self._type = type
         failures = next((types for cls, types in _FAILURES if isinstance(dispatcher, cls)), ())
-        dispatcher.add_event_listener(type, self._happened)  # first: it may be refused
-        self._types = {type, *failures}
+        self._types = (type, *failures)  # in this order: the first may be refused
         for each in self._types:
             dispatcher.add_event_listener(each, self._happened)
 

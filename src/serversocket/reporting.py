@@ -54,9 +54,9 @@ def _write(text: str) -> bool:
     """
     global _torn
     stream = sys.stderr
-    if stream is not sys.__stderr__ and stream is not None:  # the program's own
-        print(text, file=stream)
     if stream is not sys.__stderr__ or stream is None:
+        if stream is not None:  # the program's own
+            print(text, file=stream)
         return True
     assert _poll is not None
     number = stream.fileno()

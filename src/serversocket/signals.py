@@ -153,10 +153,14 @@ def _leave_alarm(reactor: Reactor, user: object) -> None:
         return
     alarm.users.discard(user)
     if not alarm.users:
-        alarm.end(reactor)
-        _alarms.pop(reactor, None)
-        for other in _alarms.values():
-            other.ring(False)
+        _end_alarm(reactor, alarm)
+
+
+def _end_alarm(reactor: Reactor, alarm: _Alarm) -> None:
+    alarm.end(reactor)
+    _alarms.pop(reactor, None)
+    for other in _alarms.values():
+        other.ring(False)
 
 
 # Of the main thread, as all handlers of signals are.
@@ -236,7 +240,7 @@ def close(reactor: Reactor) -> None:
         if handle._reactor is reactor:
             handle.cancel()
     if reactor in _alarms:  # a signal's handler has raised when it was to end
-        _alarms.pop(reactor).end(reactor)
+        _end_alarm(reactor, _alarms[reactor])
 
 
 def forget() -> None:

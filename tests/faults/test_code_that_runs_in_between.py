@@ -61,6 +61,13 @@ def everything(more=None):
 """
 
 
+BLOCKED = """
+it.write(bytes(20_000_000))
+it.flush()
+"""
+closing = pytest.mark.parametrize("closing", ["it.close()", "client.shutdown(socket.SHUT_WR); reactor.poll(1)"])
+
+
 @pytest.mark.parametrize("size", [100, 5000])
 @pytest.mark.parametrize("action", ["it.flush", "lambda: it.write(bytes(5000))", "it.close"])
 def test_a_write_that_others_come_into_the_middle_of(action, size):
@@ -83,14 +90,13 @@ client.close()
     )
 
 
-@pytest.mark.parametrize("closing", ["it.close()", "client.shutdown(socket.SHUT_WR); reactor.poll(1)"])
+@closing
 def test_a_close_that_others_come_into_the_middle_of(closing):
     """Output is pending, and somebody has to be made who sends it: making him has the connection closed meanwhile."""
     python(
         PROLOGUE
+        + BLOCKED
         + f"""
-it.write(bytes(20_000_000))
-it.flush()
 at_the_next_allocation(it.close)
 try:
     {closing}
@@ -102,13 +108,12 @@ client.close()
     )
 
 
-@pytest.mark.parametrize("closing", ["it.close()", "client.shutdown(socket.SHUT_WR); reactor.poll(1)"])
+@closing
 def test_a_reactor_that_is_closed_in_the_middle_of_a_close(closing):
     python(
         PROLOGUE
+        + BLOCKED
         + f"""
-it.write(bytes(20_000_000))
-it.flush()
 def profile(frame, what, argument):  # as a signal's handler might
     if what == "return" and frame.f_code.co_name == "call_later":
         sys.setprofile(None)

@@ -260,7 +260,10 @@ cdef class Reactor(EventDispatcher):
         if source.watched:
             source.watched = False
             self.watched -= 1
-            if self._is_open() and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
+            # What is dying when the reactor is closed has no epoll to leave any more, and its descriptor is its own.
+            if not self.dead and self.epoll >= 0 and system.epoll_ctl(
+                self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL
+            ) < 0:
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         self._vacate(source.slot)
         source.slot = NO_SLOT
@@ -434,11 +437,6 @@ cdef class Reactor(EventDispatcher):
             self._show_work()
         return self.epoll
 
-    @cython.final
-    cdef bint _is_open(self) noexcept:
-        """Whether there is an epoll of this process's own: a source may outlive its reactor while it dies."""
-        return self.epoll >= 0 and not self.dead
-
     def _refuse_close(self):
         self._check_owner()
         if self.in_turn or self.in_run:
@@ -454,7 +452,6 @@ cdef class Reactor(EventDispatcher):
         cdef Source source
         if self.epoll < 0:
             return
-        self._check_owner()
         self._refuse_close()
         for index in range(self.slot_count):
             if self._alive(index):

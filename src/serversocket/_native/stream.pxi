@@ -544,14 +544,12 @@ cdef class Stream(Output):
             attempt.cancel()
 
     def _adopt(self, Connector connector not None):
-        cdef int fd
+        cdef int fd = connector.fd
         self._check()
-        self._drop_input()
-        self._drop_output()
-        self.attempt = None
-        fd = connector.fd       # only now: what was dropped may have run anything
         if fd < 0 or connector._reactor is not self._reactor or self.state == CONNECTED:
             raise RuntimeError("there is no connection to take over")
+        self._drop_input()
+        self._drop_output()
         self.torn = False
         self.resting = False
         self.written = self.fetched = 0
@@ -561,6 +559,8 @@ cdef class Stream(Output):
         self.state = CLOSED
         self._own(fd)
         self.state = CONNECTED
+        self.attempt = None         # only now: what goes with these may run anything
+        connector.callback = None
         self.peer = connector.address
         self.moment = self._reactor.moment
         try:

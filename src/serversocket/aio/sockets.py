@@ -220,9 +220,7 @@ class AsyncSocket:
             flow.refuse_reader("receive")
         library.unwaited += 1  # as in owes_checkpoint, without a call
         if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
-            await library.checkpoint()
-            if flow.reader is not None or flow.closed:
-                flow.refuse_reader("receive")
+            await self._let_others_run("receive")
         read = self.socket.read
         while not (data := read(size)):
             if flow.over or not operator.index(size):
@@ -261,9 +259,7 @@ class AsyncSocket:
         if not 0 <= size <= self.socket.buffer_limit:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
         if self._library.owes_checkpoint():
-            await self._library.checkpoint()
-            if flow.reader is not None or flow.closed:
-                flow.refuse_reader("receive_exactly")
+            await self._let_others_run("receive_exactly")
         while self.socket.bytes_available < size:
             if flow.over:
                 flow.raise_if_broken()
@@ -301,9 +297,7 @@ class AsyncSocket:
         if limit < 0:
             raise errors.out_of_bounds("receive_until", f"limit: {limit} is negative")
         if self._library.owes_checkpoint():
-            await self._library.checkpoint()
-            if flow.reader is not None or flow.closed:
-                flow.refuse_reader("receive_until")
+            await self._let_others_run("receive_until")
         searched = 0
         while True:
             available = self.socket.bytes_available
@@ -332,6 +326,13 @@ class AsyncSocket:
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+    async def _let_others_run(self, call: str) -> None:
+        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
+        await self._library.checkpoint()
+        flow = self._flow
+        if flow.reader is not None or flow.closed:
+            flow.refuse_reader(call)
 
     async def _input(self, wanted: int) -> None:
         """Waits for input, until so many bytes are there or no more can come."""

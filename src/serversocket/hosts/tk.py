@@ -51,12 +51,6 @@ def attach(root: tkinter.Misc, reactor: Reactor | None = None) -> Hosting:
     return TkHosting(root, reactor)
 
 
-def close(hosting: Hosting | None) -> None:
-    """Ends what was forgotten or is still there."""
-    if hosting is not None:
-        hosting.close()
-
-
 class TkHosting(Hosting):
     """A reactor in Tk's loop."""
 
@@ -73,9 +67,15 @@ class TkHosting(Hosting):
         super().__init__(reactor)
         # A tag of its own: a binding of the window's would hear of its children too, and programs replace those.
         self._tag = f"serversocket-{id(self)}"
-        itself = weakref.ref(self)  # the reactor holds it for as long as it lasts
+        itself = weakref.ref(self)  # Tk keeps the function, also when it is bound no more
+
+        def destroyed(event: object) -> None:
+            hosting = itself()
+            if hosting is not None:
+                hosting.close()
+
         root.bindtags((self._tag, *root.bindtags()))
-        root.bind_class(self._tag, "<Destroy>", lambda event: close(itself()))
+        root.bind_class(self._tag, "<Destroy>", destroyed)
 
     def watch(self, reactor: Reactor) -> None:
         """Gives Tk a duplicate to watch, which stays what it is when the reactor's own descriptor is replaced.
