@@ -141,6 +141,9 @@ def test_the_proxy(unused_port):
                         with staying, suppress(ConnectionResetError):
                             staying.settimeout(30)
                             assert staying.recv(1) == b""
+            upstream.close()
+            with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+                assert client.recv(1) == b""
 
 
 def first_snippet(page):
