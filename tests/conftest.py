@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults injected at random")
     group.addoption("--inject-seed", type=int, default=1, help="what the faults are drawn from")
     group.addoption("--inject-connections", type=int, default=500, help="how many connections are served meanwhile")
+
+
+def pytest_configure() -> None:
+    # A shell starts what it runs in the background with SIGINT ignored; the programs of the tests would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
