@@ -110,7 +110,7 @@ states: $(INSTALLED) .venv/group-test
 	@for engine in native pure; do \
 		ls $(NATIVE) >/dev/null 2>&1 || [ $$engine = pure ] || continue; \
 		echo "== $(STEPS) steps on the $$engine engine"; \
-		SERVERSOCKET_IMPL=$$engine SERVERSOCKET_STEPS=$(STEPS) $(BIN)/python -m pytest -q tests/stateful || exit 1; \
+		SERVERSOCKET_IMPL=$$engine SERVERSOCKET_STEPS=$(STEPS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/stateful || exit 1; \
 	done
 
 # The fuzzer learns from a build that tells where it has been; a second build, with sanitizers, then gets what it found.
