@@ -186,8 +186,44 @@ def test_unread_input_over_the_limit_breaks_the_connection_and_stays_readable():
         assert it.log.types == ["socketData", "ioError", "close"]
         assert it.log.of("ioError")[0].errno == errno.ENOBUFS
         kept = it.socket.read()
-        assert 200_000 < len(kept) <= 200_000 + 65536
-        assert kept == data[: len(kept)]
+        assert kept == data[:200_001], "no read brings more than there is room for"
+
+
+@pytest.mark.parametrize("landing", [None, bytearray(70_000)], ids=["own memory", "read_buffer"])
+@pytest.mark.parametrize("limit", [1, 1000, 65536, 150_000])
+def test_a_program_that_pauses_at_the_limit_is_in_time(limit, landing):
+    data = pattern(400_000)
+    received = bytearray()
+    with connection(reading=False) as it:
+        it.socket.buffer_limit = limit
+        it.socket.read_buffer = landing
+
+        def pause(event):
+            if it.socket.bytes_available == limit:
+                it.socket.pause()
+
+        it.socket.add_event_listener("socketData", pause)
+        it.peer.sendall(data[: 2 * limit])
+        for _ in range(2):
+            it.until(lambda: it.socket.bytes_available == limit)
+            settle(it.reactor)
+            received += it.socket.read()
+            it.socket.resume()
+        assert received == data[: 2 * limit]
+        assert set(it.log.types) == {"socketData"}
+
+
+def test_what_is_pending_leaves_less_room_for_input():
+    with connection(reading=False, receive_buffer=4 * KIB) as it:
+        fill(it, least=100_000)
+        limit = it.socket.buffer_limit = it.socket.bytes_pending + 1000
+        it.peer.sendall(pattern(1000))
+        it.until(lambda: it.socket.bytes_available)
+        settle(it.reactor)
+        assert it.socket.bytes_available + it.socket.bytes_pending == limit
+        it.peer.sendall(b"x")
+        it.until_event("close")
+        assert it.log.of("ioError")[0].errno == errno.ENOBUFS
 
 
 def test_input_that_nobody_listens_to_is_limited_too():

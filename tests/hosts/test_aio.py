@@ -1338,20 +1338,56 @@ def test_a_peer_that_answers_and_leaves_at_once_is_connected_to(run):
             peer.kill()
 
 
-def test_a_receiver_that_is_woken_late_gets_no_more_than_it_can_keep(run):
+@pytest.mark.parametrize("limit", [1000, 70_000, 200_000])
+@pytest.mark.parametrize("exactly", [False, True])
+def test_a_receiver_gets_no_more_than_it_can_keep(run, limit, exactly):
+    size = 25 * limit
+
     async def main():
         async with listen() as server:
             peer = plain_client(server)
             peer.setblocking(True)
             async with await server.accept() as client:
-                client.socket.buffer_limit = 200_000
-                thread = threading.Thread(target=lambda: (peer.sendall(bytes(5_000_000)), peer.close()))
+                client.socket.buffer_limit = limit
+                thread = threading.Thread(target=lambda: (peer.sendall(bytes(size)), peer.close()))
                 thread.start()
                 received = 0
-                async for chunk in client:
-                    received += len(chunk)
-                assert received == 5_000_000
+                while received < size:
+                    received += len(await (client.receive_exactly(limit) if exactly else client.receive()))
+                    await anyio.lowlevel.checkpoint()
+                assert await client.receive() == b""
+                assert received == size
                 thread.join()
+
+    run(main)
+
+
+def test_what_the_socket_may_not_keep_is_not_waited_for(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                accepted.socket.buffer_limit = 1000
+                with pytest.raises(serversocket.RangeError, match="size must be 0 to 1000, not 1001"):
+                    await accepted.receive_exactly(1001)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(client.send, bytes(3000))
+                    with pytest.raises(serversocket.RangeError, match=r"no b'\\n' in the first 1000 bytes"):
+                        await accepted.receive_until()
+                assert await accepted.receive_exactly(1000) == bytes(1000)
+
+                assert await accepted.receive_exactly(1000) == bytes(1000)
+                assert await accepted.receive_exactly(1000) == bytes(1000)
+
+                async def lower_the_limit():
+                    await anyio.sleep(0.01)
+                    accepted.socket.buffer_limit = 500
+                    await client.send(bytes(3000))
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(lower_the_limit)
+                    with pytest.raises(serversocket.RangeError, match="size must be 0 to 500, not 1000"):
+                        await accepted.receive_exactly(1000)
 
     run(main)
 

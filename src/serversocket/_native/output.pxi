@@ -40,7 +40,8 @@ cdef class Output(Input):
 
         A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
         in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far.
+        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
+        brings more than there is room for, so a program that pauses when so much is there is in time.
 
         Raises:
             TypeError: The value is not an integer.
@@ -174,6 +175,12 @@ cdef class Output(Input):
             self._overrun()
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", self._reactor.limit)
         return 0
+
+    @cython.final
+    cdef inline Py_ssize_t _room(self, Py_ssize_t size) noexcept:
+        """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
+        cdef Py_ssize_t left = DEFAULT_LIMIT + self.leeway - self.pending - self.size
+        return size if size <= left else max(left, 1)
 
     @cython.final
     cdef int _crowded(self) except -1:

@@ -256,16 +256,18 @@ cdef class Stream(Output):
     cdef bint _first_read(self) except -1:
         """Reads before the system has said that there is something; whether there was."""
         cdef char *memory
+        cdef Py_ssize_t room
         cdef ssize_t count
         if self.state != CONNECTED or self.resting or self.lent is not None or listeners_of(self, SOCKET_DATA) is None:
             return False
         memory = self._reactor.landing()
-        count = system.recv(self.fd, memory, READ_SIZE, 0)
+        room = self._room(READ_SIZE)
+        count = system.recv(self.fd, memory, room, 0)
         if count < 0 and system.errno in (system.EAGAIN, system.EWOULDBLOCK):
             return False
         self.serving = True
         try:
-            self._received(memory, count, READ_SIZE, 0)
+            self._received(memory, count, room, 0)
         finally:
             self._served()
         return True
@@ -281,6 +283,7 @@ cdef class Stream(Output):
         """
         cdef Reactor reactor = self._reactor
         cdef char *memory
+        cdef Py_ssize_t room
         cdef bint more
         cdef int _
         for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
@@ -289,7 +292,8 @@ cdef class Stream(Output):
                 return self._fail(self.failure or system.ENOMEM) if ending <= 0 else 0
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
                 memory = reactor.landing()
-                more = self._received(memory, system.recv(self.fd, memory, READ_SIZE, 0), READ_SIZE, ending)
+                room = READ_SIZE if ending > 0 else self._room(READ_SIZE)
+                more = self._received(memory, system.recv(self.fd, memory, room, 0), room, ending)
             else:
                 more = self._receive_lent(ending)
             if not more:
@@ -303,6 +307,7 @@ cdef class Stream(Output):
         Where the buffer is made in Python, its program runs when it is opened and released, and may close the socket.
         """
         cdef Py_buffer view
+        cdef Py_ssize_t room
         cdef ssize_t count
         cdef int code, fd = self.fd
         cdef bint more
@@ -317,14 +322,15 @@ cdef class Stream(Output):
                 self.lent = None
             PyBuffer_Release(&view)
             return self.fd == fd
-        count = system.recv(fd, view.buf, view.len, 0)
+        room = self._room(view.len)
+        count = system.recv(fd, view.buf, room, 0)
         if count <= 0:
             code = system.errno
             PyBuffer_Release(&view)
             system.errno = code
             return self.fd == fd and self._received(NULL, count, 1, ending)
         try:
-            more = self._received(<char *> view.buf, count, view.len, ending)
+            more = self._received(<char *> view.buf, count, room, ending)
         finally:
             PyBuffer_Release(&view)
         return more and self.fd == fd

@@ -77,7 +77,8 @@ class Output(Input):
 
         A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
         in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far.
+        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
+        brings more than there is room for, so a program that pauses when so much is there is in time.
 
         Raises:
             TypeError: The value is not an integer.
@@ -329,6 +330,11 @@ class Output(Input):
             kept = reactor._kept_
             self._overrun_()
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", reactor._limit_)
+
+    def _room_(self, size: int) -> int:
+        """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
+        left = self._limit_ - self._pending_ - len(self._input_) + self._start_
+        return size if size <= left else max(left, 1)
 
     def _crowded_(self) -> bool:
         """Whether unread input is over a limit: then the connection has to end."""

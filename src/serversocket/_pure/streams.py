@@ -273,8 +273,10 @@ class Stream(Output):
                 if self._socket_ is not sock:
                     return
             room = READ_SIZE if borrowed is None else len(borrowed)
+            if self._limit_ < self._counted_ + room and not self._failure_:
+                room = self._room_(room)
             try:
-                chunk = sock.recv(READ_SIZE) if borrowed is None else _receive_into(sock, borrowed)
+                chunk = sock.recv(room) if borrowed is None else _receive_into(sock, borrowed, room)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -476,10 +478,10 @@ class Stream(Output):
                 self._settle_()
 
 
-def _receive_into(sock: socket.socket, memory: memoryview) -> bytes | memoryview:
+def _receive_into(sock: socket.socket, memory: memoryview, room: int) -> bytes | memoryview:
     """As `recv`; gives the memory back, except for the part that holds what was received."""
     with memory:
-        size = sock.recv_into(memory)
+        size = sock.recv_into(memory, room)
         return memory[:size] if size else b""
 
 

@@ -54,17 +54,21 @@ class _Flow:
     # ---- input
 
     def _arrived(self, _event: ProgressEvent) -> None:
-        waiter = self.reader
-        available = self.wanted == 1 or self.socket.bytes_available >= self.wanted
-        if waiter is not None and available and not waiter.done():
-            waiter.set_result(None)
-        elif self.socket.bytes_available >= max(self.wanted, READ_AHEAD):
+        waiter, socket = self.reader, self.socket
+        available, limit = socket.bytes_available, socket.buffer_limit
+        wanted = waiter is not None and not waiter.done() and (available >= self.wanted or available >= limit)
+        if available >= (limit if wanted else self._enough()):
             self.held = True
-            self.socket.pause()
+            socket.pause()
+        if waiter is not None and wanted:
+            waiter.set_result(None)  # the task may go on at once
+
+    def _enough(self) -> int:
+        return min(max(self.wanted, READ_AHEAD), self.socket.buffer_limit)
 
     def let_in(self) -> None:
         """Lets the peer go on, if there is room."""
-        if max(READ_AHEAD, self.wanted) > self.socket.bytes_available:
+        if self.socket.bytes_available < self._enough():
             self.held = False
             if self.socket.connected:
                 self.socket.resume()
@@ -243,7 +247,7 @@ class AsyncSocket:
         """Waits until so many bytes have arrived, and gives them.
 
         Args:
-            size: How many bytes; less than `Socket.buffer_limit`.
+            size: How many bytes; at most `Socket.buffer_limit`.
 
         Raises:
             EOFError: The peer ended before (#2030). What has arrived can be had with `receive`.
@@ -256,8 +260,7 @@ class AsyncSocket:
         if flow.reader is not None or flow.closed:
             flow.refuse_reader("receive_exactly")
         size = operator.index(size)
-        if not 0 <= size <= self.socket.buffer_limit:
-            raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
+        self._require_room(size)
         if self._library.owes_checkpoint():
             await self._let_others_run("receive_exactly")
         while self.socket.bytes_available < size:
@@ -265,10 +268,15 @@ class AsyncSocket:
                 flow.raise_if_broken()
                 raise flow.telling(errors.end_of_file("receive_exactly", size, self.socket.bytes_available))
             await self._input(size)
+            self._require_room(size)
         data = self.socket.read(size)
         if flow.held:
             flow.let_in()
         return data
+
+    def _require_room(self, size: int) -> None:
+        if not 0 <= size <= self.socket.buffer_limit:
+            raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
 
     async def receive_until(self, separator: bytes = b"\n", limit: SupportsIndex = READ_AHEAD) -> bytes:
         """Waits until a separator has arrived, and gives all up to it and with it.
@@ -307,8 +315,8 @@ class AsyncSocket:
                 if found >= 0:
                     break
                 searched = max(min(available, limit) - len(separator) + 1, 0)
-            if available >= limit:
-                raise errors.out_of_bounds("receive_until", f"no {separator!r} in the first {limit} bytes")
+            if available >= (most := min(limit, self.socket.buffer_limit)):
+                raise errors.out_of_bounds("receive_until", f"no {separator!r} in the first {most} bytes")
             if flow.over:
                 flow.raise_if_broken()
                 raise flow.telling(errors.no_separator("receive_until", separator, available))
