@@ -23,6 +23,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _DESCRIPTORS = "/proc/self/fd"
 _SECONDS_FOR_THREADS_TO_END = 2.0
+_SECONDS_FOR_A_LOOKUP = 30.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +72,7 @@ def _leaves_nothing_behind(request: pytest.FixtureRequest, uncaught: list[loggin
     threads = set(threading.enumerate())
     yield
     gc.collect()
+    _end_lookups()
     # Closing the reactor closes what it still holds, and the sockets among that were forgotten.
     forgotten = {each for each in _descriptors() - descriptors if each[1].startswith("socket:")}
     current_reactor().close()
@@ -99,6 +101,13 @@ def _descriptors() -> set[tuple[int, str]]:
         with contextlib.suppress(FileNotFoundError):  # the listing's own
             found.add((int(name), os.readlink(f"{_DESCRIPTORS}/{name}")))
     return found
+
+
+def _end_lookups() -> None:
+    """The system has sockets of its own open while it looks up a name, and lets nobody end that."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("resolve "):
+            thread.join(_SECONDS_FOR_A_LOOKUP)
 
 
 def _alive(before: set[threading.Thread]) -> set[threading.Thread]:
