@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 from . import errors
 from .naming import with_as3_names
 from .reactor import current_reactor
+from .unpatched import get_ident
 
 if TYPE_CHECKING:
     from . import Reactor
@@ -38,6 +39,7 @@ class BackgroundReactor(Generic[_T]):
         self._over = False
         self._lock = threading.Lock()  # of these two
         self._made: Future[Any] = Future()  # the reactor
+        self._maker = get_ident()
         self._thread = threading.Thread(target=self._main, name="serversocket", daemon=True)
         self._thread.start()
         self._reactor = self._made.result()
@@ -127,7 +129,7 @@ class BackgroundReactor(Generic[_T]):
         return f"<BackgroundReactor {'stopped' if self._over else 'running'} in {self._thread.name!r}>"
 
     def _main(self) -> None:
-        if not _settle(self._made, current_reactor):
+        if not _settle(self._made, self._own_reactor):
             return
         reactor = self._made.result()
         try:
@@ -142,6 +144,11 @@ class BackgroundReactor(Generic[_T]):
             for future in left:
                 if future.set_running_or_notify_cancel():
                     future.set_exception(_stopped())
+
+    def _own_reactor(self) -> Any:
+        if get_ident() == self._maker:
+            raise RuntimeError("run_in_thread(): gevent makes a greenlet of its thread, and greenlets share a reactor")
+        return current_reactor()
 
 
 def _settle(future: Future[_R], function: Callable[[], _R]) -> bool:

@@ -298,10 +298,13 @@ class DataInput(_DataFormat):
         offset, length = unsigned(call, offset, "offset"), unsigned(call, length, "length")
         target = _target("bytes", bytes)
         if offset + length > MAX_LENGTH + 1:
-            raise errors.out_of_bounds(call, "offset + length is more than 2**32 - 1")
-        data = self._lookahead(length or self.bytes_available, call)
-        overwrite(target, offset, data)
-        self._consume(len(data), call)
+            together = f"offset {errors.shown(offset)} + length {errors.shown(length)}"
+            raise errors.out_of_bounds(call, f"{together} is more than 2**32 - 1")
+        self._move(target, offset, length or self.bytes_available, call)
+
+    def _move(self, target: bytearray, offset: int, size: int, call: str) -> None:
+        overwrite(target, offset, self._lookahead(size, call))
+        self._consume(size, call)
 
     def read_utf(self) -> str:
         """A text: its length in bytes as an unsigned short, then as `read_utf_bytes`. AIR: ``readUTF()``."""
@@ -430,7 +433,8 @@ class DataOutput(_DataFormat):
         offset, length = unsigned("write_bytes", offset, "offset"), unsigned("write_bytes", length, "length")
         data = source_bytes("bytes", bytes)
         if length > len(data) - offset:
-            raise errors.out_of_bounds("write_bytes", f"offset and length go beyond the {len(data)} bytes")
+            beyond = f"offset {errors.shown(offset)} and length {errors.shown(length)} go beyond the {len(data)} bytes"
+            raise errors.out_of_bounds("write_bytes", beyond)
         self._put(data[offset : offset + (length or len(data))])
 
     def write_utf(self, value: str) -> None:

@@ -79,7 +79,7 @@ class _AIRError(BaseException):
 
     def __init__(self, message: str = "", error_id: int = 0) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self._error_id = error_id
 
     @property

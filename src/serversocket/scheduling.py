@@ -71,7 +71,9 @@ class TimerHandle:
 
     def _advance(self, now: float) -> None:
         """Sets the next of its times that is still to come: those that were missed are not made up for."""
-        self._when += self._period * (math.floor((now - self._when) / self._period) + 1)
+        missed = (now - self._when) / self._period
+        if missed < 2**53:
+            self._when += self._period * (math.floor(missed) + 1)
         if self._when <= now:  # the period is too short for the clock's precision
             self._when = math.nextafter(now, math.inf)
 

@@ -28,7 +28,7 @@ class SignalHandle:
     __slots__ = ("__weakref__", "_arguments", "_callback", "_reactor", "_signum")
 
     def __init__(
-        self, reactor: Reactor, signum: signal.Signals, callback: Callable[..., object], arguments: tuple[object, ...]
+        self, reactor: Reactor, signum: int, callback: Callable[..., object], arguments: tuple[object, ...]
     ) -> None:
         self._reactor: Reactor | None = reactor
         self._signum = signum
@@ -66,7 +66,8 @@ class SignalHandle:
             self._callback(*self._arguments)
 
     def __repr__(self) -> str:
-        return f"<SignalHandle {'cancelled' if self.cancelled else 'waiting'} {self._signum.name}>"
+        name = self._signum.name if isinstance(self._signum, signal.Signals) else self._signum
+        return f"<SignalHandle {'cancelled' if self.cancelled else 'waiting'} {name}>"
 
 
 class _Alarm:
@@ -164,8 +165,8 @@ def _end_alarm(reactor: Reactor, alarm: _Alarm) -> None:
 
 
 # Of the main thread, as all handlers of signals are.
-_handles: dict[signal.Signals, list[SignalHandle]] = {}
-_before: dict[signal.Signals, Any] = {}
+_handles: dict[int, list[SignalHandle]] = {}
+_before: dict[int, Any] = {}
 _alarms: dict[Reactor, _Alarm] = {}  # of those that run or have handles
 
 
@@ -190,7 +191,7 @@ def watch(reactor: Reactor, signum: int, callback: Callable[..., object], *args:
     return handle
 
 
-def _take_over(number: signal.Signals) -> None:
+def _take_over(number: int) -> None:
     try:
         before = signal.signal(number, _handle)
     except (OSError, ValueError) as error:
@@ -198,13 +199,13 @@ def _take_over(number: signal.Signals) -> None:
     _handles[number], _before[number] = [], before
 
 
-def _parse_signal(signum: int) -> signal.Signals:
+def _parse_signal(signum: int) -> int:
     if isinstance(signum, bool) or not hasattr(type(signum), "__index__"):
         raise errors.wrong_type("signum", signum, "the number of a signal")
-    try:
-        return signal.Signals(signum.__index__())
-    except ValueError:
-        raise ValueError(f"signum: {errors.shown(signum)} is not the number of a signal") from None
+    valid = {int(number): number for number in signal.valid_signals()}  # those in real time are numbers only
+    if (number := valid.get(signum.__index__())) is None:
+        raise ValueError(f"signum: {errors.shown(signum)} is not the number of a signal")
+    return number
 
 
 def _require_main_thread(call: str) -> None:
@@ -216,11 +217,11 @@ def _require_main_thread(call: str) -> None:
 
 
 def _handle(signum: int, _frame: FrameType | None) -> None:
-    for handle in list(_handles.get(signal.Signals(signum), ())):
+    for handle in list(_handles.get(signum, ())):
         handle._came()
 
 
-def _ended(number: signal.Signals) -> None:
+def _ended(number: int) -> None:
     """Forgets what was cancelled, and the signal with the last of it."""
     _handles[number] = [handle for handle in _handles[number] if not handle.cancelled]
     if not _handles[number]:

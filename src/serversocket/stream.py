@@ -11,7 +11,7 @@ from ._engine import Source, Stream, extend_type, quicken
 from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
 from .byte_array import ByteArray
 from .connecting import Attempt
-from .data import DataInput, DataOutput
+from .data import DataInput, DataOutput, resize
 from .events import IOErrorEvent
 from .limits import HIGH_WATER_MARK, as_mark
 from .liveness import Liveness
@@ -153,6 +153,15 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         if isinstance(data, ByteArray):
             return bytes(data)
         raise errors.wrong_type("data", data, "bytes-like")
+
+    def _move(self, target: bytearray, offset: int, size: int, call: str) -> None:
+        # The target may be `read_buffer`, in which the input stands: `readinto` moves what is still to be read.
+        if size > self.bytes_available:
+            raise errors.end_of_file(call, size, self.bytes_available)
+        if offset + size > len(target):
+            resize(target, offset + size)
+        with memoryview(target) as whole, whole[offset : offset + size] as place:
+            self.readinto(place)
 
     def _put(self, data: bytes) -> None:
         self.write(data)

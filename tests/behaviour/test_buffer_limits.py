@@ -19,6 +19,7 @@ from .helpers import (
     listening,
     pattern,
     receive_all,
+    reset,
     run_until,
     send_all,
     settle,
@@ -414,3 +415,37 @@ def test_what_comes_behind_input_that_was_dropped_is_not_delivered(reactor, insi
         assert b"t" not in seen
         assert full.log.of("ioError")[0].errno == errno.ENOBUFS
         abort(other)
+
+
+def test_of_two_failures_the_earlier_one_is_told():
+    with connection() as it:
+        it.socket.buffer_limit = 10
+        caught = []
+
+        def answer(event):
+            with pytest.raises(IOError) as error:
+                it.socket.write(bytes(20))
+            caught.append(error.value.errno)
+
+        it.socket.add_event_listener("socketData", answer)
+        it.peer.sendall(b"abc")
+        reset(it.peer)
+        it.until_event("close")
+        assert caught == [errno.ENOBUFS]
+        assert [event.errno for event in it.log.of("ioError")] == [errno.ENOBUFS]
+
+
+def test_unread_input_counts_while_listeners_run(reactor):
+    with connection(reading=False) as it:
+        reactor.buffer_limit = 100
+        it.peer.sendall(bytes(40))
+        it.until(lambda: it.socket.bytes_available == 40)
+
+        def answer(event):
+            with pytest.raises(IOError, match=r"write 50 bytes on top of 80: reactor\.buffer_limit is 100"):
+                it.socket.write(bytes(50))
+
+        it.socket.add_event_listener("socketData", answer)
+        it.peer.sendall(bytes(40))
+        it.until_event("close")
+        assert [event.errno for event in it.log.of("ioError")] == [errno.ENOBUFS]

@@ -225,3 +225,12 @@ def test_a_handler_that_schedules_while_cancelled_timers_are_swept_out_is_heard(
         sys.setprofile(None)
         signal.signal(signal.SIGUSR1, previous)
         reactor.close()
+
+
+@pytest.mark.parametrize("period", [5e-324, 1e-320, 1e-15, 1e-9])
+def test_a_period_too_short_to_count_what_was_missed(reactor, period):
+    seen, others = [], []
+    handle = reactor.call_every(period, seen.append, 1)
+    reactor.call_every(0.001, others.append, 1)
+    run_until(reactor, lambda: len(seen) > 10 and len(others) > 3)
+    handle.cancel()

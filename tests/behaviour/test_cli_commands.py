@@ -523,6 +523,20 @@ def test_connect_receives_after_the_end_of_its_input(start: Start) -> None:
     assert client.wait() == 0
 
 
+@on_linux
+def test_connect_tells_of_the_end_of_its_input_without_a_descriptor_to_spare(start: Start) -> None:
+    resource = pytest.importorskip("resource")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]))
+        with listener.accept()[0] as connection:
+            type_in(client, b"question")
+            assert receive(connection, 8) == b"question"
+            resource.prlimit(client.pid, resource.RLIMIT_NOFILE, (0, 0))
+            client.stdin.close()
+            assert receive_all(connection) == b""
+    assert client.wait() == 0
+
+
 def test_connect_can_keep_its_side_open(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = start("connect", "127.0.0.1", str(listener.getsockname()[1]), "--keep-open", "--wait", "0.2")

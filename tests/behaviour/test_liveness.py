@@ -12,7 +12,7 @@ import pytest
 import serversocket
 from serversocket import IOError, RangeError, Socket
 
-from .helpers import connection, dialling, on_linux, pattern, receive_exactly, run_until, settle
+from .helpers import connection, dialling, on_linux, pattern, receive_exactly, reset, run_until, settle
 
 NAMES = ["keep_alive", "user_timeout", "idle_timeout"]
 
@@ -235,3 +235,15 @@ def test_the_peers_end_that_came_while_the_program_was_busy_is_no_idleness():
         busy.peer.sendall(b"x")
         it.until_event("close")
         assert it.log.types == ["close"]
+
+
+@pytest.mark.parametrize("leave", [lambda peer: None, lambda peer: peer.shutdown(socket.SHUT_WR), reset])
+def test_who_was_idle_while_paused_is_told_so_whatever_comes_last(leave):
+    with connection() as it:
+        it.socket.idle_timeout = 0.05
+        it.socket.pause()
+        leave(it.peer)
+        it.until_event("close")
+        (event,) = it.log.of("ioError")
+        assert event.errno == errno.ETIMEDOUT
+        assert "idle" in event.text

@@ -397,3 +397,16 @@ def test_interrupts_leave_no_descriptor_that_is_closed():
         assert signal.set_wakeup_fd(-1) == -1
         """
     )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="there are none in real time")
+def test_a_signal_that_has_a_number_only(reactor):
+    number = signal.SIGRTMIN + 1
+    before = signal.getsignal(number)
+    seen = []
+    handle = reactor.on_signal(number, seen.append, "here")
+    assert (handle.signum, repr(handle)) == (number, f"<SignalHandle waiting {number}>")
+    send(number)
+    run_until(reactor, lambda: seen == ["here"])
+    handle.cancel()
+    assert signal.getsignal(number) == before

@@ -11,7 +11,19 @@ import serversocket
 from serversocket import Event, Socket
 from serversocket.reactor import current_reactor
 
-from .helpers import FAMILIES, Log, dialling, ended, family_of, receive_all, receive_exactly, reset, run_until, settle
+from .helpers import (
+    FAMILIES,
+    Log,
+    dialling,
+    ended,
+    family_of,
+    on_linux,
+    receive_all,
+    receive_exactly,
+    reset,
+    run_until,
+    settle,
+)
 
 
 @pytest.mark.parametrize("host", FAMILIES)
@@ -300,3 +312,12 @@ def test_unheld_socket_lives_while_it_connects():
         with listener.accept()[0] as peer:
             assert receive_all(reactor, peer) == b"alive"
             assert ended(peer)
+
+
+@on_linux
+@pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_the_address_that_was_asked_for_is_not_the_peers(host, loopback):
+    with dialling(loopback) as it:
+        it.socket.connect(host, it.port)
+        with it.accept():
+            assert it.socket.remote_address == it.socket.local_address == loopback

@@ -402,3 +402,30 @@ def test_of_a_socket_that_has_connected_itself():
             it.socket.write_eof()
             assert receive_all(it.reactor, peer) == b"and back"
             it.until(lambda: it.log.count("close"))
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_reset_that_a_send_hears_of_first_is_no_end(it, flushed):
+    """The system tells of it once only; what is received afterwards looks like an end."""
+    it.peer.sendall(b"half of a mess")
+    it.until(lambda: it.log.data)
+    reset(it.peer)
+    it.socket.write(b"x")
+    if flushed:
+        it.socket.flush()
+    it.until_event("close")
+    assert it.log.types == ["socketData", "ioError", "close"]
+    assert it.log.of("ioError")[0].errno == errno.ECONNRESET
+
+
+@pytest.mark.parametrize("half_open", [False, True])
+@pytest.mark.parametrize("pausing", [False, True])
+def test_write_eof_after_a_reset(it, half_open, pausing):
+    it.socket.allow_half_open = half_open
+    if pausing:
+        it.socket.pause()
+    reset(it.peer)
+    it.socket.write_eof()
+    it.until_event("close")
+    assert it.log.types == ["ioError", "close"]
+    assert it.log.of("ioError")[0].errno == errno.ECONNRESET

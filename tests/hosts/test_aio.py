@@ -13,6 +13,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -1454,5 +1456,91 @@ def test_once_of_what_is_no_type_leaves_no_listeners(run):
                 socket.once(7)
         assert not socket.has_event_listener("ioError")
         assert not socket.has_event_listener("close")
+
+    run(main)
+
+
+@pytest.mark.parametrize("call", ["receive_exactly", "receive"])
+def test_a_reset_that_a_sender_hears_of_first_is_no_end(run, call):
+    async def main():
+        async with listen() as server:
+            peer = plain_client(server)
+            async with await server.accept() as client:
+                told = []
+
+                async def receive():
+                    arguments = (100,) if call == "receive_exactly" else ()
+                    try:
+                        while chunk := await getattr(client, call)(*arguments):
+                            told.append(chunk)
+                    except OSError as error:
+                        told.append(error.errno)
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(receive)
+                    peer.send(b"half of a mess")
+                    await until(lambda: client.socket.bytes_available or told)
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    peer.close()
+                    with suppress(OSError):
+                        await client.send(b"ping")
+                assert told[-1] == errno.ECONNRESET
+
+    run(main)
+
+
+def test_a_client_that_no_acceptor_takes_any_more_is_served(run):
+    async def main():
+        served = []
+
+        async def handler(client):
+            served.append(client)
+
+        async with listen() as server, anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, handler)
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as accepting:
+                    accepting.start_soon(server.accept)
+                    await anyio.wait_all_tasks_blocked()
+                    with plain_client(server):
+                        time.sleep(0.01)  # noqa: ASYNC251 - the client waits when the acceptor is cancelled
+                        scope.cancel()
+            with plain_client(server):
+                await until(lambda: len(served) == 2)
+            server.close()
+
+    run(main)
+
+
+def test_a_socket_that_was_paused_is_received_from(run):
+    async def main():
+        sockets = []
+
+        def take(event):
+            event.socket.pause()
+            sockets.append(event.socket)
+
+        with ServerSocket() as server:
+            server.add_event_listener("connect", take)
+            server.bind(0, "127.0.0.1")
+            server.listen()
+            with socket.create_connection(("127.0.0.1", server.local_port)) as peer:
+                peer.sendall(b"hello")
+                await until(lambda: sockets)
+                async with aio.AsyncSocket(sockets[0]) as client:
+                    assert await client.receive_exactly(5) == b"hello"
+
+    run(main)
+
+
+def test_the_names_of_actionscript(run):
+    async def main():
+        async with listen() as server:
+            client, accepted = await pair(server)
+            async with client, accepted:
+                assert accepted.remotePort == client.local_port
+                assert server.localPort == client.remote_port
+                await client.send(b"hello\n")
+                assert await accepted.receiveUntil(b"\n") == b"hello\n"
 
     run(main)

@@ -125,3 +125,24 @@ with attach():
 
 def test_run_beside_gevent_is_allowed_where_nothing_is_patched(module: str) -> None:
     python("import gevent, gevent.monkey, serversocket\nserversocket.run()")
+
+
+def test_a_thread_that_is_a_greenlet_gets_no_reactor(patched: str) -> None:
+    python(
+        patched
+        + """
+from serversocket import run_in_thread
+with attach() as hosting, ServerSocket() as server:
+    server.bind(0, "127.0.0.1")
+    server.listen()
+    try:
+        run_in_thread(list)
+    except RuntimeError as error:
+        assert "greenlet" in str(error), error
+    else:
+        raise SystemExit("it was not refused")
+    assert server.listening and not hosting.closed
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=20):
+        pass
+"""
+    )

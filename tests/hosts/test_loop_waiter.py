@@ -18,7 +18,7 @@ PATIENCE = 20
 
 
 def make():
-    return LoopWaiter(asyncio.get_running_loop(), asyncio.current_task)
+    return LoopWaiter(asyncio.get_running_loop(), asyncio.current_task, asyncio._get_running_loop)
 
 
 def asynchronous(test):
@@ -206,6 +206,69 @@ async def test_what_the_task_raises_stays_in_the_task():
     with pytest.raises(ValueError, match="its own"):
         await task
     assert went_on
+
+
+def waiting_in(loop, waiter, seen):
+    """A task of a loop that waits, and then needs the loop to run."""
+
+    async def wait():
+        waiter.append(make())
+        seen.append(await waiter[0])
+        await asyncio.sleep(0)
+        assert asyncio.get_running_loop() is loop
+        seen.append("went on")
+
+    task = loop.create_task(wait())
+    loop.run_until_complete(rounds(2))
+    return task
+
+
+def test_a_program_whose_loop_does_not_run_has_it_step_the_task():
+    with asyncio.Runner() as runner:
+        loop, waiter, seen = runner.get_loop(), [], []
+        task = waiting_in(loop, waiter, seen)
+        waiter[0].set_result("woken")
+        assert seen == []
+        loop.run_until_complete(task)
+        assert seen == ["woken", "went on"]
+
+
+def test_another_loop_has_it_step_the_task():
+    with asyncio.Runner() as runner, asyncio.Runner() as another:
+        loop, waiter, seen = runner.get_loop(), [], []
+        task = waiting_in(loop, waiter, seen)
+
+        async def wake():
+            another.get_loop().call_soon(waiter[0].set_result, "woken")
+            await rounds(2)
+
+        another.run(wake())
+        assert seen == []
+        loop.run_until_complete(task)
+        assert seen == ["woken", "went on"]
+
+
+def test_a_loop_that_is_closed_steps_nothing():
+    loop, waiter, seen = asyncio.new_event_loop(), [], []
+    task = waiting_in(loop, waiter, seen)
+    loop.close()
+    waiter[0].set_result("woken")
+    assert seen == []
+    task._log_destroy_pending = False
+
+
+@asynchronous
+async def test_who_wakes_it_in_the_tasks_own_context_has_the_loop_step_it():
+    waiter, seen, context = make(), [], contextvars.copy_context()
+
+    async def wait():
+        seen.append(await waiter)
+
+    task = asyncio.create_task(wait(), context=context)
+    await rounds(2)
+    asyncio.get_running_loop().call_soon(waiter.set_result, "woken", context=context)
+    await task
+    assert seen == ["woken"]
 
 
 @asynchronous

@@ -307,7 +307,8 @@ cdef class Output(Input):
         """Tells the peer that nothing more comes."""
         self.outgoing = ENDED
         if system.shutdown(self.fd, system.SHUT_WR) < 0:
-            return self._fail(system.errno)
+            # It was connected, so it is the peer that has reset it.
+            return self._fail(system.ECONNRESET if system.errno == system.ENOTCONN else system.errno)
         if self.incoming == ENDED:
             self._reactor._postpone(self)   # the connection is over, which nobody hears of inside his own call
         return 0

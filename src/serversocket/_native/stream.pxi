@@ -347,7 +347,7 @@ cdef class Stream(Output):
             elif system.errno == system.EINTR:
                 return True
             elif system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
-                self._finish(system.errno, "recv")
+                self._recv_failed(system.errno)
             return False
         self._arrived(memory, count)
         if self.slot != slot or reactor.slots[slot].generation != generation:
@@ -355,6 +355,13 @@ cdef class Stream(Output):
         if self.resting and ending <= 0:
             return False
         return count == room or ending
+
+    @cython.final
+    cdef int _recv_failed(self, int code) except -1:
+        """Of two failures the earlier one is the reason."""
+        if self.failure:
+            return self._finish(self.failure, self._culprit(self.failure))
+        return self._finish(code, "recv")
 
     @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
@@ -365,7 +372,7 @@ cdef class Stream(Output):
             if not self._append_input(data, count):
                 return self._finish(system.ENOMEM, "recv")
             if unheard:
-                return self._finish(system.ENOBUFS, "recv") if self._crowded() else 0
+                return self._finish(system.ENOBUFS, "recv") if not self.failure and self._crowded() else 0
         else:
             self.data = data
             self.size = count
@@ -398,8 +405,9 @@ cdef class Stream(Output):
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        failure = failure or self.failure   # the system tells of a reset once only, and a send may have heard of it
         if failure or not self.half_open:
-            return self._finish(failure, "send")
+            return self._finish(failure, self._culprit(failure))
         self.incoming = ENDED
         try:
             self._tell(END, 0, 0)
@@ -551,6 +559,7 @@ cdef class Stream(Output):
 
     def _adopt(self, Connector connector not None):
         cdef int fd = connector.fd
+        cdef system.socklen_t length
         self._check()
         if fd < 0 or connector._reactor is not self._reactor or self.state == CONNECTED:
             raise RuntimeError("there is no connection to take over")
@@ -568,6 +577,8 @@ cdef class Stream(Output):
         self.attempt = None         # only now: what goes with these may run anything
         connector.callback = None
         self.peer = connector.address
+        length = sizeof(Address)
+        system.getpeername(self.fd, &self.peer.head, &length)   # who was asked for may have been "0.0.0.0"
         self.moment = self._reactor.moment
         try:
             if self.no_delay:

@@ -5,8 +5,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSPC, EPERM, ETIMEDOUT
-    int EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, ECONNRESET, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSPC, ENOTCONN
+    int EPERM, ETIMEDOUT, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:
@@ -46,6 +46,7 @@ cdef extern from "sys/socket.h" nogil:
     int listen(int fd, int backlog)
     int accept4(int fd, sockaddr *address, socklen_t *length, int flags)
     int connect(int fd, const sockaddr *address, socklen_t length)
+    int getpeername(int fd, sockaddr *address, socklen_t *length)
     int getsockname(int fd, sockaddr *address, socklen_t *length)
     int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
     int shutdown(int fd, int how)

@@ -8,23 +8,26 @@ cdef class LoopWaiter:
 
     `asyncio.Future` has the loop call the task in its next round. The events of a reactor come from the loop already,
     in a callback of its own, while no task runs: so the task is stepped at once, which saves a round for each
-    message. Where another task is the one that wakes, that is impossible, and the loop is asked as usual.
+    message. Where another task is the one that wakes, or a program while its loop does not run, that is impossible, and
+    the loop is asked as usual.
 
     Tasks take for a future what has `_asyncio_future_blocking` and these methods.
 
     Args:
         loop: The loop that the task runs in.
         current_task: `asyncio.current_task`.
+        running_loop: `asyncio._get_running_loop`.
     """
 
     cdef public bint _asyncio_future_blocking
     cdef bint over
-    cdef object loop, current_task, callback, context, value
+    cdef object loop, current_task, running_loop, callback, context, value
     cdef BaseException exception
 
-    def __cinit__(self, loop, current_task):
+    def __cinit__(self, loop, current_task, running_loop):
         self.loop = loop
         self.current_task = current_task
+        self.running_loop = running_loop
 
     def get_loop(self):
         return self.loop
@@ -65,16 +68,20 @@ cdef class LoopWaiter:
         callback = self.callback
         if callback is None:
             return 0
-        if self.current_task(self.loop) is not None:
+        if self.running_loop() is not self.loop or self.current_task(self.loop) is not None:
             return self._wake_soon()
         self.callback = None
-        self.context.run(callback, self)
+        try:
+            self.context.run(callback, self)
+        except RuntimeError:    # who wakes it runs in the task's own context, which cannot be entered twice
+            self.callback = callback
+            self._wake_soon()
         return 0
 
     cdef int _wake_soon(self) except -1:
         callback = self.callback
         self.callback = None
-        if callback is not None:
+        if callback is not None and not self.loop.is_closed():
             self.loop.call_soon(callback, self, context=self.context)
         return 0
 
@@ -96,7 +103,6 @@ cdef class LoopWaiter:
 
     def throw(self, error, *rest):
         """What the task is told instead of being woken: the loop refuses what was made in another one."""
-        from asyncio import _get_running_loop
-        if not self.over and _get_running_loop() is not self.loop:
+        if not self.over and self.running_loop() is not self.loop:
             raise errors.another_loop() from None
         raise error

@@ -81,9 +81,7 @@ class Event:
     __slots__ = ("_bubbles_", "_cancelable_", "_prevented_", "_stopped_", "_target_", "_type_")
 
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False) -> None:
-        if type.__class__ is not str:
-            _require_type(type)
-        self._type_ = type
+        self._type_ = type if type.__class__ is str else _text(type)
         self._bubbles_ = bool(bubbles)
         self._cancelable_ = bool(cancelable)
         self._target_: Any = None
@@ -459,7 +457,7 @@ class EventDispatcher:
             >>> EventDispatcher().add_event_listener("ready", print, priority=10)
         """
         self._check_()
-        _require_type(type)
+        type = _text(type)
         if listener is None:
             raise errors.null("listener")
         if not callable(listener):
@@ -494,7 +492,7 @@ class EventDispatcher:
             TypeError: `listener` is ``None``, or `type` is not a string.
         """
         self._check_()
-        _require_type(type)
+        type = _text(type)
         if listener is None:
             raise errors.null("listener")
         use_capture = bool(use_capture)
@@ -516,7 +514,7 @@ class EventDispatcher:
             TypeError: `type` is not a string.
         """
         self._check_()
-        _require_type(type)
+        type = _text(type)
         return any(entry.listener is not None for entry in self._listeners_.get(type, _NONE))
 
     def will_trigger(self, type: str) -> bool:
@@ -591,11 +589,13 @@ class EventDispatcher:
         raise errors.no_copies(self)
 
 
-def _require_type(type: object) -> None:
+def _text(type: object) -> str:
+    """The type of an event as a plain string: that of an enumeration is one of another class."""
     if type is None:
         raise errors.null("type")
     if not isinstance(type, str):
         raise errors.wrong_type("type", type, "a string")
+    return str.__str__(type)
 
 
 def _require_event(event: object) -> None:

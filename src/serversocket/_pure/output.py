@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
@@ -24,6 +24,8 @@ if sys.platform == "linux":
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from .. import ByteArray
 
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
@@ -96,7 +98,7 @@ class Output(Input):
         self._check_()
         self._limit_ = as_limit(value)
 
-    def write(self, data: Buffer | SupportsBytes) -> int:
+    def write(self, data: Buffer | ByteArray) -> int:
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
 
         Args:
@@ -142,7 +144,7 @@ class Output(Input):
                 reactor._show_work_()
         return count
 
-    def _as_bytes_(self, data: Buffer | SupportsBytes) -> bytes:
+    def _as_bytes_(self, data: Buffer | ByteArray) -> bytes:
         try:
             view = memoryview(data)  # type: ignore[arg-type]
         except TypeError:
@@ -162,7 +164,7 @@ class Output(Input):
             raise errors.invalid_socket(call, "write_eof was called")
         return reactor
 
-    def _write_through(self, data: Buffer | SupportsBytes) -> int:
+    def _write_through(self, data: Buffer | ByteArray) -> int:
         """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
         serving, self._serving_ = self._serving_, True
         try:
@@ -217,7 +219,8 @@ class Output(Input):
             if self._socket_ is not None:
                 self._socket_.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._fail_(error.errno or errno.EIO)
+            # It was connected, so it is the peer that has reset it.
+            self._fail_(errno.ECONNRESET if error.errno == errno.ENOTCONN else error.errno or errno.EIO)
             return
         if self._incoming_ == ENDED:
             self._attend_later_()  # the connection is over, which nobody hears of inside his own call

@@ -280,7 +280,7 @@ class Stream(Output):
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                failure = self._failure_
+                failure = self._failure_  # of two the earlier one is the reason
                 self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
                 return
             if not chunk:
@@ -291,6 +291,7 @@ class Stream(Output):
                 self._moment_ = monotonic()
             if self._input_:
                 self._keep_input_(chunk)
+                self._count_()
             else:
                 self._input_ = chunk
             entries = self._listeners_.get(SOCKET_DATA)

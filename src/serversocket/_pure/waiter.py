@@ -18,13 +18,15 @@ class LoopWaiter:
 
     `asyncio.Future` has the loop call the task in its next round. The events of a reactor come from the loop already,
     in a callback of its own, while no task runs: so the task is stepped at once, which saves a round for each
-    message. Where another task is the one that wakes, that is impossible, and the loop is asked as usual.
+    message. Where another task is the one that wakes, or a program while its loop does not run, that is impossible, and
+    the loop is asked as usual.
 
     Tasks take for a future what has `_asyncio_future_blocking` and these methods.
 
     Args:
         loop: The loop that the task runs in.
         current_task: `asyncio.current_task`.
+        running_loop: `asyncio._get_running_loop`.
     """
 
     __slots__ = (
@@ -35,13 +37,17 @@ class LoopWaiter:
         "_exception_",
         "_loop_",
         "_over_",
+        "_running_loop_",
         "_value_",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, current_task: Callable[[Any], object]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, current_task: Callable[[Any], object], running_loop: Callable[[], object]
+    ) -> None:
         self._asyncio_future_blocking = False
         self._loop_ = loop
         self._current_task_ = current_task
+        self._running_loop_ = running_loop
         self._over_ = False
         self._value_: Any = None
         self._exception_: BaseException | None = None
@@ -86,15 +92,19 @@ class LoopWaiter:
         callback = self._callback_
         if callback is None:
             return
-        if self._current_task_(self._loop_) is not None:
+        if self._running_loop_() is not self._loop_ or self._current_task_(self._loop_) is not None:
             self._wake_soon_()
             return
         self._callback_ = None
-        self._context_.run(callback, self)
+        try:
+            self._context_.run(callback, self)
+        except RuntimeError:  # who wakes it runs in the task's own context, which cannot be entered twice
+            self._callback_ = callback
+            self._wake_soon_()
 
     def _wake_soon_(self) -> None:
         callback, self._callback_ = self._callback_, None
-        if callback is not None:
+        if callback is not None and not self._loop_.is_closed():
             self._loop_.call_soon(callback, self, context=self._context_)
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -104,7 +114,7 @@ class LoopWaiter:
                 yield self
             except RuntimeError:
                 # The loop refuses what was made in another one.
-                if not self._over_ and import_module("asyncio")._get_running_loop() is not self._loop_:
+                if not self._over_ and self._running_loop_() is not self._loop_:
                     raise errors.another_loop() from None
                 raise
         return self.result()

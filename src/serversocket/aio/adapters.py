@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar, SupportsBytes
+from typing import TYPE_CHECKING, ClassVar
 
 from .. import errors
 from .servers import AsyncServer
@@ -12,7 +12,7 @@ from .sockets import AsyncSocket
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from .. import ServerSocket, Socket
+    from .. import ByteArray, ServerSocket, Socket
 
 
 class Adapter:
@@ -60,7 +60,7 @@ class StreamAdapter(Adapter):
         finally:
             self._receiving = False
 
-    async def _send(self, data: Buffer | SupportsBytes | None) -> None:
+    async def _send(self, data: Buffer | ByteArray | None) -> None:
         """Sends; or with ``None`` waits until that would not have to wait."""
         if self._sending:
             raise self._busy_error("sending on")

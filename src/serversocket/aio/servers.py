@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 from .. import errors
 from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
+from ..naming import with_as3_names
 from ..reactor import report_error
 from .sockets import AsyncSocket, close_forgotten
 
@@ -56,8 +57,7 @@ class _Arrivals:
             return
         client = AsyncSocket(socket, _library=self._library)
         if self.hand_over is not None and not self.acceptors:
-            self.begun.add(client)
-            self.hand_over(client)
+            self._begin(client, self.hand_over)
             return
         self.clients.append(client)
         self.wake_acceptor()
@@ -66,11 +66,22 @@ class _Arrivals:
             self.server.remove_event_listener("connect", self._connected)
 
     def wake_acceptor(self) -> None:
+        """Has a task take a client that waits; where each of them was cancelled, `serve` does."""
         while self.acceptors:
             waiter = self.acceptors.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                break
+                return
+        self.begin_all()
+
+    def begin_all(self) -> None:
+        while self.clients and self.hand_over is not None:
+            self._begin(self.clients.popleft(), self.hand_over)
+        self.take_more()
+
+    def _begin(self, client: AsyncSocket, hand_over: Callable[[AsyncSocket], object]) -> None:
+        self.begun.add(client)
+        hand_over(client)
 
     def _closed(self, _event: Event) -> None:
         self._let_go()
@@ -86,12 +97,13 @@ class _Arrivals:
         self.server.remove_event_listener("connect", self._connected)
         self.server.remove_event_listener("close", self._closed)
         self._listening = False
-        for _ in range(len(self.acceptors)):
+        while self.acceptors:
             self.wake_acceptor()
         if self.end is not None and not self.end.done():
             self.end.set_result(None)
 
 
+@with_as3_names
 class AsyncServer:
     """A listening `ServerSocket` whose clients coroutines wait for. `listen` makes them.
 
@@ -188,11 +200,7 @@ class AsyncServer:
             async with self._library.open_group() as group:
                 arrivals.hand_over = partial(group.start_soon, self._serve, handler)
                 try:
-                    while arrivals.clients:
-                        client = arrivals.clients.popleft()
-                        arrivals.begun.add(client)
-                        arrivals.hand_over(client)
-                    arrivals.take_more()
+                    arrivals.begin_all()
                     while self.server.listening:
                         arrivals.end = self._library.create_waiter()
                         await arrivals.end

@@ -8,18 +8,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsBytes, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from weakref import WeakKeyDictionary
 
 from .. import errors
 from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
+from ..naming import with_as3_names
 from ..once import as_error
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from .. import Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Reactor, Socket
+    from .. import ByteArray, Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Reactor, Socket
 else:
     from ..stream import Socket
 
@@ -50,6 +51,8 @@ class _Flow:
         add("socketData", self._arrived)
         add("end", self._ended)
         add("ioError", self._failed)
+        if socket.paused:
+            self.let_in()
 
     # ---- input
 
@@ -156,6 +159,7 @@ class _Flow:
 _told: WeakKeyDictionary[BaseException, _Flow] = WeakKeyDictionary()
 
 
+@with_as3_names
 class AsyncSocket:
     """A connected `Socket` whose input and output coroutines wait for.
 
@@ -358,7 +362,7 @@ class AsyncSocket:
 
     # ---- output
 
-    async def send(self, data: Buffer | SupportsBytes) -> None:
+    async def send(self, data: Buffer | ByteArray) -> None:
         """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
 
         The bytes are the connection's at once, all of them and in one piece among those of other tasks: they go out

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import socket as system
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from .. import Reactor, Socket, UncaughtErrorEvent
@@ -140,6 +139,4 @@ class Client:
         logger.info("Everything was sent to %s", self._endpoint)
         self._limit_silence()
         if self._socket.connected and not self._keep_open:
-            # AIR's sockets close both directions only; this ends the one that is done.
-            with suppress(OSError), system.fromfd(self._socket.fileno(), system.AF_INET, system.SOCK_STREAM) as other:
-                other.shutdown(system.SHUT_WR)
+            self._socket.write_eof()

@@ -64,4 +64,5 @@ class _Group:
 
 
 def library(loop: asyncio.AbstractEventLoop) -> Library:
-    return Library(partial(LoopWaiter, loop, asyncio.current_task), _Group, partial(asyncio.sleep, 0), ALLOWANCE)
+    create_waiter = partial(LoopWaiter, loop, asyncio.current_task, asyncio._get_running_loop)
+    return Library(create_waiter, _Group, partial(asyncio.sleep, 0), ALLOWANCE)
