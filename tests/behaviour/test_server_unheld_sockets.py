@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from serversocket import ServerSocket, Socket
+from serversocket import Reactor, ServerSocket, Socket
 from serversocket.reactor import current_reactor
 
 from .helpers import (
@@ -345,4 +345,70 @@ def test_socket_may_be_revived_by_a_finalizer():
     settle(reactor)
     Reviving.__del__ = lambda self: None
     revived.clear()
+    gc.collect()
+
+
+class Listener:
+    def heard(self, event):
+        pytest.fail(f"{event} came")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another thread"])
+@pytest.mark.parametrize("method", [False, True], ids=["a function", "a method"])
+def test_the_last_listener_was_a_weak_one_that_has_gone(method, elsewhere):
+    reactor = current_reactor()
+    kept = []
+    with listening() as server:
+
+        def connected(event):
+            it = Listener()
+            listener = it.heard if method else lambda event: it.heard(event)
+            kept.append(it if method else listener)
+            event.socket.add_event_listener("socketData", listener, use_weak_reference=True)
+
+        server.add_event_listener("connect", connected)
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: kept)
+            settle(reactor)
+            assert server.connections == 1
+            with pytest.warns(ResourceWarning, match="descriptor"):  # noqa: PT031
+                if elsewhere:
+                    thread = threading.Thread(target=kept.clear)
+                    thread.start()
+                    thread.join()
+                else:
+                    kept.clear()
+                run_until(reactor, lambda: server.connections == 0)
+            assert client.recv(1) == b""
+
+
+def test_a_weak_listener_that_goes_takes_nobody_else_with_it():
+    reactor = current_reactor()
+    kept, data = [], []
+    with listening() as server:
+
+        def connected(event):
+            kept.append(lambda event: None)
+            event.socket.add_event_listener("socketData", kept[0], use_weak_reference=True)
+            event.socket.add_event_listener("socketData", lambda event: data.append(event.target.read()))
+
+        server.add_event_listener("connect", connected)
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: kept)
+            kept.clear()
+            settle(reactor)
+            client.sendall(b"hello")
+            run_until(reactor, lambda: data == [b"hello"])
+        run_until(reactor, lambda: server.connections == 0)
+
+
+def test_a_weak_listener_that_goes_when_the_reactor_has():
+    reactor = Reactor()
+    listener = Listener()
+    server = ServerSocket(reactor=reactor)
+    server.add_event_listener("connect", listener.heard, use_weak_reference=True)
+    server.bind(0, "127.0.0.1")
+    server.listen()
+    reactor.close()
+    del listener
     gc.collect()

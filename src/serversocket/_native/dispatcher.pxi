@@ -151,7 +151,10 @@ cdef class EventDispatcher:
         for entry in entries:
             if _matches(entry, listener, use_capture):
                 return
-        entry = _entry(listener, use_capture, rank, use_weak_reference)
+        if use_weak_reference:
+            entry = _weak_entry(listener, use_capture, rank, when_gone(self, type))
+        else:
+            entry = _entry(listener, use_capture, rank)
         if not entries:
             self._store(type, (entry,))
             self._listening(type)
@@ -177,6 +180,10 @@ cdef class EventDispatcher:
         listener = _plain(listener)
         entries = self._entries(type)
         self._keep(type, entries, tuple([e for e in entries if not _matches(e, listener, use_capture)]))
+
+    def _forget_gone(self, str type not None):
+        entries = self._entries(type)
+        self._keep(type, entries, tuple([entry for entry in entries if _alive(entry)]))
 
     @cython.final
     cdef int _keep(self, str kind, tuple before, tuple after) except -1:
@@ -356,19 +363,26 @@ cdef Py_ssize_t _rank(priority) except? -1:
     return PyNumber_AsSsize_t(priority, NULL)
 
 
-cdef object _entry(listener, bint use_capture, Py_ssize_t priority, bint weak):
-    cdef Registration registration
-    cdef bint bare = _is_bare(listener)
-    if not (use_capture or priority or weak or bare):
+cdef object _entry(listener, bint use_capture, Py_ssize_t priority):
+    if not (use_capture or priority or _is_bare(listener)):
         return listener
-    registration = Registration.__new__(Registration)
-    registration.listener = listener
+    return _registration(listener, listener, use_capture, priority)
+
+
+cdef Registration _weak_entry(listener, bint use_capture, Py_ssize_t priority, gone):
+    cdef Registration registration
+    reference = (weakref.WeakMethod if type(listener) is MethodType else weakref.ref)(listener, gone)
+    registration = _registration(listener, reference, use_capture, priority)
+    registration.weak = True
+    return registration
+
+
+cdef Registration _registration(listener, kept, bint use_capture, Py_ssize_t priority):
+    cdef Registration registration = Registration.__new__(Registration)
+    registration.listener = kept
     registration.use_capture = use_capture
     registration.priority = priority
-    registration.weak = weak
-    registration.bare = bare
-    if weak:
-        registration.listener = (weakref.WeakMethod if type(listener) is MethodType else weakref.ref)(listener)
+    registration.bare = _is_bare(listener)
     return registration
 
 

@@ -12,6 +12,7 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, NoReturn
 
 from .. import errors
+from ..forgetting import when_gone
 from ..formatting import format_event
 
 Listener = Callable[..., object]
@@ -367,9 +368,11 @@ class _WeakRegistration:
 
     __slots__ = ("_reference", "priority", "use_capture")
 
-    def __init__(self, listener: Listener, use_capture: bool, priority: int) -> None:
+    def __init__(
+        self, listener: Listener, use_capture: bool, priority: int, gone: Callable[[object], None] | None
+    ) -> None:
         weakly: Any = weakref.WeakMethod if type(listener) is MethodType else weakref.ref
-        self._reference: Callable[[], Listener | None] = weakly(listener)
+        self._reference: Callable[[], Listener | None] = weakly(listener, gone)
         self.use_capture = use_capture
         self.priority = priority
 
@@ -469,10 +472,14 @@ class EventDispatcher:
         known = self._listeners_.get(type, _NONE)
         if any(entry.use_capture == use_capture and _same(entry.listener, listener) for entry in known):
             return
-        make = _WeakRegistration if use_weak_reference else _Registration
+        entry: _Registration | _WeakRegistration
+        if use_weak_reference:
+            entry = _WeakRegistration(listener, use_capture, rank, when_gone(self, type))
+        else:
+            entry = _Registration(listener, use_capture, rank)
         entries = [entry for entry in known if entry.listener is not None]
         first = not entries
-        entries.append(make(listener, use_capture, rank))
+        entries.append(entry)
         entries.sort(key=lambda entry: entry.priority, reverse=True)  # equal ones stay in order
         if self._listeners_ is _NOBODY:
             self._listeners_ = {}
@@ -497,6 +504,9 @@ class EventDispatcher:
             raise errors.null("listener")
         use_capture = bool(use_capture)
         self._keep_(type, lambda entry: entry.use_capture != use_capture or not _same(entry.listener, listener))
+
+    def _forget_gone(self, type: str) -> None:
+        self._keep_(type, lambda entry: True)
 
     def _keep_(self, type: str, wanted: Callable[[_Registration | _WeakRegistration], bool]) -> None:
         entries = self._listeners_.get(type, _NONE)

@@ -1,0 +1,29 @@
+"""What becomes of a source whose weak listener has gone."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["when_gone"]
+
+
+def when_gone(dispatcher: Any, type: str) -> Callable[[object], None] | None:
+    """What to call when a weak listener of a dispatcher goes; `None` where nothing depends on that.
+
+    A source that nobody listens to lives no longer than the program's references to it. A listener may go at any moment
+    and in any thread, so the source looks again in the next turn of its reactor.
+    """
+    if getattr(dispatcher, "reactor", None) is None:
+        return None
+    reference = weakref.ref(dispatcher)
+
+    def gone(_listener: object) -> None:
+        source = reference()
+        if source is not None:
+            with suppress(RuntimeError):  # the reactor is closed
+                source.reactor.call_soon_threadsafe(source._forget_gone, type)
+
+    return gone
