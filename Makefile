@@ -147,13 +147,11 @@ asan: $(INSTALLED) .venv/group-test $(SANITIZED) $(GREENLETS)
 # looked into, and what traces this one or comes between it and libc is left out. It takes half an hour, and the tests'
 # limits of time are for a faster machine.
 VALGRIND := build/valgrind
-UNHURRIED := -p no:timeout -o faulthandler_timeout=0 -o strict_config=false -o strict_markers=false \
-	-W ignore::pytest.PytestConfigWarning -W ignore::pytest.PytestUnknownMarkWarning
 valgrind: .venv/group-test
 	@rm -rf $(VALGRIND)
 	export CFLAGS='-g -O1'; $(PACKAGE) install --no-deps --target $(VALGRIND) .
 	SERVERSOCKET_STEPS=2001 PYTHONMALLOC=malloc SERVERSOCKET_IMPL=native PYTHONPATH=$(VALGRIND) valgrind --num-callers=25 --error-exitcode=99 \
-		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q $(UNHURRIED) \
+		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q --least-timeout 3000 -o faulthandler_timeout=0 \
 		--ignore=tests/performance --ignore=tests/injection --deselect tests/behaviour/test_cli_commands.py \
 		--deselect tests/behaviour/test_supervisor.py --ignore-glob='*/test_failing_*' \
 		--ignore=tests/faults/test_clocks.py --ignore=tests/faults/test_two_owners.py $(ARGS)

@@ -27,6 +27,7 @@ _SECONDS_FOR_A_LOOKUP = 30.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("time").addoption("--least-timeout", type=float, default=0, help="every test has so many seconds")
     group = parser.getgroup("faults injected at random")
     group.addoption("--inject-seed", type=int, default=1, help="what the faults are drawn from")
     group.addoption("--inject-connections", type=int, default=500, help="how many connections are served meanwhile")
@@ -40,6 +41,12 @@ def pytest_configure() -> None:
 
 def pytest_report_header() -> str:
     return f"serversocket {serversocket.__version__}, the {serversocket.implementation} engine"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if least := config.getoption("--least-timeout"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(least), append=False)
 
 
 def pytest_collection_finish() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 __all__ = ["when_gone"]
@@ -18,12 +19,11 @@ def when_gone(dispatcher: Any, type: str) -> Callable[[object], None] | None:
     """
     if getattr(dispatcher, "reactor", None) is None:
         return None
-    reference = weakref.ref(dispatcher)
+    return partial(_look_again, weakref.ref(dispatcher), type)
 
-    def gone(_listener: object) -> None:
-        source = reference()
-        if source is not None:
-            with suppress(RuntimeError):  # the reactor is closed
-                source.reactor.call_soon_threadsafe(source._forget_gone, type)
 
-    return gone
+def _look_again(reference: Callable[[], Any], type: str, _listener: object) -> None:
+    source = reference()
+    if source is not None:
+        with suppress(RuntimeError):  # the reactor is closed
+            source.reactor.call_soon_threadsafe(source._forget_gone, type)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import select
+import socket
+
 import pytest
 
 import serversocket
 
-from .helpers import FAMILIES, connection, pattern, send_all, settle
+from .helpers import FAMILIES, PATIENCE, connection, pattern, send_all, settle
 
 
 @pytest.mark.parametrize("host", FAMILIES)
@@ -116,3 +120,47 @@ def test_data_after_listening_begins_is_told_without_what_came_before():
         it.peer.sendall(b"after")
         it.until(lambda: seen)
         assert seen == [(5, b"before after")]
+
+
+@pytest.mark.parametrize("half_open", [False, True])
+@pytest.mark.parametrize("size", [5, 8_000_000])
+def test_progress_of_the_answer_to_a_request_that_ends_the_peers_stream(size, half_open):
+    types = ("socketData", "outputProgress", "end", "close")
+    with connection(types=types) as it:
+        it.socket.allow_half_open = half_open
+        it.socket.add_event_listener("socketData", lambda event: it.socket.write(bytes(size)))
+        it.peer.sendall(b"request")
+        it.peer.shutdown(socket.SHUT_WR)
+        select.select([it.socket.fileno()], [], [], PATIENCE)
+        it.until_event("end" if half_open else "close")
+        assert it.log.types[:3] == ["socketData", "outputProgress", "end" if half_open else "close"]
+        it.peer.setblocking(False)
+        received = 0
+
+        def complete():
+            nonlocal received
+            with contextlib.suppress(BlockingIOError):
+                while received < size:
+                    received += len(it.peer.recv(262144))
+            return received == size
+
+        it.until(complete)
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+@pytest.mark.parametrize("then", ["", "close", "pause"])
+def test_progress_of_what_was_written_before_the_end_is_known(flushed, then):
+    with connection() as it:
+        if then:
+            it.socket.add_event_listener("outputProgress", lambda event: getattr(it.socket, then)())
+        it.socket.write(b"x")
+        if flushed:
+            it.socket.flush()
+        it.peer.shutdown(socket.SHUT_WR)
+        it.until_event("outputProgress")
+        settle(it.reactor)
+        if then == "pause":
+            assert it.log.types == ["outputProgress"]
+            it.socket.resume()
+            it.until_event("close")
+        assert it.log.types == ["outputProgress"] + ["close"] * (then != "close")

@@ -13,10 +13,12 @@ import gc
 import re
 import socket
 import struct
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from serversocket import IOError, Reactor, ServerSocket, Socket
@@ -31,6 +33,9 @@ OWN_LIMIT, REACTOR_LIMIT = 2**28, 2**30  # as they are at first: more than a con
 
 #: How many rules were run in this process that had something to do.
 executed = 0
+
+#: Whether one was broken by what it found.
+broken = False
 
 # When a rule has something to do.
 any_open = precondition(lambda self: any(each.open for each in self.connections))
@@ -610,6 +615,11 @@ class Machine(RuleBasedStateMachine):
         """Whether the system may have dropped output: the connection was closed over what its peer went on sending."""
         return it.ended_here and it.sent > len(it.received)
 
+    def note_what_broke_it(self) -> None:
+        global broken
+        error = sys.exc_info()[1]
+        broken |= isinstance(error, Exception) and not isinstance(error, HypothesisException)
+
     def teardown(self) -> None:
         try:
             for it in self.connections:
@@ -619,6 +629,7 @@ class Machine(RuleBasedStateMachine):
             self.come_to_rest(self.connections)
             self.the_laws_hold()  # what the last listeners found is looked at nowhere else
         finally:
+            self.note_what_broke_it()
             for it in self.connections:
                 if it.open:
                     it.ended_here = True

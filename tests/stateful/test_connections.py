@@ -6,6 +6,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 
 from . import machine
@@ -24,7 +25,11 @@ def test_connections_do_what_the_model_says(capsys: pytest.CaptureFixture[str]) 
     )
     before = machine.executed
     while (done := machine.executed - before) < STEPS:
-        run_state_machine_as_test(machine.Machine, settings=profile)
+        try:
+            run_state_machine_as_test(machine.Machine, settings=profile)
+        except FlakyStrategyDefinition:
+            # The system has taken more or less, or time has passed otherwise, than in a run that began alike.
+            assert not machine.broken
         assert machine.executed - before > done, "the rules have nothing to do"
     with capsys.disabled():
         if STEPS > 2000:

@@ -405,6 +405,12 @@ cdef class Stream(Output):
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        if not (failure or self.failure) and (self.pending or self.progressed):
+            self._send_output()
+            if self.progressed:
+                self._tell_progress()       # of what was written before the end is known
+                if self.fd != fd or self.slot != slot or self.state != CONNECTED or self.resting:
+                    return 0
         failure = failure or self.failure   # the system tells of a reset once only, and a send may have heard of it
         if failure or not self.half_open:
             return self._finish(failure, self._culprit(failure))

@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
 
 from .. import errors
 from ..limits import CONNECTION_LIMIT, as_limit
@@ -24,8 +24,6 @@ if sys.platform == "linux":
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-    from .. import ByteArray
 
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
@@ -98,7 +96,7 @@ class Output(Input):
         self._check_()
         self._limit_ = as_limit(value)
 
-    def write(self, data: Buffer | ByteArray) -> int:
+    def write(self, data: Buffer | SupportsBytes) -> int:
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
 
         Args:
@@ -144,7 +142,7 @@ class Output(Input):
                 reactor._show_work_()
         return count
 
-    def _as_bytes_(self, data: Buffer | ByteArray) -> bytes:
+    def _as_bytes_(self, data: Buffer | SupportsBytes) -> bytes:
         try:
             view = memoryview(data)  # type: ignore[arg-type]
         except TypeError:
@@ -164,7 +162,7 @@ class Output(Input):
             raise errors.invalid_socket(call, "write_eof was called")
         return reactor
 
-    def _write_through(self, data: Buffer | ByteArray) -> int:
+    def _write_through(self, data: Buffer | SupportsBytes) -> int:
         """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
         serving, self._serving_ = self._serving_, True
         try:

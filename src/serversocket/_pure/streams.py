@@ -316,6 +316,12 @@ class Stream(Output):
 
     def _input_ends_(self, sock: socket.socket) -> None:
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        if not self._failure_ and (self._pending_ or self._progressed_):
+            self._send_()
+            if self._progressed_:
+                self._tell_progress_()  # of what was written before the end is known
+                if self._socket_ is not sock or self._paused_:
+                    return
         if self._failure_ or not self._half_open_:
             self._finish_(self._failure_, self._culprit_(self._failure_))
             return
