@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -308,6 +309,19 @@ def descriptors(wanted: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def storm_of_signals(handler: Callable[[int, object], object]) -> Iterator[None]:
+    """A signal every millisecond."""
+    previous = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        time.sleep(0.05)  # under valgrind the last one may still be on its way
+        signal.signal(signal.SIGALRM, previous)
 
 
 def pattern(size: int) -> bytes:

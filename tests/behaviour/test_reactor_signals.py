@@ -10,7 +10,7 @@ import pytest
 
 from serversocket.reactor import current_reactor
 
-from .helpers import connect_to, listening, on_posix, python, receive_exactly, run_until
+from .helpers import connect_to, listening, on_posix, python, receive_exactly, run_until, storm_of_signals
 
 pytestmark = on_posix
 
@@ -111,30 +111,24 @@ def test_handler_may_raise_out_of_run():
 def test_storm_of_signals_disturbs_nothing():
     reactor = current_reactor()
     seen = []
-    previous = signal.signal(signal.SIGALRM, lambda number, frame: seen.append(number))
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    try:
-        with listening() as server:
+    with storm_of_signals(lambda number, frame: seen.append(number)), listening() as server:
 
-            def echo(event):
-                event.target.write(event.target.read())
+        def echo(event):
+            event.target.write(event.target.read())
 
-            sockets = []
+        sockets = []
 
-            def accept(event):
-                sockets.append(event.socket)
-                event.socket.add_event_listener("socketData", echo)
+        def accept(event):
+            sockets.append(event.socket)
+            event.socket.add_event_listener("socketData", echo)
 
-            server.add_event_listener("connect", accept)
-            with connect_to("127.0.0.1", server.local_port) as client:
-                for number in range(100):
-                    client.sendall(b"%03d" % number)
-                    assert receive_exactly(reactor, client, 3) == b"%03d" % number
-                run_until(reactor, lambda: len(seen) > 20)
-                sockets[0].close()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        server.add_event_listener("connect", accept)
+        with connect_to("127.0.0.1", server.local_port) as client:
+            for number in range(100):
+                client.sendall(b"%03d" % number)
+                assert receive_exactly(reactor, client, 3) == b"%03d" % number
+            run_until(reactor, lambda: len(seen) > 20)
+            sockets[0].close()
 
 
 @pytest.mark.parametrize("wait", ["poll", "timer"])
@@ -148,19 +142,14 @@ def test_a_storm_of_signals_does_not_put_off_what_is_due(wait):
         if len(seen) == 10_000:
             raise AssertionError("the wait begins anew with every signal")
 
-    previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    due = time.monotonic() + 0.1
-    try:
+    with storm_of_signals(ring):
+        due = time.monotonic() + 0.1
         if wait == "poll":
             assert reactor.poll(0.1) == 0
         else:
             reactor.call_later(0.1, reactor.stop)
             reactor.run()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert time.monotonic() >= due
+        assert time.monotonic() >= due
     assert len(seen) > 1
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import socket
 import struct
 import threading
@@ -21,7 +20,7 @@ import pytest
 from serversocket import ServerSocket
 from serversocket.reactor import current_reactor
 
-from ..behaviour.helpers import PATIENCE, on_linux, on_posix, reset, settle
+from ..behaviour.helpers import PATIENCE, on_linux, on_posix, reset, settle, storm_of_signals
 
 pytestmark = on_posix
 
@@ -255,13 +254,8 @@ def test_two_threads_race_for_the_same_numbers():
 @pytest.mark.timeout(300)
 def test_signals_every_millisecond():
     seen = []
-    previous = signal.signal(signal.SIGALRM, lambda number, frame: seen.append(number))
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    try:
+    with storm_of_signals(lambda number, frame: seen.append(number)):
         race(4, EVENTS // 2).check()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
     assert len(seen) > 10
 
 
