@@ -144,8 +144,9 @@ asan: $(INSTALLED) .venv/group-test $(SANITIZED) $(GREENLETS)
 	$(SANITIZERS) PYTHONPATH=$(CURDIR)/$(GREENLETS) $(BIN)/python $(UNDER_ASAN) $(ARGS) -k gevent
 
 # An interpreter from 3.12 on: those before it use uninitialised memory themselves. Processes that tests start are not
-# looked into, and what traces this one or comes between it and libc is left out. It takes half an hour, and the tests'
-# limits of time are for a faster machine.
+# looked into, and what traces this one or comes between it and libc is left out, and who counts clients without a
+# descriptor: a descriptor that valgrind refuses has been made, and closed. It takes half an hour, and the tests' limits
+# of time are for a faster machine.
 VALGRIND := build/valgrind
 valgrind: .venv/group-test
 	@rm -rf $(VALGRIND)
@@ -154,7 +155,8 @@ valgrind: .venv/group-test
 		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q --least-timeout 3000 -o faulthandler_timeout=0 \
 		--ignore=tests/performance --ignore=tests/injection --deselect tests/behaviour/test_cli_commands.py \
 		--deselect tests/behaviour/test_supervisor.py --ignore-glob='*/test_failing_*' \
-		--ignore=tests/faults/test_clocks.py --ignore=tests/faults/test_two_owners.py $(ARGS)
+		--ignore=tests/faults/test_clocks.py --ignore=tests/faults/test_two_owners.py \
+		--deselect tests/behaviour/test_server_out_of_descriptors.py::test_nothing_spins_and_nothing_is_logged $(ARGS)
 
 # The build that traces takes the place of the usual one, until the next make. One test is about tracing functions itself.
 coverage: .venv/group-coverage
