@@ -19,6 +19,7 @@ from .helpers import (
     listening,
     pattern,
     receive_all,
+    receive_exactly,
     reset,
     run_until,
     send_all,
@@ -57,17 +58,7 @@ def test_a_write_says_that_it_is_congested_and_output_progress_that_it_is_not():
         assert it.socket.bytes_pending > 100_000
         drained = []
         it.socket.add_event_listener("outputProgress", lambda event: drained.append(it.socket.congested))
-        received = 0
-        it.peer.setblocking(False)
-
-        def complete():
-            nonlocal received
-            with contextlib.suppress(BlockingIOError):
-                while received < written:
-                    received += len(it.peer.recv(65536))
-            return received == written
-
-        it.until(complete)
+        assert receive_exactly(it.reactor, it.peer, written) == bytes(written)
         it.until(lambda: drained and not drained[-1])
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 
@@ -8,7 +7,7 @@ import pytest
 
 import serversocket
 
-from .helpers import FAMILIES, PATIENCE, connection, pattern, send_all, settle
+from .helpers import FAMILIES, PATIENCE, connection, pattern, receive_exactly, send_all, settle
 
 
 @pytest.mark.parametrize("host", FAMILIES)
@@ -134,17 +133,7 @@ def test_progress_of_the_answer_to_a_request_that_ends_the_peers_stream(size, ha
         select.select([it.socket.fileno()], [], [], PATIENCE)
         it.until_event("end" if half_open else "close")
         assert it.log.types[:3] == ["socketData", "outputProgress", "end" if half_open else "close"]
-        it.peer.setblocking(False)
-        received = 0
-
-        def complete():
-            nonlocal received
-            with contextlib.suppress(BlockingIOError):
-                while received < size:
-                    received += len(it.peer.recv(262144))
-            return received == size
-
-        it.until(complete)
+        assert receive_exactly(it.reactor, it.peer, size) == bytes(size)
 
 
 @pytest.mark.parametrize("flushed", [False, True])
