@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
 from . import errors
 from .naming import with_as3_names
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BackgroundReactor", "run_in_thread"]
 
+SECONDS_TO_END = 1.0  # that the end of the interpreter waits for reactors in threads
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
@@ -28,8 +33,8 @@ _T = TypeVar("_T")
 class BackgroundReactor(Generic[_T]):
     """A reactor that runs in a thread of its own; `run_in_thread` makes it.
 
-    It runs until `stop`, also while nothing is open. The thread does not keep the interpreter from ending.
-    As a context manager it is stopped in the end.
+    It runs until `stop`, also while nothing is open. The end of the interpreter stops it too, and waits for what is
+    being delivered, but at most a second. As a context manager it is stopped in the end.
     """
 
     def __init__(self, setup: Callable[[], _T]) -> None:
@@ -43,6 +48,7 @@ class BackgroundReactor(Generic[_T]):
         self._thread = threading.Thread(target=self._main, name="serversocket", daemon=True)
         self._thread.start()
         self._reactor = self._made.result()
+        _running.add(self)
         try:
             self._result = self._begun.result()
         except BaseException:  # of the function, or of a signal's handler, here
@@ -149,6 +155,26 @@ class BackgroundReactor(Generic[_T]):
         if get_ident() == self._maker:
             raise RuntimeError("run_in_thread(): gevent makes a greenlet of its thread, and greenlets share a reactor")
         return current_reactor()
+
+
+_running: WeakSet[BackgroundReactor[Any]] = WeakSet()
+
+
+def _stop_all() -> None:
+    """At the end of the interpreter: what is unsent is sent or reset before the system closes the descriptors.
+
+    A listener that never returns does not keep the interpreter from ending.
+    """
+    end = time.monotonic() + SECONDS_TO_END
+    running = list(_running)
+    for background in running:
+        with suppress(RuntimeError):  # it is closed
+            background._reactor.stop()
+    for background in running:
+        background._thread.join(max(end - time.monotonic(), 0))
+
+
+atexit.register(_stop_all)
 
 
 def _settle(future: Future[_R], function: Callable[[], _R]) -> bool:

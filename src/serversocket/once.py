@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import errors
-from ._engine import Acceptor, EventDispatcher, Stream, extend_type
+from ._engine import Acceptor, EventDispatcher, Source, Stream, extend_type
 from .events import Event, IOErrorEvent
 from .libraries import current_library
 
@@ -31,6 +31,8 @@ class _Expectation:
         self._types = (type, *failures)  # in this order: the first may be refused
         for each in self._types:
             dispatcher.add_event_listener(each, self._happened)
+        if isinstance(dispatcher, Source):
+            dispatcher._follow(self)
 
     def _happened(self, event: Event) -> None:
         self.forget()
@@ -43,9 +45,18 @@ class _Expectation:
         else:
             self.waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
 
+    def closed_here(self) -> None:
+        """The program has closed what was waited for, which has no event."""
+        self.forget()
+        if not self.waiter.done():
+            reason = f"the socket was closed on this side before {self._type!r} came"
+            self.waiter.finish_soon(errors.invalid_socket("once", reason))
+
     def forget(self) -> None:
         for each in self._types:
             self._dispatcher.remove_event_listener(each, self._happened)
+        if isinstance(self._dispatcher, Source):
+            self._dispatcher._unfollow(self)
 
 
 class _Once(Coroutine[Any, Any, Event]):
@@ -101,7 +112,8 @@ def once(self: EventDispatcher, type: str) -> Coroutine[Any, Any, Event]:
     Returns:
         A coroutine, which may be awaited or made a task; its result is the event. It listens no more once it has ended,
         was cancelled or is forgotten. On a `Socket`, an ``ioError`` that comes first is raised as `IOError`, and so is
-        a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` has no event, and ends nothing.
+        a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` and `abort`, and the end of the
+        reactor, are raised as `IOError` (#2002), too.
 
     Raises:
         TypeError: `type` is not a string.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import weakref
 from collections.abc import Callable
@@ -207,6 +208,15 @@ def _after_fork_in_child() -> None:
     hosting.forget()
     signals.forget()
 
+
+def _at_exit() -> None:
+    """At the end of the interpreter: what this thread has written, and no turn has sent, is sent or refused now."""
+    for reactor in list(_reactors):
+        if not reactor.closed:
+            reactor._send_unsent()
+
+
+atexit.register(_at_exit)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -108,19 +108,6 @@ def test_empty_connection_just_closes():
         assert type(it.log.events[0]) is serversocket.Event
 
 
-def test_data_after_listening_begins_is_told_without_what_came_before():
-    with connection(types=()) as it:
-        it.peer.sendall(b"before ")
-        it.until(lambda: it.socket.bytes_available == 7)
-        seen = []
-        it.socket.add_event_listener("socketData", lambda event: seen.append((event.bytes_loaded, event.target.read())))
-        settle(it.reactor)
-        assert seen == []
-        it.peer.sendall(b"after")
-        it.until(lambda: seen)
-        assert seen == [(5, b"before after")]
-
-
 @pytest.mark.parametrize("half_open", [False, True])
 @pytest.mark.parametrize("size", [5, 8_000_000])
 def test_progress_of_the_answer_to_a_request_that_ends_the_peers_stream(size, half_open):

@@ -48,6 +48,21 @@ def test_closing_a_socket_leaves_a_stranger_under_its_number_alone(strangers, ho
         assert not it.socket.connected
 
 
+@pytest.mark.parametrize("how", ["close", "resume", "abort"])
+@pytest.mark.parametrize("paused_first", [True, False])
+def test_a_paused_socket_leaves_a_stranger_under_its_number_alone(strangers, paused_first, how):
+    with connection() as it:
+        if paused_first:
+            it.socket.pause()
+        strangers(it.socket.fileno())
+        if not paused_first:
+            it.socket.pause()
+        getattr(it.socket, how)()
+        settle(it.reactor)
+        assert not it.socket.connected
+        assert it.log.count("socketData") == 0
+
+
 def test_closing_a_server_leaves_a_stranger_under_its_number_alone(strangers):
     server = ServerSocket()
     server.bind(0, "127.0.0.1")

@@ -152,7 +152,7 @@ cdef class Acceptor(Source):
             self._check()
             if self.fd < 0:
                 raise errors.not_open("close")
-        self._discard()
+        self._close_here()
 
     def _pause(self):
         self.paused = True

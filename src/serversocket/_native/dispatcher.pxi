@@ -123,6 +123,10 @@ cdef class EventDispatcher:
         """Called when the first listener of a type came or the last one went."""
         return 0
 
+    cdef int _listener_failed(self) except -1:
+        """Called when a listener has raised, and that was reported."""
+        return 0
+
     def add_event_listener(self, type, listener, use_capture=False, priority=0, use_weak_reference=False):
         """Registers a listener (AIR: ``addEventListener``).
 
@@ -342,6 +346,7 @@ cdef class EventDispatcher:
             pending_error()
         except Exception as error:
             report(error, self)
+            self._listener_failed()
         return 0
 
 

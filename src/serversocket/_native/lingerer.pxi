@@ -12,6 +12,7 @@ cdef class Lingerer(Output):
     """
 
     cdef object timer       # looks whether the peer still fetches
+    cdef list waiting       # what to call when the system has taken everything, or takes no more; None for nothing
     cdef int64_t left       # for the peer to fetch, when the timer was set
     cdef double stalled     # seconds in which it has fetched nothing
     cdef double age         # seconds
@@ -23,6 +24,8 @@ cdef class Lingerer(Output):
         if self.fd < 0:
             return 0
         self._hold(True)
+        if not self.pending:
+            self._tell_waiting()
         try:
             if self.pending:
                 interest |= system.EPOLLOUT
@@ -39,6 +42,28 @@ cdef class Lingerer(Output):
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard()
+        return 0
+
+    def _when_sent(self, callback):
+        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        if self.waiting is None:
+            self.waiting = []
+        self.waiting.append(callback)
+
+    def abort(self):
+        """Drops what is pending and resets the connection."""
+        self._check()
+        if self.fd >= 0:
+            self._reset()
+            self._discard()
+
+    @cython.final
+    cdef int _tell_waiting(self) except -1:
+        cdef list waiting = self.waiting
+        self.waiting = None
+        if waiting is not None:
+            for callback in waiting:
+                callback()
         return 0
 
     cdef int _time(self) except -1:
@@ -95,4 +120,5 @@ cdef class Lingerer(Output):
         self._shut()
         if timer is not None and not self._reactor.dead:
             timer.cancel()
+        self._tell_waiting()
         return 0

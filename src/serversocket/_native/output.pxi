@@ -33,6 +33,7 @@ cdef class Output(Input):
     cdef flag blocked       # the system takes no more: wait for EPOLLOUT
     cdef flag progressed    # an outputProgress event is due
     cdef flag resting       # the program wants no input for now
+    cdef flag guarded       # some output is unsent: whatever closes the descriptor, a kill included, resets
 
     @property
     def buffer_limit(self):
@@ -319,12 +320,14 @@ cdef class Output(Input):
         cdef ssize_t sent
         cdef Py_ssize_t offered
         if self.failure:
-            return self._drop_output()      # what is broken says no more: something may be missing before this
+            if not self.progressed:         # first, the program is told how much was pending
+                self._drop_output()         # what is broken says no more: something may be missing before this
+            return 0
         while self.pending:
             sent = self._send_some(&offered)
             if sent < 0:
                 if system.errno == system.EAGAIN or system.errno == system.EWOULDBLOCK:
-                    self.blocked = True
+                    self._block()
                 else:
                     self._fail(system.errno)
                 return 0
@@ -332,12 +335,29 @@ cdef class Output(Input):
                 self.progressed = True
             self._take_off(sent)
             if sent < offered:
-                self.blocked = True     # more would only be refused
+                self._block()           # more would only be refused
                 return 0
         self.blocked = False
+        if self.guarded:
+            self._guard(False)
         if self.outgoing == ENDING:
             self._end_output()
         return 0
+
+    @cython.final
+    cdef void _block(self) noexcept:
+        self.blocked = True
+        if not self.guarded:
+            self._guard(True)
+
+    @cython.final
+    cdef void _guard(self, bint on) noexcept:
+        """Has the system reset the connection if the descriptor is closed, by whatever, before all output is sent.
+
+        So the peer never takes a part for the whole, even if this process is killed.
+        """
+        self.guarded = on
+        self._set_linger(on)
 
     @cython.final
     cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
@@ -459,15 +479,20 @@ cdef class Output(Input):
         """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
         self.failure = failure
         self.resting = False
-        self._drop_output()
+        if not self.progressed or failure == system.ENOBUFS:
+            self._drop_output()     # else when the program was told how much was pending
         self._reactor._postpone(self)
         return 0
 
     @cython.final
     cdef void _reset(self) noexcept:
         """Makes the close that follows a reset."""
+        self._set_linger(True)
+
+    @cython.final
+    cdef void _set_linger(self, bint on) noexcept:
         cdef system.linger setting
-        setting.l_onoff = 1
+        setting.l_onoff = on
         setting.l_linger = 0
         system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
 

@@ -445,6 +445,9 @@ cdef class Reactor(EventDispatcher):
     def close(self):
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
+        Connections whose output the system has not taken completely are reset, so that no peer takes a part for the
+        whole; so are those that were closed before and still send.
+
         Raises:
             RuntimeError: A listener of this reactor is running, or another thread owns it.
         """
@@ -453,10 +456,11 @@ cdef class Reactor(EventDispatcher):
         if self.epoll < 0:
             return
         self._refuse_close()
+        self._send_dirty()
         for index in range(self.slot_count):
             if self._alive(index):
                 source = <Source> self.slots[index].source
-                source._discard()
+                source._close_here()
         self.dirty.clear()
         self.postponed.clear()
         self._close_descriptors()
@@ -677,6 +681,11 @@ cdef class Reactor(EventDispatcher):
             pass
         self.woken = True
         return 0
+
+    def _send_unsent(self):
+        """Hands to the system what it takes of all output: what it refuses resets its connection when it is closed."""
+        if self._serves():
+            self._send_dirty()
 
     @cython.final
     cdef int _send_dirty(self) except -1:

@@ -37,6 +37,7 @@ cdef class Source(EventDispatcher):
 
     cdef Reactor _reactor
     cdef Tally tally            # where this connection is counted while it is open
+    cdef list followers         # who is told, by `closed_here()`, that it was closed at this end; None for nobody
     cdef int fd
     cdef uint32_t slot
     cdef uint32_t interest
@@ -80,6 +81,25 @@ cdef class Source(EventDispatcher):
 
     def _check_thread(self):
         self._check()
+
+    def _follow(self, follower):
+        """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
+        if self.followers is None:
+            self.followers = []
+        self.followers.append(follower)
+
+    def _unfollow(self, follower):
+        if self.followers is not None and follower in self.followers:
+            self.followers.remove(follower)
+
+    @cython.final
+    cdef int _close_here(self) except -1:
+        """Closes without events, and tells the coroutines that wait for some."""
+        self._discard()
+        if self.followers is not None:
+            for follower in list(self.followers):
+                follower.closed_here()
+        return 0
 
     cdef int _check(self) except -1:
         if self._reactor is None:
@@ -129,7 +149,7 @@ cdef class Source(EventDispatcher):
         self._reactor._withdraw(self)
         self.fd = -1
         self._uncount()
-        return self._discard()
+        return self._close_here()
 
     @cython.final
     cdef inline void _uncount(self) noexcept:

@@ -5,6 +5,13 @@ cdef enum:
     SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to who has acknowledged nothing yet
 
 
+cdef enum Owed:                 # what happened while there was no listener for it
+    OWED_INPUT = 1
+    OWED_END = 2
+    OWED_ERROR = 4
+    OWED_CLOSE = 8
+
+
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Stream(Output):
@@ -15,6 +22,8 @@ cdef class Stream(Output):
     cdef object attempt     # what is connecting; has cancel()
     cdef flag no_delay
     cdef flag half_open     # the peer's end of output is not the end of the connection
+    cdef flag owed          # Owed: to be told when somebody begins to listen
+    cdef flag fragile       # a listener that raises breaks the connection
 
     # ---- state
 
@@ -79,6 +88,32 @@ cdef class Stream(Output):
     cdef int _listening(self, kind) except -1:
         if self.fd >= 0:
             self._hold(self.listeners is not None or self.pending)
+        if self.size and kind == TYPES[SOCKET_DATA] and listeners_of(self, SOCKET_DATA) is not None:
+            self.owed |= OWED_INPUT
+        if self.owed and self._reactor._serves():
+            self._reactor._postpone(self)
+        return 0
+
+    @cython.final
+    cdef int _pay(self) except -1:
+        """Tells what happened before somebody listened, in the order in which it happened."""
+        if self.owed & OWED_INPUT and not self.resting:
+            self.owed &= ~OWED_INPUT
+            if self.size:
+                self.serving = True
+                try:
+                    self._tell(SOCKET_DATA, self.size, 0)
+                finally:
+                    self._served()
+        if self.owed & OWED_END and listeners_of(self, END) is not None:
+            self.owed &= ~OWED_END
+            self._tell(END, 0, 0)
+        if self.owed & OWED_ERROR and listeners_of(self, IO_ERROR) is not None:
+            self.owed &= ~OWED_ERROR
+            self._broken(self.failure, "recv")
+        if self.owed & OWED_CLOSE and listeners_of(self, CLOSE) is not None:
+            self.owed &= ~OWED_CLOSE
+            self._tell(CLOSE, 0, 0)
         return 0
 
     cdef int _settle(self) except -1:
@@ -102,7 +137,7 @@ cdef class Stream(Output):
         self._shut()
         self.state = CLOSED
         self.incoming = self.outgoing = OPEN
-        self.failure = 0
+        self.failure = self.owed = 0
         self.resting = False
         self._drop_input()
         self._drop_output()
@@ -112,6 +147,8 @@ cdef class Stream(Output):
         cdef int failure = self.failure
         if self.progressed:
             self._tell_progress()
+        if self.owed:
+            self._pay()
         if failure and self.fd >= 0:
             if failure != system.ENOBUFS:       # where too much is kept, more is not read
                 self._receive(failure)
@@ -194,6 +231,35 @@ cdef class Stream(Output):
         if self.resting:
             self.resting = False
             self._settle()
+            if self.owed:
+                self._reactor._postpone(self)
+
+    @property
+    def abort_on_error(self):
+        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
+
+        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
+        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
+        reconnects.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.abort_on_error = True
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return bool(self.fragile)
+
+    @abort_on_error.setter
+    def abort_on_error(self, value):
+        self._check()
+        self.fragile = bool(value)
+
+    cdef int _listener_failed(self) except -1:
+        if self.fragile and self.state == CONNECTED and not self.failure:
+            self._fail(system.ECONNABORTED)
+        return 0
 
     @property
     def paused(self):
@@ -415,6 +481,8 @@ cdef class Stream(Output):
         if failure or not self.half_open:
             return self._finish(failure, self._culprit(failure))
         self.incoming = ENDED
+        if listeners_of(self, END) is None:
+            self.owed |= OWED_END
         try:
             self._tell(END, 0, 0)
         finally:
@@ -428,6 +496,12 @@ cdef class Stream(Output):
     @cython.final
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
+        cdef int fd = self.fd
+        cdef uint32_t slot = self.slot
+        if self.progressed:
+            self._tell_progress()       # of what was sent before that was known
+            if self.fd != fd or self.slot != slot or self.state != CONNECTED:
+                return 0
         if not self._local(&self.local):
             self.local.head.sa_family = 0
         if failure == 0 and self.pending:
@@ -447,10 +521,15 @@ cdef class Stream(Output):
         self.resting = False
         self.state = FINISHED
         try:
-            if failure:
+            if failure and listeners_of(self, IO_ERROR) is not None:
                 self._broken(failure, call)
+            elif failure:
+                self.failure = failure
+                self.owed |= OWED_ERROR
         finally:
             if self.state == FINISHED:
+                if listeners_of(self, CLOSE) is None:
+                    self.owed |= OWED_CLOSE
                 self._tell(CLOSE, 0, 0)
         if self.state == FINISHED and self.size:
             self._reactor.finished[id(self)] = self
@@ -466,23 +545,30 @@ cdef class Stream(Output):
         """
         self._end()
 
+    def _close(self):
+        """As `close`; returns what still sends, or None if the system has taken everything."""
+        return self._end()
+
     @cython.final
-    cdef int _end(self) except -1:
+    cdef Lingerer _end(self):
+        cdef Lingerer lingerer = None
         if self._reactor_is_dead():
-            return self._discard()
+            self._discard()
+            return None
         self._check()
         if self.state == CONNECTING:
             self._connecting_failed()
-            return 0
+            self._close_here()
+            return None
         self._require(CONNECTED, "close")
         if self.pending and not self.blocked:
             self._transmit()
         if self.failure:
             self._reset()
         elif self.pending or (self.written and self._would_lose()):
-            self._linger(self.incoming == ENDED)
-        self._discard()
-        return 0
+            lingerer = self._linger(self.incoming == ENDED)
+        self._close_here()
+        return lingerer
 
     cdef void _abandon(self) noexcept:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
@@ -490,6 +576,8 @@ cdef class Stream(Output):
         It is being deallocated, and its fields that are objects are cleared already. Output that is pending has kept it
         alive for as long as the reactor lived.
         """
+        if self.pending:
+            self._reset()
         if self.written and not self.pending and self._reactor._serves() and self._would_lose():
             try:
                 self._linger(self.incoming == ENDED)
@@ -517,15 +605,15 @@ cdef class Stream(Output):
         """
         self._require(CONNECTED, "abort")
         self._reset()
-        self._discard()
+        self._close_here()
 
     @cython.final
-    cdef int _linger(self, bint ended=False) except -1:
+    cdef Lingerer _linger(self, bint ended=False):
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
         cdef int fd = self.fd   # only now: whatever is made may have the garbage collector run finalizers
         if fd < 0:
-            return 0
+            return None
         lingerer._reactor = self._reactor
         lingerer.tally = self.tally
         self.tally = None
@@ -536,6 +624,8 @@ cdef class Stream(Output):
             lingerer.offset = self.offset
             lingerer.pending = self.pending
             self.offset = self.pending = 0
+            lingerer.guarded = self.guarded
+            self.guarded = False
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
@@ -544,7 +634,7 @@ cdef class Stream(Output):
         lingerer.blocked = lingerer.pending > 0
         lingerer.ended = ended
         lingerer._settle()
-        return 0
+        return lingerer
 
     # ---- connecting
 
@@ -553,6 +643,7 @@ cdef class Stream(Output):
         self._drop_input()
         self._reactor.finished.pop(id(self), None)
         self.incoming = self.outgoing = OPEN
+        self.failure = self.owed = 0
         self.attempt = attempt
         self.state = CONNECTING
 
@@ -572,7 +663,7 @@ cdef class Stream(Output):
         self._drop_input()
         self._drop_output()
         self.torn = False
-        self.resting = False
+        self.resting = self.guarded = False
         self.written = self.fetched = 0
         connector._hold(False)
         connector._reactor._withdraw(connector)

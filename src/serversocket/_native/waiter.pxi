@@ -48,6 +48,12 @@ cdef class LoopWaiter:
         self.exception = exception
         self._wake()
 
+    def finish_soon(self, exception=None):
+        """As `set_exception` or `set_result`, for callers inside which no task may run: the loop steps it later."""
+        self.exception = exception
+        self.over = True
+        self._wake_soon()
+
     def cancel(self, msg=None):
         if self.over:
             return False

@@ -22,6 +22,7 @@ CLOSE = "close"
 SOCKET_DATA = "socketData"
 OUTPUT_PROGRESS = "outputProgress"
 END = "end"
+IO_ERROR = "ioError"
 
 RECURSION_LIMIT = 256
 
@@ -436,6 +437,9 @@ class EventDispatcher:
     def _listening_changed(self, type: str, present: bool) -> None:
         """Called when the first listener of a type came or the last one went."""
 
+    def _listener_failed_(self) -> None:
+        """Called when a listener has raised, and that was reported."""
+
     def add_event_listener(
         self,
         type: str,
@@ -578,6 +582,7 @@ class EventDispatcher:
                 call(event)
             except Exception as error:
                 report_error(error, self)
+                self._listener_failed_()
             if event._stopped_:
                 break
         if event._target_ is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from .. import limits
 from .output import Output, Queue, empty_error_queue, reset
@@ -26,6 +27,7 @@ class Lingerer(Output):
     _stalled_ = 0.0  # seconds in which it has fetched nothing
     _age_ = 0.0  # seconds
     _told_ = False  # that nothing more comes
+    _waiting_: list[Callable[[], object]] | None = None  # called when all is sent, or no more can be
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Lingerer(Output):
         output: Queue | None,
         pending: int,
         ended: bool,
+        guarded: bool,
     ) -> None:
         self._attach(reactor)
         self._tally_ = tally
@@ -42,6 +45,7 @@ class Lingerer(Output):
         self._pending_ = pending
         self._count_()
         self._ended_ = ended  # the peer's output is at its end
+        self._guarded_ = guarded
         self._own_(reactor, sock).owner = self
         self._settle_()
 
@@ -50,6 +54,8 @@ class Lingerer(Output):
         if reactor is None or sock is None or slot is None:
             return
         interest = RESTING if self._ended_ else READ
+        if not self._pending_:
+            self._tell_waiting_()
         try:
             if self._pending_:
                 interest |= WRITE
@@ -68,6 +74,24 @@ class Lingerer(Output):
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard_()
+
+    def _when_sent(self, callback: Callable[[], object]) -> None:
+        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        if self._waiting_ is None:
+            self._waiting_ = []
+        self._waiting_.append(callback)
+
+    def abort(self) -> None:
+        """Drops what is pending and resets the connection."""
+        self._check_()
+        if self._socket_ is not None:
+            reset(self._socket_)
+            self._discard_()
+
+    def _tell_waiting_(self) -> None:
+        waiting, self._waiting_ = self._waiting_, None
+        for callback in waiting or ():
+            callback()
 
     def _time_(self, reactor: Reactor) -> None:
         self._left_ = self._pending_ + self._unfetched_()
@@ -126,3 +150,4 @@ class Lingerer(Output):
         self._shut_()
         if timer is not None and not self._reactor_is_dead_():
             timer.cancel()
+        self._tell_waiting_()

@@ -8,7 +8,6 @@ import struct
 import sys
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
 
 from .. import errors
@@ -31,7 +30,7 @@ TAIL_LIMIT = 65536  # how far joined writes may grow
 MESSAGES_PER_TURN = 1024  # of the system, about what was sent
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
-RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
+_LINGER = "HH" if sys.platform == "win32" else "ii"  # on, and for how many seconds
 
 Queue = deque[bytes | bytearray | memoryview]
 
@@ -54,6 +53,7 @@ class Output(Input):
     _dirty_ = False  # in the reactor's queue of streams to be sent
     _blocked_ = False  # the system takes no more: wait until it does
     _paused_ = False  # the program wants no input for now
+    _guarded_ = False  # some output is unsent: whatever closes the descriptor, a kill included, resets
     _progressed_ = False  # an outputProgress event is due
     _outgoing_ = OPEN  # what the program writes
     _failure_ = 0  # why it is to be broken in the last step of the turn: an errno
@@ -125,12 +125,8 @@ class Output(Input):
             output = self._output_ = deque()
         if not output or count >= COPY_BELOW:
             output.append(data)
-        else:
-            last = output[-1]
-            if isinstance(last, bytearray) and len(last) + count <= TAIL_LIMIT:
-                last += data
-            else:
-                output.append(bytearray(data))
+        elif not _joined(output[-1], data, count):
+            output.append(bytearray(data))
         self._pending_ += count
         self._written_ += count
         self._counted_ += count
@@ -241,7 +237,8 @@ class Output(Input):
     def _transmit_(self) -> bool:
         """Sends what the system takes; whether it is full now."""
         if self._failure_:
-            self._drop_output_()  # what is broken says no more: something may be missing before this
+            if not self._progressed_:  # first, the program is told how much was pending
+                self._drop_output_()  # what is broken says no more: something may be missing before this
             return False
         sock, output = self._socket_, self._output_
         if sock is None or output is None:
@@ -252,28 +249,45 @@ class Output(Input):
                 if len(output) == 1:
                     offered = self._pending_
                     sent = sock.send(output[0], MSG_NOSIGNAL)
-                    if sent == offered:
-                        output.clear()
-                        self._pending_ = 0
-                        break
                 else:
                     sent, offered = send_several(sock, output)
                 self._pending_ -= sent
                 take_off(output, sent)
                 if sent < offered:  # more would only be refused
-                    self._blocked_ = True
+                    self._block_()
                     break
+                if OUTPUT_PROGRESS in self._listeners_:
+                    self._progressed_ = True
         except (BlockingIOError, InterruptedError):
-            self._blocked_ = True
+            self._block_()
         except OSError as error:
+            if self._pending_ < before and OUTPUT_PROGRESS in self._listeners_:
+                self._progressed_ = True
             self._fail_(error.errno or errno.EIO)
-        if self._pending_ < before and not self._failure_:
+            return self._blocked_
+        if self._guarded_ and not self._pending_:
+            self._guard_(False)
+        if self._pending_ < before:
             self._count_()
             if OUTPUT_PROGRESS in self._listeners_:
                 self._progressed_ = True
             if self._outgoing_ == ENDING and not self._pending_:
                 self._end_output_()
         return self._blocked_
+
+    def _block_(self) -> None:
+        self._blocked_ = True
+        if not self._guarded_:
+            self._guard_(True)
+
+    def _guard_(self, on: bool) -> None:
+        """Has the system reset the connection if the descriptor is closed, by whatever, before all output is sent.
+
+        So the peer never takes a part for the whole, even if this process is killed.
+        """
+        self._guarded_ = on
+        if self._socket_ is not None:
+            set_linger(self._socket_, on)
 
     def _drop_output_(self) -> None:
         self._output_ = None
@@ -286,7 +300,8 @@ class Output(Input):
         """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
         self._failure_ = failure
         self._paused_ = False
-        self._drop_output_()
+        if not self._progressed_ or failure == errno.ENOBUFS:
+            self._drop_output_()  # else when the program was told how much was pending
         self._attend_later_()
 
     def _attend_later_(self) -> None:
@@ -406,14 +421,30 @@ def empty_error_queue(sock: socket.socket) -> None:
                 sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
 
 
+def _joined(last: bytes | bytearray | memoryview, data: bytes, count: int) -> bool:
+    """Appends a small write to the piece before it, if that takes it; returns True if so."""
+    if not isinstance(last, bytearray) or len(last) + count > TAIL_LIMIT:
+        return False
+    try:
+        last += data
+    except BufferError:  # it is being sent: this is written by a finalizer or a signal's handler
+        return False
+    return True
+
+
 def reset(sock: socket.socket) -> None:
     """Makes the close that follows a reset."""
+    set_linger(sock, True)
+
+
+def set_linger(sock: socket.socket, on: bool) -> None:
     with suppress(OSError):  # it is reset already
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, on, 0))
 
 
 def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
-    pieces = list(islice(output, CHUNKS_PER_SEND))
+    # By index: a finalizer or a signal's handler may append meanwhile.
+    pieces = [output[index] for index in range(min(len(output), CHUNKS_PER_SEND))]
     offered = sum(map(len, pieces))
     if sys.platform == "win32":
         return sock.send(b"".join(pieces)), offered

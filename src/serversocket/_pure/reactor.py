@@ -61,11 +61,12 @@ class Slot:
     slot that is over (`fd` is -1), however often the number was used since.
     """
 
-    __slots__ = ("events", "fd", "owner", "reference")
+    __slots__ = ("events", "fd", "identity", "owner", "reference")
 
     def __init__(self, source: Source, fd: int) -> None:
         self.fd = fd
         self.events = 0  # what the selector watches for; 0: it does not know the descriptor
+        self.identity: tuple[int, int] | None = None  # while the selector does not know it: what the descriptor is
         self.owner: Source | None = None  # set: the reactor keeps the source alive
         self.reference = weakref.ref(source)
 
@@ -275,11 +276,14 @@ class Reactor(EventDispatcher):
         before, after = slot.events & self._known_, events & self._known_
         if not before:
             if after:
+                if _exchanged(slot):
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
                 selector.register(slot.fd, after, slot)
         elif not after:
             selector.unregister(slot.fd)
         elif after != before:
             selector.modify(slot.fd, after, slot)
+        slot.identity = None if after or not events else _identity(slot.fd)
         self._watched_ += bool(events) - bool(slot.events)
         slot.events = events
 
@@ -300,6 +304,10 @@ class Reactor(EventDispatcher):
                     self._selector_.unregister(fd)
                 except OSError as error:
                     return error.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM)
+                except KeyError:  # a change of the registration has failed for the same reason
+                    return False
+            elif _exchanged(slot, fd):
+                return False
         if get_ident() != self._thread_ and not self._dead_:
             self._wake()  # collected by another thread: it may have been all that `run` waits for
         return True
@@ -439,13 +447,21 @@ class Reactor(EventDispatcher):
     def close(self) -> None:
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
+        Connections whose output the system has not taken completely are reset, so that no peer takes a part for the
+        whole; so are those that were closed before and still send.
+
         Raises:
             RuntimeError: A listener of this reactor is running, or another thread owns it.
         """
         if self._selector_ is None:
             return
         self._refuse_close()
-        self._abandon_()
+        self._send_dirty_()
+        for slot in list(self._slots_.values()):
+            source = slot.source
+            if source is not None:
+                source._close_here_()
+        self._forget_work_()
         self._close_descriptors_()
 
     def _forked(self) -> None:
@@ -455,14 +471,14 @@ class Reactor(EventDispatcher):
         self._in_turn_ = self._in_run_ = False
         self._waker_.forked()
         self._alarm_ = None  # its thread has stayed in the parent
-        self._abandon_()
-        self._close_descriptors_()
-
-    def _abandon_(self) -> None:
         for slot in list(self._slots_.values()):
             source = slot.source
             if source is not None:
                 source._discard_()
+        self._forget_work_()
+        self._close_descriptors_()
+
+    def _forget_work_(self) -> None:
         self._dirty_.clear()
         self._postponed_.clear()
 
@@ -593,10 +609,29 @@ class Reactor(EventDispatcher):
             return  # removed since the wait: the number may be anybody's by now
         self._woken_ = True
 
+    def _send_unsent(self) -> None:
+        """Hands to the system what it takes of all output: what it refuses resets its connection when it is closed."""
+        if self._serves_():
+            self._send_dirty_()
+
     def _send_dirty_(self) -> None:
         dirty = self._dirty_
         for _ in range(len(dirty)):
             dirty.popleft()._send_written_()
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    """What a descriptor is, whatever its number; None where the system does not tell."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _exchanged(slot: Slot, fd: int | None = None) -> bool:
+    """Returns True if somebody has closed a descriptor behind its source's back while the selector did not know it."""
+    return slot.identity is not None and _identity(slot.fd if fd is None else fd) != slot.identity
 
 
 def _source(slot: Slot) -> Source | None:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors
 from ..accepting import Action, action_for
@@ -51,6 +51,12 @@ def port_of(address: SocketAddress | None) -> int:
     return int(address[1]) if address else 0
 
 
+class Follower(Protocol):
+    """What waits for the events of a source."""
+
+    def closed_here(self) -> None: ...
+
+
 class Tally:
     """How many connections of one server are open."""
 
@@ -65,6 +71,7 @@ class Source(EventDispatcher):
 
     _reactor_: Reactor | None = None
     _tally_: Tally | None = None  # where this connection is counted while it is open
+    _followers_: list[Follower] | None = None  # who is told that it was closed at this end
     _counted_ = 0  # bytes that it keeps for the program, as the reactor has been told
     _socket_: socket.socket | None = None
     _slot_: Slot | None = None
@@ -96,6 +103,22 @@ class Source(EventDispatcher):
 
     def _check_thread(self) -> None:
         self._check_()
+
+    def _follow(self, follower: Follower) -> None:
+        """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
+        if self._followers_ is None:
+            self._followers_ = []
+        self._followers_.append(follower)
+
+    def _unfollow(self, follower: Follower) -> None:
+        if self._followers_ is not None and follower in self._followers_:
+            self._followers_.remove(follower)
+
+    def _close_here_(self) -> None:
+        """Closes without events, and tells the coroutines that wait for some."""
+        self._discard_()
+        for follower in list(self._followers_ or ()):
+            follower.closed_here()
 
     def _check_(self) -> None:
         reactor = self._reactor_
@@ -159,7 +182,7 @@ class Source(EventDispatcher):
         if sock is not None:
             sock.detach()
         self._uncount_()
-        self._discard_()
+        self._close_here_()
 
     def _overrun_(self) -> None:
         """It keeps more than all others, and there is no room for more."""
@@ -336,7 +359,7 @@ class Acceptor(Source):
             self._check_()
             if self._socket_ is None:
                 raise errors.not_open("close")
-        self._discard_()
+        self._close_here_()
 
     def _pause(self) -> None:
         self._paused_ = True

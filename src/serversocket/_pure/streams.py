@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import errors
 from .connector import Connector
-from .events import CLOSE, CONNECT, END, SOCKET_DATA, Event, socket_data
+from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_data
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
 from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
@@ -21,6 +21,9 @@ READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the oth
 READS_AT_THE_END = 1024  # more than any socket buffer holds
 SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to who has acknowledged nothing yet
 
+# What happened while there was no listener for it.
+OWED_INPUT, OWED_END, OWED_ERROR, OWED_CLOSE = 1, 2, 4, 8
+
 
 class Stream(Output):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
@@ -30,6 +33,8 @@ class Stream(Output):
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
     _half_open_ = False  # the peer's end of output is not the end of the connection
+    _owed_ = 0  # of these: to be told when somebody begins to listen
+    _fragile_ = False  # a listener that raises breaks the connection
 
     if TYPE_CHECKING:
 
@@ -91,6 +96,32 @@ class Stream(Output):
     def _listening_changed(self, type: str, present: bool) -> None:
         if self._slot_ is not None:
             self._hold_(self._slot_)
+        if present and type == SOCKET_DATA and self._input_:
+            self._owed_ |= OWED_INPUT
+        if self._owed_ and self._reactor_ is not None and self._reactor_._serves_():
+            self._attend_later_()
+
+    def _pay_(self) -> None:
+        """Tells what happened before somebody listened, in the order in which it happened."""
+        if not self._paused_ and self._owes_(OWED_INPUT, SOCKET_DATA) and (size := self.bytes_available):
+            self._serving_ = True
+            try:
+                self._deliver_(socket_data(size), self._listeners_[SOCKET_DATA])
+            finally:
+                self._served_()
+        if self._owes_(OWED_END, END):
+            self._deliver_(Event(END), self._listeners_[END])
+        if self._owes_(OWED_ERROR, IO_ERROR):
+            self._broken(self._failure_, "recv")
+        if self._owes_(OWED_CLOSE, CLOSE):
+            self._deliver_(Event(CLOSE), self._listeners_[CLOSE])
+
+    def _owes_(self, debt: int, type: str) -> bool:
+        """Returns True if there is something to tell and somebody to be told; then it is taken for told."""
+        due = bool(self._owed_ & debt) and type in self._listeners_
+        if due:
+            self._owed_ &= ~debt
+        return due
 
     def _hold_(self, slot: Slot) -> None:
         slot.owner = self if self._listeners_ or self._pending_ else None
@@ -116,6 +147,7 @@ class Stream(Output):
         self._incoming_ = self._outgoing_ = OPEN
         self._input_, self._start_ = b"", 0
         self._failure_ = 0
+        self._owed_ = 0
         self._paused_ = self._torn_ = False
         self._drop_output_()
         self._shut_()
@@ -124,6 +156,8 @@ class Stream(Output):
         self._attending_ = False
         if self._progressed_:
             self._tell_progress_()
+        if self._owed_:
+            self._pay_()
         sock, failure = self._socket_, self._failure_
         if failure and sock is not None:
             if failure != errno.ENOBUFS:  # where too much is kept, more is not read
@@ -203,6 +237,34 @@ class Stream(Output):
         if self._paused_:
             self._paused_ = False
             self._settle_()
+            if self._owed_:
+                self._attend_later_()
+
+    @property
+    def abort_on_error(self) -> bool:
+        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
+
+        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
+        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
+        reconnects.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.abort_on_error = True
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._fragile_
+
+    @abort_on_error.setter
+    def abort_on_error(self, value: bool) -> None:
+        self._check_()
+        self._fragile_ = bool(value)
+
+    def _listener_failed_(self) -> None:
+        if self._fragile_ and self._state_ == CONNECTED and not self._failure_:
+            self._fail_(errno.ECONNABORTED)
 
     @property
     def paused(self) -> bool:
@@ -330,6 +392,8 @@ class Stream(Output):
         try:
             if entries:
                 self._deliver_(Event(END), entries)
+            else:
+                self._owed_ |= OWED_END
         finally:
             if self._socket_ is sock:
                 if self._outgoing_ == ENDED and not self._failure_:
@@ -339,6 +403,11 @@ class Stream(Output):
 
     def _finish_(self, failure: int, call: str) -> None:
         """The peer has closed, or the connection broke."""
+        if self._progressed_:
+            sock = self._socket_
+            self._tell_progress_()  # of what was sent before that was known
+            if self._socket_ is not sock or sock is None:
+                return
         if not failure and self._pending_:
             self._transmit_()
             failure, call = self._failure_, self._culprit_(self._failure_)
@@ -355,12 +424,17 @@ class Stream(Output):
         self._paused_ = False
         self._shut_()
         try:
-            if failure:
+            if failure and IO_ERROR in self._listeners_:
                 self._broken(failure, call)
+            elif failure:
+                self._failure_ = failure
+                self._owed_ |= OWED_ERROR
         finally:
             entries = self._listeners_.get(CLOSE)
             if entries and self._state_ == FINISHED:
                 self._deliver_(Event(CLOSE), entries)
+            elif self._state_ == FINISHED:
+                self._owed_ |= OWED_CLOSE
         if self._state_ == FINISHED and self._input_ and self._reactor_ is not None:
             self._reactor_._finished_[id(self)] = self
 
@@ -372,23 +446,29 @@ class Stream(Output):
         Raises:
             IOError: The socket is not open (#2002).
         """
+        self._close()
+
+    def _close(self) -> Lingerer | None:
+        """As `close`; returns what still sends, or None if the system has taken everything."""
         if self._reactor_is_dead_():
             self._discard_()
-            return
+            return None
         self._check_()
         if self._state_ == CONNECTING:
             self._connecting_failed()
-            return
+            self._close_here_()
+            return None
         self._require_("close")
         if self._pending_ and not self._blocked_:
             self._transmit_()
-        sock = self._socket_
+        sock, lingerer = self._socket_, None
         if sock is not None:
             if self._failure_:
                 reset(sock)
             elif self._pending_ or (self._written_ and self._would_lose_(sock)):
-                self._linger_(self._incoming_ == ENDED)
-        self._discard_()
+                lingerer = self._linger_(self._incoming_ == ENDED)
+        self._close_here_()
+        return lingerer
 
     def abort(self) -> None:
         """Drops what is pending and resets the connection; the peer sees an error. There is no event.
@@ -399,17 +479,19 @@ class Stream(Output):
         self._require_("abort")
         if self._socket_ is not None:
             reset(self._socket_)
-        self._discard_()
+        self._close_here_()
 
-    def _linger_(self, ended: bool = False) -> None:
+    def _linger_(self, ended: bool = False) -> Lingerer | None:
         """Hands the descriptor and what is still to be sent to a Lingerer."""
         reactor, sock = self._reactor_, self._let_go_()
-        if reactor is not None and sock is not None:
-            tally, self._tally_ = self._tally_, None
-            output, self._output_ = self._output_, None
-            pending, self._pending_ = self._pending_, 0
-            self._count_()
-            Lingerer(reactor, sock, tally, output, pending, ended)
+        if reactor is None or sock is None:
+            return None
+        tally, self._tally_ = self._tally_, None
+        output, self._output_ = self._output_, None
+        pending, self._pending_ = self._pending_, 0
+        guarded, self._guarded_ = self._guarded_, False
+        self._count_()
+        return Lingerer(reactor, sock, tally, output, pending, ended, guarded)
 
     def _abandon_(self) -> None:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
@@ -417,6 +499,8 @@ class Stream(Output):
         Output that is pending has kept it alive for as long as the reactor lived.
         """
         reactor, sock = self._reactor_, self._socket_
+        if self._pending_ and sock is not None:
+            reset(sock)
         if reactor is None or sock is None or not reactor._serves_():
             pass  # nobody would see to what lingers
         elif self._written_ and not self._pending_ and self._would_lose_(sock):
@@ -462,6 +546,7 @@ class Stream(Output):
             raise errors.not_open("connect")
         self._discard_()
         self._attempt_ = None
+        self._guarded_ = False
         self._written_ = self._fetched_ = 0
         self._own_(reactor, sock)
         self._state_ = CONNECTED

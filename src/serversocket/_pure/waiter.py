@@ -72,6 +72,12 @@ class LoopWaiter:
         self._exception_ = exception
         self._wake_()
 
+    def finish_soon(self, exception: BaseException | None = None) -> None:
+        """As `set_exception` or `set_result`, for callers inside which no task may run: the loop steps it later."""
+        self._exception_ = exception
+        self._over_ = True
+        self._wake_soon_()
+
     def cancel(self, msg: object = None) -> bool:
         if self._over_:
             return False

@@ -32,7 +32,7 @@ class _Arrivals:
     The listeners are here and hold nothing of `AsyncServer`, so that one which the program has forgotten is collected.
     """
 
-    __slots__ = ("_library", "_listening", "acceptors", "begun", "clients", "end", "hand_over", "server")
+    __slots__ = ("_library", "_listening", "acceptors", "begun", "clients", "end", "hand_over", "over", "server")
 
     def __init__(self, server: ServerSocket, library: Library) -> None:
         self.server = server
@@ -43,11 +43,13 @@ class _Arrivals:
         self.hand_over: Callable[[AsyncSocket], object] | None = None  # begins a task that serves a client
         self.begun: set[AsyncSocket] = set()  # handed over to tasks that have not made their first step
         self.end: Waiter | None = None  # what `serve` waits for
+        self.over = False  # no more clients will come
         server.add_event_listener("close", self._closed)
+        server._follow(self)
         self.take_more()
 
     def take_more(self) -> None:
-        if not self._listening and self.server.listening and len(self.clients) < ACCEPT_AHEAD:
+        if not (self._listening or self.over) and self.server.listening and len(self.clients) < ACCEPT_AHEAD:
             self._listening = True
             self.server.add_event_listener("connect", self._connected)
 
@@ -86,21 +88,32 @@ class _Arrivals:
     def _closed(self, _event: Event) -> None:
         self._let_go()
 
-    def close(self) -> None:
-        if self.server.bound:
-            self.server.close()
+    def close(self) -> list[AsyncSocket]:
+        """Closes, the clients that nobody has taken included, and returns these."""
+        if not self.over and self.server.bound:
+            self.server.close()  # tells closed_here
+        closed = list(self.clients)
+        self.clients.clear()
+        for client in closed:
+            client.close()
+        return closed
+
+    def closed_here(self) -> None:
+        """The server was closed at this end, perhaps below this object: no event tells who waits."""
         self._let_go()
-        while self.clients:
-            self.clients.popleft().close()
 
     def _let_go(self) -> None:
         self.server.remove_event_listener("connect", self._connected)
         self.server.remove_event_listener("close", self._closed)
+        self.server._unfollow(self)
         self._listening = False
-        while self.acceptors:
-            self.wake_acceptor()
+        self.over = True
+        acceptors, self.acceptors = self.acceptors, deque()
+        for waiter in acceptors:
+            if not waiter.done():
+                waiter.finish_soon(errors.not_open("accept"))
         if self.end is not None and not self.end.done():
-            self.end.set_result(None)
+            self.end.finish_soon()
 
 
 @with_as3_names
@@ -149,7 +162,7 @@ class AsyncServer:
             await self._library.checkpoint()
         arrivals = self._arrivals
         while not arrivals.clients:
-            if not self.server.listening:
+            if arrivals.over or not self.server.listening:
                 raise errors.not_open("accept")
             waiter = self._library.create_waiter()
             arrivals.acceptors.append(waiter)
@@ -201,7 +214,7 @@ class AsyncServer:
                 arrivals.hand_over = partial(group.start_soon, self._serve, handler)
                 try:
                     arrivals.begin_all()
-                    while self.server.listening:
+                    while self.server.listening and not arrivals.over:
                         arrivals.end = self._library.create_waiter()
                         await arrivals.end
                 finally:
@@ -218,8 +231,10 @@ class AsyncServer:
             unexpected = client._flow.besides_end(error)
             if unexpected is not None:
                 report_error(unexpected, client.socket, f"the handler of {client!r}")
-        finally:
-            client.close()
+        except BaseException as error:
+            await client._leave(error)
+            raise
+        await client.aclose()
 
     # ---- the end
 
@@ -228,8 +243,9 @@ class AsyncServer:
         self._arrivals.close()
 
     async def aclose(self) -> None:
-        """As `close`, for code that awaits it."""
-        self.close()
+        """As `close`, and waits until the system has taken what was written to these connections."""
+        for client in self._arrivals.close():
+            await client.aclose()
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
@@ -239,7 +255,8 @@ class AsyncServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        for client in self._arrivals.close():
+            await client._leave(error)
 
     @property
     def local_address(self) -> str | None:

@@ -35,7 +35,7 @@ class _Flow:
     A task that waits holds its own, and the waiter here the task.
     """
 
-    __slots__ = ("broken", "closed", "held", "over", "reader", "senders", "socket", "wanted")
+    __slots__ = ("broken", "closed", "held", "lingering", "over", "reader", "senders", "socket", "wanted")
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
@@ -43,16 +43,19 @@ class _Flow:
         self.over = socket.input_ended  # no more input will come
         self.broken: errors.IOError | None = None
         self.closed = False  # on this side
+        self.lingering: Any = None  # what still sends after that
         self.held = False  # paused, because there is enough
         self.reader: Waiter | None = None
         self.wanted = 1  # how many bytes the reader waits for
         self.senders: list[Waiter] = []
-        add = socket.add_event_listener
-        add("socketData", self._arrived)
-        add("end", self._ended)
-        add("ioError", self._failed)
+        for type, listener in self._listeners().items():
+            socket.add_event_listener(type, listener)
+        socket._follow(self)
         if socket.paused:
             self.let_in()
+
+    def _listeners(self) -> dict[str, Callable[[Any], None]]:
+        return {"socketData": self._arrived, "end": self._ended, "ioError": self._failed}
 
     # ---- input
 
@@ -141,18 +144,34 @@ class _Flow:
     def _tells_end(self, error: BaseException) -> bool:
         return isinstance(error, errors.IOError) and _told.get(error) is self
 
-    def close(self, how: Callable[[Socket], None] = Socket.close) -> None:
+    def close(self) -> None:
         if self.socket.connected:
-            how(self.socket)
+            self.lingering = self.socket._close()
+        if not self.closed:  # else it was told
+            self.closed_here()
+
+    def abort(self) -> None:
+        if self.socket.connected:
+            self.socket.abort()
+        elif self.lingering is not None:
+            self.lingering.abort()
+        if not self.closed:
+            self.closed_here()
+
+    def closed_here(self) -> None:
+        """The socket was closed at this end, perhaps below this object: no event tells who waits."""
         self.over = self.closed = True
-        if self.reader is not None and not self.reader.done():
-            self.reader.set_exception(self.end())
-        if self.senders:
-            self._wake_senders()
+        waiters, self.senders = self.senders, []
+        if self.reader is not None:
+            waiters.append(self.reader)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.finish_soon(self.end())
         remove = self.socket.remove_event_listener
-        remove("socketData", self._arrived)
-        remove("end", self._ended)
-        remove("ioError", self._failed)
+        for type, listener in self._listeners().items():
+            remove(type, listener)
+        remove("outputProgress", self._progressed)
+        self.socket._unfollow(self)
 
 
 # Errors that tell how a connection ended, by which it is known whose end it was.
@@ -429,20 +448,36 @@ class AsyncSocket:
             await self._library.checkpoint()
 
     def close(self) -> None:
-        """Closes: what is pending goes out in the background, unread input is dropped. A second call does nothing.
+        """Closes without waiting: what is pending is sent in the background. A second call does nothing.
 
-        Tasks that wait for input or output are told by an `IOError`.
+        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before everything
+        was sent, the connection is reset: use `aclose`, or leave an ``async with``, to wait.
         """
         self._flow.close()
 
     def abort(self) -> None:
-        """As `close`, but what is pending is dropped and the connection reset. A second call does nothing."""
-        self._flow.close(Socket.abort)
+        """Drops what is pending, also of a `close` before, and resets the connection. A second call does nothing."""
+        self._flow.abort()
 
     async def aclose(self) -> None:
-        """As `close`, for code that awaits it."""
+        """Closes, and waits until the system has taken all output. Leaving an ``async with`` does the same.
+
+        It gives up, and resets the connection, when the peer acknowledges nothing for 60 seconds, and in any case after
+        an hour. If this task is cancelled meanwhile, the connection is reset at once. Unread input is dropped. A second
+        call waits for the same.
+        """
         self.close()
-        if self._library.owes_checkpoint():
+        lingering = self._flow.lingering
+        if lingering is not None and lingering.bytes_pending:
+            waiter = self._library.create_waiter()
+            lingering._when_sent(waiter.finish_soon)
+            self._library.unwaited = 0
+            try:
+                await waiter
+            except BaseException:
+                self.abort()
+                raise
+        elif self._library.owes_checkpoint():
             await self._library.checkpoint()
 
     async def __aenter__(self) -> Self:
@@ -451,7 +486,17 @@ class AsyncSocket:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """Closes after an error or without one. A task that was cancelled must not wait: what is unsent is dropped."""
+        if error is None or isinstance(error, Exception):
+            await self.aclose()
+            return
         self.close()
+        lingering = self._flow.lingering
+        if lingering is not None and lingering.bytes_pending:
+            self.abort()
 
     # ---- who is at the other end
 

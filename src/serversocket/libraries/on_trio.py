@@ -33,6 +33,10 @@ class TrioWaiter:
         self._exception = exception
         self._wake()
 
+    def finish_soon(self, exception: BaseException | None = None) -> None:
+        self._exception = exception
+        self._wake()
+
     def _wake(self) -> None:
         self._done = True
         task, self._task = self._task, None
