@@ -1,0 +1,63 @@
+"""What the tests of coroutines share: connections, plain peers, and waiting without timing."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+
+import anyio
+import anyio.lowlevel
+
+from serversocket import aio
+
+PATIENCE = 20
+RESET = struct.pack("ii", 1, 0)
+
+
+def listen(**options):
+    return aio.listen(0, "127.0.0.1", **options)
+
+
+async def pair(server):
+    """Both ends of a new connection."""
+    client = await aio.connect("127.0.0.1", server.local_port)
+    return client, await server.accept()
+
+
+def plain_client(server):
+    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=PATIENCE)
+    client.setblocking(False)
+    return client
+
+
+async def until(predicate):
+    while not predicate():  # noqa: ASYNC110 - what is waited for knows nothing of anyio
+        await anyio.sleep(0.001)
+
+
+def in_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+async def echo(client):
+    async for chunk in client:
+        await client.send(chunk)
+
+
+async def lets_others_run(call):
+    """Makes a call again and again that never waits: another task gets its turns meanwhile, and can cancel this one."""
+
+    async def cancel_after_some_turns(scope):
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            tasks.start_soon(cancel_after_some_turns, scope)
+            for _ in range(10_000):
+                await call()
+        assert scope.cancelled_caught
