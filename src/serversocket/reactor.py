@@ -82,6 +82,9 @@ class Reactor(Scheduler, _engine.Reactor):
         Called between events, it may do whatever a listener may. Several callbacks for a signal are called
         in order. `run` does not wait for signals: it ends when nothing else is left open.
 
+        For a graceful shutdown, close the server and each connection, as in the example: `run` returns when everything
+        was sent. After `stop`, what is not sent yet is reset when the program ends.
+
         Args:
             signum: The signal, such as ``signal.SIGTERM``.
             callback: What to call. What it raises goes the way of a listener's exception.
@@ -97,11 +100,22 @@ class Reactor(Scheduler, _engine.Reactor):
             RuntimeError: This is not the main thread, or the reactor is closed or belongs to another thread.
 
         Example:
-            >>> import signal
-            >>> reactor = Reactor()
-            >>> handle = reactor.on_signal(signal.SIGTERM, reactor.stop)
+            >>> import os, signal, serversocket
+            >>> server, clients = serversocket.ServerSocket(), set()
+            >>> def connected(event):
+            ...     clients.add(event.socket)
+            ...     event.socket.add_event_listener("close", lambda event: clients.discard(event.target))
+            >>> def shut_down():
+            ...     server.close()
+            ...     for client in clients:
+            ...         client.close()  # sends what is pending
+            >>> server.add_event_listener("connect", connected)
+            >>> server.bind(0, "127.0.0.1")
+            >>> server.listen()
+            >>> handle = server.reactor.on_signal(signal.SIGTERM, shut_down)
+            >>> os.kill(os.getpid(), signal.SIGTERM)
+            >>> serversocket.run()
             >>> handle.cancel()
-            >>> reactor.close()
         """
         return signals.watch(self, signum, callback, *args)
 

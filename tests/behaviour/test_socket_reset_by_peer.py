@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import select
 from contextlib import ExitStack
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import serversocket
 from serversocket import IOErrorEvent
 
-from .helpers import FAMILIES, connection, on_linux, on_posix, pattern, python, reset, settle
+from .helpers import FAMILIES, PATIENCE, connection, on_linux, on_posix, pattern, python, reset, settle
 
 pytestmark = on_posix
 
@@ -203,3 +204,20 @@ def test_resets_of_many_in_one_batch():
             reset(it.peer)
         connections[0].until(lambda: all(it.log.count("close") for it in connections))
         assert all(it.log.count("ioError") == it.log.count("close") == 1 for it in connections)
+
+
+@pytest.mark.parametrize("more", [b"", b"never sent"])
+def test_progress_of_what_was_flushed_is_told_before_the_reset(more):
+    with connection() as it:
+        it.socket.write(b"sent")
+        it.socket.flush()
+        reset(it.peer)
+        select.select([it.socket.fileno()], [], [], PATIENCE)
+        if more:
+            it.socket.write(more)
+            it.socket.flush()  # fails, and is told of by an event
+        it.until_event("close")
+        assert it.log.types == ["outputProgress", "ioError", "close"]
+        progress = it.log.of("outputProgress")[0]
+        assert (progress.bytes_pending, progress.bytes_total) == (len(more), len(b"sent" + more))
+        assert it.socket.bytes_pending == 0

@@ -52,12 +52,12 @@ def test_what_a_cancelled_sender_gave_goes_out(run):
         async with listen() as server:
             client, accepted = await pair(server)
             async with accepted:
-                async with client:
-                    message = bytes(8 << 20)
-                    with anyio.move_on_after(0.05) as scope:
-                        await client.send(message)
-                    assert scope.cancelled_caught
-                    client.socket.write(b"!")
+                message = bytes(8 << 20)
+                with anyio.move_on_after(0.05) as scope:
+                    await client.send(message)
+                assert scope.cancelled_caught
+                client.socket.write(b"!")
+                client.close()
                 received = bytearray()
                 async for chunk in accepted:
                     received += chunk
