@@ -466,10 +466,7 @@ cdef class Output(Input):
     @cython.final
     cdef void _reset(self) noexcept:
         """Makes the close that follows a reset."""
-        cdef system.linger setting
-        setting.l_onoff = 1
-        setting.l_linger = 0
-        system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
+        reset_when_closed(self.fd)
 
 
 cdef inline char *_contents(chunk) noexcept:
