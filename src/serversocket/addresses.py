@@ -15,6 +15,7 @@ from . import errors
 __all__ = [
     "Address",
     "format_endpoint",
+    "no_descriptor",
     "parse_address",
     "parse_backlog",
     "parse_client_port",
@@ -34,6 +35,9 @@ _MAX_HOST_LENGTH = 255
 _SCOPE = re.compile(r"[!-.0-~]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+
+# What this takes is loaded when it is first used: now, for later there may be no descriptor to load it with.
+"\xfc".encode("idna")
 
 
 class Address(NamedTuple):
@@ -152,7 +156,7 @@ def parse_address(value: object) -> Address:
     Raises:
         TypeError: `None` (#2007) or any other type.
         ArgumentError: Anything else that a string may hold: host names, ports, blanks, short or octal forms (#2004).
-        IOError: There is no such interface (#2002, ``ENODEV``).
+        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look for it (``EMFILE``).
 
     Example:
         >>> parse_address("::1").text
@@ -215,7 +219,7 @@ def parse_host(value: object) -> Address | str:
         TypeError: `None` (#1009) or any other type.
         ArgumentError: Neither an address nor a possible host name: empty, longer than 255 characters, with a NUL, a
             blank or a slash in it, a URI, or a number that only looks like an address (#2004).
-        IOError: There is no such interface (#2002, ``ENODEV``).
+        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look for it (``EMFILE``).
 
     Example:
         >>> parse_host("bücher.example")
@@ -226,6 +230,15 @@ def parse_host(value: object) -> Address | str:
     text = _text("host", value)
     address = _parse_literal(text, "connect")
     return _parse_name(text) if address is None else address
+
+
+def no_descriptor() -> OSError | None:
+    """Why no socket can be made, if none can: names and interfaces are looked up with one, which then is not told."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error.with_traceback(None)
+    return None
 
 
 def format_endpoint(host: str, port: int) -> str:
@@ -265,7 +278,7 @@ def _parse_literal(text: str, call: str) -> Address | None:
         raise errors.bad_address(text, "has a malformed scope", call)
     scope_id = _interface_index(scope)
     if not scope_id:
-        raise errors.invalid_socket(call, errors.shown(text), errno.ENODEV)
+        raise errors.invalid_socket(call, errors.shown(text), no_descriptor() or errno.ENODEV)
     return Address(socket.AF_INET6, canonical, scope_id)
 
 

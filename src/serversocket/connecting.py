@@ -26,11 +26,11 @@ class Attempt:
 
     Args:
         reactor: Where everything runs.
-        host: A host name, or an `Address` that needs no look-up.
+        host: A host name, an `Address` that needs no look-up, or the error that was made of it.
         port: 0 to 65535.
         timeout: Seconds for all of it: look-up and every address.
         connected: Called with the `Connector` that owns the connection.
-        failed: Called with the last error's number, ``None`` where the system gave none, and the reason.
+        failed: Called with the last error: the system's, with its number, or that of the look-up.
 
     Both are called from the reactor, never from inside the constructor, and only one of them, once.
     """
@@ -38,27 +38,30 @@ class Attempt:
     def __init__(
         self,
         reactor: Reactor,
-        host: str | Address,
+        host: str | Address | OSError,
         port: int,
         timeout: float,
         connected: Callable[[Connector], None],
-        failed: Callable[[int | None, str], None],
+        failed: Callable[[OSError], None],
     ) -> None:
         self._reactor = reactor
-        self._outcome: tuple[Callable[[Connector], None], Callable[[int | None, str], None]] | None
+        self._outcome: tuple[Callable[[Connector], None], Callable[[OSError], None]] | None
         self._outcome = (connected, failed)
         self._waiting: list[Endpoint] = []
         self._connectors: list[Connector] = []
         self._lookup: Lookup | None = None
         self._next: TimerHandle | None = None
-        self._error: tuple[int | None, str] = (errno.EHOSTUNREACH, "the name has no address")
-        self._limit = reactor.call_later(timeout, self._timed_out, timeout)
+        self._error = OSError(errno.EHOSTUNREACH, "the name has no address")
+        self._limit: TimerHandle | None = None
         try:
-            if isinstance(host, Address):
-                self._waiting = [_endpoint(host, port)]
-                self._try_next()
-            else:
-                self._lookup = Lookup(reactor, host, port, self._looked_up)
+            self._limit = reactor.call_later(timeout, self._timed_out, timeout)
+            self._begin(host, port)
+        except RuntimeError as error:
+            self._give_up()
+            if reactor.closed:
+                raise
+            # To look the name up, or in a hosted reactor of pure Python to keep the time.
+            self._end_later(OSError(errno.EAGAIN, f"no thread is to be had: {error}"))
         except BaseException:
             self.cancel()
             raise
@@ -66,9 +69,25 @@ class Attempt:
     def cancel(self) -> None:
         """Gives it up; nobody is told."""
         self._outcome = None
-        self._limit.cancel()
-        if self._next is not None:
-            self._next.cancel()
+        self._give_up()
+
+    def closed_here(self) -> None:
+        """The socket was closed meanwhile."""
+        self.cancel()
+
+    def _begin(self, host: str | Address | OSError, port: int) -> None:
+        if isinstance(host, Address):
+            self._waiting = [_endpoint(host, port)]
+            self._try_next()
+        elif isinstance(host, OSError):
+            self._end_later(host)
+        else:
+            self._lookup = Lookup(self._reactor, host, port, self._looked_up)
+
+    def _give_up(self) -> None:
+        for timer in (self._limit, self._next):
+            if timer is not None:
+                timer.cancel()
         if self._lookup is not None:
             self._lookup.cancel()
         for connector in self._connectors:
@@ -78,8 +97,7 @@ class Attempt:
 
     def _looked_up(self, result: list[Endpoint] | OSError) -> None:
         if isinstance(result, OSError):
-            # The numbers of getaddrinfo are not the system's error numbers.
-            self._end((None, result.strerror or str(result)))
+            self._end(result)
         else:
             self._waiting = _interleave(result)
             self._try_next()
@@ -102,7 +120,7 @@ class Attempt:
     def _answered(self, connector: Connector) -> None:
         self._connectors.remove(connector)
         if connector.errno:
-            self._error = (connector.errno, os.strerror(connector.errno))
+            self._error = OSError(connector.errno, os.strerror(connector.errno))
             self._try_next()
             return
         outcome, self._outcome = self._outcome, None
@@ -116,14 +134,17 @@ class Attempt:
             self.cancel()
 
     def _timed_out(self, timeout: float) -> None:
-        self._end((errno.ETIMEDOUT, f"no answer within {timeout:g} s"))
+        self._end(OSError(errno.ETIMEDOUT, f"no answer within {timeout:g} s"))
 
-    def _end(self, error: tuple[int | None, str]) -> None:
+    def _end_later(self, error: OSError) -> None:
+        self._reactor.call_soon_threadsafe(self._end, error)
+
+    def _end(self, error: OSError) -> None:
         outcome, self._outcome = self._outcome, None
         try:
             if outcome is not None:
                 _, failed = outcome
-                failed(*error)
+                failed(error)
         finally:
             self.cancel()
 

@@ -10,6 +10,8 @@ import builtins
 import errno
 import os
 import reprlib
+import socket
+from typing import Any, Self
 
 from .naming import with_as3_names
 
@@ -106,10 +108,17 @@ class _AIRError(BaseException):
 class _SystemError(_AIRError, OSError):
     """An error with the system's number and reason, `None` where the system gave none."""
 
+    def __new__(cls, *arguments: object, errno: int | None = None, **options: object) -> Self:
+        # As `OSError` does it, by whose own table a number has a class or has none.
+        kind: type[Any] = _of_python.get(type(OSError(errno, "")), cls) if cls is IOError else cls
+        made: Self = super().__new__(kind)
+        return made
+
     def __init__(
         self, message: str = "", error_id: int = 0, *, errno: int | None = None, strerror: str | None = None
     ) -> None:
         super().__init__(message, error_id)
+        self.args = (message,)  # of an OSError it is `__new__` that sets them
         self.errno = errno
         self.strerror = strerror
 
@@ -121,11 +130,21 @@ class _SystemError(_AIRError, OSError):
 class IOError(_SystemError):
     """The system refused, or the object is in the wrong state; an `OSError`. AIR: ``flash.errors.IOError``.
 
+    Where Python has a class for the system's number, the error is of that class too: `ConnectionRefusedError`,
+    `ConnectionResetError`, `BrokenPipeError`, `TimeoutError`, `PermissionError` and so on. For a host name that was
+    looked up in vain it is a `socket.gaierror`, whose number is one of ``socket.EAI_NONAME`` and its like.
+
     Args:
         message: The text.
         error_id: AIR's number of the error.
         errno: The system's number of the error, if it gave one.
         strerror: The system's reason, if it gave one.
+
+    Example:
+        >>> import errno
+        >>> error = IOError("no", errno=errno.ECONNREFUSED)
+        >>> isinstance(error, ConnectionRefusedError), type(error).__name__
+        (True, 'ConnectionRefusedError')
     """
 
 
@@ -133,7 +152,7 @@ class EOFError(IOError, builtins.EOFError):
     """Fewer bytes than asked for; nothing was consumed. AIR: ``flash.errors.EOFError``."""
 
 
-class SecurityError(_SystemError, PermissionError):
+class SecurityError(_SystemError, builtins.PermissionError):
     """A client's port outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``."""
 
     name = "SecurityError"
@@ -157,6 +176,17 @@ class MemoryError(_AIRError, builtins.MemoryError):
 
 class DispatchRecursionError(_AIRError, RecursionError):
     """Too many dispatches inside each other; a `RecursionError`. AIR: ``Error`` #2094."""
+
+
+def _also(builtin: type[OSError]) -> type[IOError]:
+    """The class of an `IOError` that is one of Python's own classes too, under the same name."""
+    name = builtin.__name__
+    return type(name, (IOError, builtin), {"__module__": __name__, "__doc__": f"An `IOError`, and a `{name}`."})
+
+
+_of_python = {builtin: _also(builtin) for builtin in {type(OSError(code, "")) for code in errno.errorcode} - {OSError}}
+_gaierror = _also(socket.gaierror)
+globals().update((kind.__name__, kind) for kind in (*_of_python.values(), _gaierror))  # where pickle looks for them
 
 
 # ----------------------------------------------------------------------------------------- what is refused
@@ -193,12 +223,31 @@ def invalid_socket(call: str, detail: str = "", cause: OSError | int | None = No
     """
     if cause is None:
         return IOError(text(2002, detail=f"{call}: {detail}" if detail else call), 2002)
+    return _caused(2002, f"{call} {detail}" if detail else call, cause)
+
+
+def broken(what: str, cause: OSError | int) -> IOError:
+    """#2031: a connection that broke, or did not come about.
+
+    Args:
+        what: What was under way, and with whom.
+        cause: The system's error or its number; of a look-up, the `socket.gaierror`.
+
+    Example:
+        >>> import errno
+        >>> print(broken("recv 127.0.0.1:80", errno.ECONNRESET))
+        Error #2031: Socket Error. recv 127.0.0.1:80: Connection reset by peer
+    """
+    return _caused(2031, what, cause)
+
+
+def _caused(error_id: int, what: str, cause: OSError | int) -> IOError:
     if isinstance(cause, OSError):
         number, reason = cause.errno, cause.strerror or str(cause) or type(cause).__name__
     else:
         number, reason = cause, os.strerror(cause)
-    about = f"{call} {detail}" if detail else call
-    return IOError(text(2002, detail=f"{about}: {reason}"), 2002, errno=number, strerror=reason)
+    kind = _gaierror if isinstance(cause, socket.gaierror) else IOError  # for look-ups are numbered apart
+    return kind(text(error_id, detail=f"{what}: {reason}"), error_id, errno=number, strerror=reason)
 
 
 def not_open(call: str) -> IOError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+from . import errors
 from ._engine import (
     Event,
     EventDispatcher,
@@ -133,8 +134,8 @@ class IOErrorEvent(ErrorEvent):
     Example:
         >>> import errno
         >>> event = IOErrorEvent(IOErrorEvent.IO_ERROR, id=2031, errno=errno.ECONNRESET)
-        >>> event.error_id, event.errno == errno.ECONNRESET
-        (2031, True)
+        >>> event.error_id, event.errno == errno.ECONNRESET, isinstance(event.error, ConnectionResetError)
+        (2031, True, True)
     """
 
     IO_ERROR: ClassVar[str]
@@ -146,10 +147,16 @@ class IOErrorEvent(ErrorEvent):
     STANDARD_OUTPUT_IO_ERROR: ClassVar[str]
 
     errno: int | None
-    """The system's number of the error, ``None`` where it gave none."""
+    """The system's number of the error, ``None`` where it gave none.
+
+    For a host name that was looked up in vain it is one of ``socket.EAI_NONAME`` and its like, and `error` is a
+    `socket.gaierror`: some systems use the same numbers for both.
+    """
 
     strerror: str | None
     """The system's reason, ``None`` where it gave none."""
+
+    _kind: type[errors.IOError] = errors.IOError  # what `error` is made with
 
     def __init__(
         self,
@@ -166,9 +173,24 @@ class IOErrorEvent(ErrorEvent):
         self.errno = errno
         self.strerror = strerror
 
+    @classmethod
+    def _of(cls, error: errors.IOError) -> IOErrorEvent:
+        """The event that tells of an error."""
+        event = cls(cls.IO_ERROR, text=error.message, id=error.error_id, errno=error.errno, strerror=error.strerror)
+        event._kind = type(error)
+        return event
+
+    @property
+    def error(self) -> errors.IOError:
+        """The exception that a coroutine gets in place of the event, made anew each time.
+
+        Where Python has a class for `errno` it is of that class too, such as `ConnectionRefusedError`.
+        """
+        return self._kind(self.text, self.error_id, errno=self.errno, strerror=self.strerror)
+
     def clone(self) -> IOErrorEvent:
         """A new `IOErrorEvent` with the same fields (AIR: ``clone``)."""
-        return IOErrorEvent(
+        twin = IOErrorEvent(
             self.type,
             self.bubbles,
             self.cancelable,
@@ -177,6 +199,8 @@ class IOErrorEvent(ErrorEvent):
             errno=self.errno,
             strerror=self.strerror,
         )
+        twin._kind = self._kind
+        return twin
 
     def to_string(self) -> str:
         """The event as AIR prints it (AIR: ``toString``)."""

@@ -41,7 +41,7 @@ class _Expectation:
         if event.type == self._type:
             self.waiter.set_result(event)
         elif isinstance(event, IOErrorEvent):
-            self.waiter.set_exception(as_error(event))
+            self.waiter.set_exception(event.error)
         else:
             self.waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
 
@@ -98,11 +98,6 @@ class _Once(Coroutine[Any, Any, Event]):
                 self._expectation.forget()
 
 
-def as_error(event: Any) -> errors.IOError:
-    """The exception that an ``ioError`` event stands for."""
-    return errors.IOError(event.text, event.error_id, errno=event.errno, strerror=event.strerror)
-
-
 def once(self: EventDispatcher, type: str) -> Coroutine[Any, Any, Event]:
     """The next event of a type, for a coroutine to await. It counts from the call on, not from the `await`.
 
@@ -111,9 +106,9 @@ def once(self: EventDispatcher, type: str) -> Coroutine[Any, Any, Event]:
 
     Returns:
         A coroutine, which may be awaited or made a task; its result is the event. It listens no more once it has ended,
-        was cancelled or is forgotten. On a `Socket`, an ``ioError`` that comes first is raised as `IOError`, and so is
-        a ``close``; on a `ServerSocket`, a ``close``. The program's own `close` and `abort`, and the end of the
-        reactor, are raised as `IOError` (#2002), too.
+        was cancelled or is forgotten. On a `Socket`, an ``ioError`` that comes first is raised as `IOErrorEvent.error`,
+        and a ``close`` as `IOError`; on a `ServerSocket`, a ``close``. The program's own `close` and `abort`, and the
+        end of the reactor, are raised as `IOError` (#2002), too.
 
     Raises:
         TypeError: `type` is not a string.

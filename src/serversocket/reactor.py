@@ -136,7 +136,7 @@ class Reactor(Scheduler, _engine.Reactor):
 
     def _look_for_idle_later(self) -> None:
         watch = self._idle_watch = object()
-        self._call_in_background(self._idle_period, lambda: self._look_for_idle(watch))
+        self.call_later(self._idle_period, lambda: self._look_for_idle(watch)).unref()
 
     def _look_for_idle(self, watch: object) -> None:
         if watch is not self._idle_watch:

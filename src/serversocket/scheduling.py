@@ -64,10 +64,62 @@ class TimerHandle:
         if scheduler is None:
             return
         scheduler._check_thread()
-        scheduler._awaited.discard(self)
-        self._cancelled = True
-        self._let_go()
+        try:
+            self._cancelled = True
+            self._let_go()
+        finally:
+            scheduler._awaited.discard(self)
+            scheduler._unawaited.discard(self)
         scheduler._timer_cancelled()
+
+    def unref(self) -> Self:
+        """Has `run` not wait for the call: it is made if something else keeps `run` going until it is due.
+
+        After the call was made or cancelled, this does nothing.
+
+        Returns:
+            The handle itself.
+
+        Raises:
+            RuntimeError: The reactor belongs to another thread.
+
+        Example:
+            >>> reactor = Reactor()
+            >>> handle = reactor.call_every(60, print, "another minute").unref()
+            >>> handle.has_ref()
+            False
+            >>> reactor.run()  # nothing else is open: it returns at once
+            >>> reactor.close()
+        """
+        return self._set_ref(False)
+
+    def ref(self) -> Self:
+        """Has `run` wait for the call again, after `unref`.
+
+        After the call was made or cancelled, this does nothing.
+
+        Returns:
+            The handle itself.
+
+        Raises:
+            RuntimeError: The reactor belongs to another thread.
+        """
+        return self._set_ref(True)
+
+    def has_ref(self) -> bool:
+        """Returns True if `run` waits for the call: it is still to be made, and `unref` was not called."""
+        return self._scheduler is not None and self in self._scheduler._awaited
+
+    def _set_ref(self, awaited: bool) -> Self:
+        scheduler = self._scheduler
+        if scheduler is not None:
+            scheduler._check_thread()
+            sets = scheduler._awaited, scheduler._unawaited
+            wanted, other = sets if awaited else reversed(sets)
+            if self._scheduler is not None:  # and up to the end of the next call nobody comes in, and cancels it
+                wanted.add(self)
+            other.discard(self)
+        return self
 
     def _advance(self, now: float) -> None:
         """Sets the next of its times that is still to come: those that were missed are not made up for."""
@@ -100,6 +152,7 @@ class Scheduler:
 
     _timers: list[tuple[float, int, TimerHandle]]  # a heap; of those that were cancelled some stay for a while
     _awaited: set[TimerHandle]  # those that `run` waits for
+    _unawaited: set[TimerHandle]  # the others that are still to be called
     _timer_numbers: count[int]
     _deadline: float | None
     _calls: deque[tuple[Callable[..., object], tuple[object, ...]]]
@@ -108,6 +161,7 @@ class Scheduler:
         self = super().__new__(cls)
         self._timers = []
         self._awaited = set()
+        self._unawaited = set()
         self._timer_numbers = count()
         self._deadline = None
         self._calls = deque()
@@ -122,7 +176,7 @@ class Scheduler:
             args: What to call it with.
 
         Returns:
-            A handle whose `cancel()` takes the promise back.
+            A handle whose `cancel()` takes the promise back. `run` waits for the call unless `unref()` says otherwise.
 
         Raises:
             TypeError: `seconds` is no number, or `callback` cannot be called.
@@ -145,7 +199,7 @@ class Scheduler:
             args: What to call it with.
 
         Returns:
-            A handle whose `cancel()` ends it. Until then `run` goes on.
+            A handle whose `cancel()` ends it. Until then `run` goes on, unless `unref()` says otherwise.
 
         Raises:
             TypeError: `seconds` is no number, or `callback` cannot be called.
@@ -177,12 +231,12 @@ class Scheduler:
     def _promise(self, handle: TimerHandle) -> TimerHandle:
         heappush(self._timers, (handle.when, next(self._timer_numbers), handle))
         self._awaited.add(handle)
-        self._update_deadline()
+        try:
+            self._update_deadline()
+        except Exception:  # the engine has no thread to keep the time with
+            handle.cancel()
+            raise
         return handle
-
-    def _call_in_background(self, seconds: float, callback: Callable[[], object]) -> None:
-        """As `call_later`, for what is of no use once nothing else is open: `run` does not wait for it."""
-        self._awaited.discard(self.call_later(seconds, callback))
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
         """Calls `callback` from the reactor, in its next turn. This may be called from any thread.
@@ -273,6 +327,7 @@ class Scheduler:
         finally:
             if begun:
                 self._awaited.discard(handle)
+                self._unawaited.discard(handle)
         return True
 
     def _run_calls(self) -> int:
@@ -303,12 +358,13 @@ class Scheduler:
             handle._let_go()
         self._timers.clear()
         self._awaited.clear()
+        self._unawaited.clear()
         self._calls.clear()
         self._deadline = None
 
     def _timer_cancelled(self) -> None:
         """Sweeps where more were cancelled than are left; a few never matter."""
-        if len(self._timers) > _FEW + 2 * len(self._awaited):
+        if len(self._timers) > _FEW + 2 * (len(self._awaited) + len(self._unawaited)):
             self._sweep()
         self._update_deadline()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from types import TracebackType
 from typing import ClassVar, Self, SupportsIndex
@@ -145,11 +144,7 @@ class ServerSocket(Acceptor):
         now = time.monotonic()
         if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
             self._next_report = now + ERROR_INTERVAL
-            reason = os.strerror(code)
-            text = f"Error #2002: Operation attempted on invalid socket. accept {self._endpoint()}: {reason}"
-            self.dispatch_event(
-                IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2002, errno=code, strerror=reason)
-            )
+            self.dispatch_event(IOErrorEvent._of(errors.invalid_socket("accept", self._endpoint(), code)))
 
     def _accept_again(self) -> None:
         try:

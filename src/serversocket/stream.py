@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Self, SupportsIndex
 
 from . import errors
-from ._engine import Source, Stream, extend_type, quicken
+from ._engine import Connector, Source, Stream, extend_type, quicken
 from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
 from .byte_array import ByteArray
 from .connecting import Attempt
@@ -49,6 +48,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     _high_water_mark: int = HIGH_WATER_MARK
     _host: str = ""
     _port: int = 0
+    _attempt: Attempt
 
     def __init__(self, host: Host | None = None, port: SupportsIndex = 0, *, reactor: Reactor | None = None) -> None:
         super().__init__()
@@ -109,8 +109,13 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     def connect(self, host: Host, port: SupportsIndex) -> None:
         """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
 
-        A host name is looked up in the background, and the addresses of both families are tried. An existing
-        connection is closed first, as `close` does it.
+        A host name is looked up in the background, and the addresses of both families are tried. Up to 16 names are
+        looked up at once, the others wait in order; `timeout` counts from the call on. An existing connection is closed
+        first, as `close` does it.
+
+        Whatever the system refuses, be it a thread, a descriptor or the connection, is told by one ``ioError`` from the
+        reactor. So is a connection to itself, which a system makes where nobody listens and the socket is given that
+        very port: it is refused.
 
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.
@@ -123,28 +128,35 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         """
         self._check_thread()
         number = parse_client_port(port)
-        target = parse_host(host)
+        target: str | Address | OSError
+        try:
+            target = parse_host(host)
+            name = target.text if isinstance(target, Address) else target
+        except errors.IOError as error:  # about the interface that it names
+            target, name = error.with_traceback(None), str(host)
         if self._opened:
             self.close()
-        self._host = target.text if isinstance(target, Address) else target
+        self._host = name
         self._port = number
-        self._begin_connecting(Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused))
+        self._attempt = Attempt(self.reactor, target, number, self._timeout / 1000, self._connected, self._refused)
+        self._begin_connecting()
+        self._follow(self._attempt)
 
-    def _refused(self, code: int | None, reason: str) -> None:
+    def _connected(self, connector: Connector) -> None:
+        self._unfollow(self._attempt)
+        self._adopt(connector)
+
+    def _refused(self, cause: OSError) -> None:
+        self._unfollow(self._attempt)
         self._connecting_failed()
-        target = format_endpoint(self._host, self._port)
-        self._dispatch_error(f"Error #2031: Socket Error. URL: {self._host} connect {target}: {reason}", code, reason)
+        self._dispatch_error(f"URL: {self._host} connect {format_endpoint(self._host, self._port)}", cause)
 
     def _broken(self, code: int, call: str) -> None:
-        reason = os.strerror(code)
-        peer = self._peer()
-        self._dispatch_error(f"Error #2031: Socket Error. {call} {peer}: {reason}", code, reason)
+        self._dispatch_error(f"{call} {self._peer()}", code)
 
-    def _dispatch_error(self, text: str, code: int | None, reason: str) -> None:
+    def _dispatch_error(self, what: str, cause: OSError | int) -> None:
         if self.has_event_listener(IOErrorEvent.IO_ERROR):
-            self.dispatch_event(
-                IOErrorEvent(IOErrorEvent.IO_ERROR, False, False, text, 2031, errno=code, strerror=reason)
-            )
+            self.dispatch_event(IOErrorEvent._of(errors.broken(what, cause)))
 
     def _peer(self) -> str:
         return format_endpoint(self.remote_address or "", self.remote_port)

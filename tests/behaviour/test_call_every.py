@@ -127,6 +127,24 @@ def test_many_that_are_cancelled_leave_nothing(reactor):
     assert time.monotonic() - start < PATIENCE
 
 
+def test_run_does_not_wait_for_one_without_a_reference(reactor):
+    seen = []
+    handle = reactor.call_every(0.001, seen.append, 1).unref()
+    late = reactor.call_later(1000, seen.append, 2).unref()
+    reactor.run()  # returns at once
+    assert seen == []
+    reactor.call_later(0.02, lambda: None)
+    reactor.run()  # returns when that was called, and calls the other one meanwhile
+    assert set(seen) == {1}
+    assert late.unref().ref().has_ref()
+    late.cancel()
+    handle.ref()
+    before = len(seen)
+    reactor.call_every(0.001, lambda: len(seen) > before + 3 and handle.unref()).unref()
+    reactor.run()  # until nothing has a reference any more
+    assert len(seen) > before + 3
+
+
 def test_closing_the_reactor_ends_it():
     reactor = Reactor()
     handle = reactor.call_every(0.001, print)

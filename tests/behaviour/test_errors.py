@@ -8,6 +8,7 @@ import errno
 import os
 import pickle
 import re
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -24,8 +25,15 @@ CLASSES = [
     (errors.DispatchRecursionError, RecursionError, "Error"),
 ]
 
+
+def _io_error_class(code: int) -> type[errors.IOError]:
+    return type(errors.IOError(errno=code))
+
+
 MADE: list[tuple[BaseException, type, int]] = [
-    (errors.invalid_socket("bind", "127.0.0.1:80", errno.EACCES), errors.IOError, 2002),
+    (errors.invalid_socket("bind", "127.0.0.1:80", errno.EADDRINUSE), errors.IOError, 2002),
+    (errors.invalid_socket("bind", "127.0.0.1:80", errno.EACCES), _io_error_class(errno.EACCES), 2002),
+    (errors.broken("recv 127.0.0.1:80", errno.ECONNRESET), _io_error_class(errno.ECONNRESET), 2031),
     (errors.not_open("flush"), errors.IOError, 2002),
     (errors.end_of_file("read", 4, 2), errors.EOFError, 2030),
     (errors.bad_port(70000), errors.RangeError, 2003),
@@ -104,6 +112,82 @@ def test_errors_survive_copy_and_pickle(error: BaseException, again: Callable[[B
     for name in ("message", "error_id", "errno", "strerror", "args"):
         assert getattr(twin, name, "absent") == getattr(error, name, "absent")
     assert str(twin) == str(error)
+
+
+AGAIN = [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]
+BUILTINS = {
+    "EPERM": PermissionError,
+    "EACCES": PermissionError,
+    "ENOENT": FileNotFoundError,
+    "EEXIST": FileExistsError,
+    "EINTR": InterruptedError,
+    "EAGAIN": BlockingIOError,
+    "EINPROGRESS": BlockingIOError,
+    "ECONNREFUSED": ConnectionRefusedError,
+    "ECONNRESET": ConnectionResetError,
+    "ECONNABORTED": ConnectionAbortedError,
+    "EPIPE": BrokenPipeError,
+    "ESHUTDOWN": BrokenPipeError,
+    "ETIMEDOUT": TimeoutError,
+}
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+@pytest.mark.parametrize("make", [errors.invalid_socket, lambda call, detail, code: errors.broken(call, code)])
+def test_an_io_error_is_caught_as_pythons_own(name: str, make: Callable[..., errors.IOError]) -> None:
+    builtin, code = BUILTINS[name], getattr(errno, name)
+    for error in (make("call", "detail", code), make("call", "detail", OSError(code, "reason"))):
+        with pytest.raises(builtin) as caught:
+            raise error
+        assert isinstance(caught.value, errors.IOError)
+        assert type(error).__name__ == builtin.__name__
+        assert (error.errno, error.name) == (code, "Error")
+
+
+@pytest.mark.parametrize("code", sorted(errno.errorcode))
+def test_every_number_has_the_class_that_python_gives_it_and_no_other(code: int) -> None:
+    error = errors.IOError("m", 2002, errno=code, strerror="reason")
+    builtin = type(OSError(code, "reason"))
+    assert isinstance(error, builtin)
+    assert isinstance(error, errors.IOError)
+    assert (type(error) is errors.IOError) is (builtin is OSError)
+    others = {each for each in BUILTINS.values() if not issubclass(builtin, each)}
+    assert not [each for each in others if isinstance(error, each)]
+    for again in AGAIN:
+        twin = again(error)
+        assert type(twin) is type(error)
+        assert (twin.errno, twin.strerror, twin.error_id) == (code, "reason", 2002)
+        assert (twin.message, twin.args) == ("m", ("m",))
+
+
+def test_an_error_of_a_look_up_is_a_gaierror_whatever_its_number_means_elsewhere() -> None:
+    for number in (socket.EAI_NONAME, socket.EAI_AGAIN, errno.EPERM, errno.ECONNREFUSED):
+        error = errors.broken("connect nowhere:80", socket.gaierror(number, "not known"))
+        assert isinstance(error, socket.gaierror)
+        assert isinstance(error, errors.IOError)
+        assert not isinstance(error, (PermissionError, ConnectionError))
+        assert (error.errno, error.strerror, error.error_id) == (number, "not known", 2031)
+        assert str(error) == "Error #2031: Socket Error. connect nowhere:80: not known"
+        for again in AGAIN:
+            twin = again(error)
+            assert (type(twin), twin.errno, str(twin)) == (type(error), number, str(error))
+
+
+class _OfAProgram(errors.IOError):
+    def __init__(self, host: str, port: int = 0, *, code: int = errno.ECONNREFUSED) -> None:
+        super().__init__(f"{host}:{port}", 7, errno=code, strerror="reason")
+
+
+def test_a_class_that_a_program_derives_stays_itself() -> None:
+    error = _OfAProgram("host", 80, code=errno.ECONNRESET)
+    assert type(error) is _OfAProgram
+    assert (error.args, error.errno, error.strerror) == (("host:80",), errno.ECONNRESET, "reason")
+    assert (error.filename, error.message, error.error_id) == (None, "host:80", 7)
+
+
+@pytest.mark.parametrize("kind", [errors.EOFError, errors.SecurityError])
+def test_a_number_makes_another_class_of_io_error_alone(kind: type[errors.IOError]) -> None:
+    assert type(kind("m", errno=errno.EPIPE)) is kind
 
 
 def test_the_message_says_the_call_the_address_and_the_systems_reason() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import pickle
+import socket
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from serversocket import (
     ErrorEvent,
     Event,
     EventPhase,
+    IOError,
     IOErrorEvent,
     OutputProgressEvent,
     ProgressEvent,
@@ -19,6 +23,7 @@ from serversocket import (
     TextEvent,
     UncaughtErrorEvent,
 )
+from serversocket.errors import broken
 
 CLASSES: list[Any] = [
     Event,
@@ -109,6 +114,25 @@ def test_errno_and_strerror_are_none_by_default_and_keyword_only() -> None:
     assert (event.errno, event.strerror, event.text, event.error_id) == (None, None, "", 0)
     with pytest.raises(TypeError):
         IOErrorEvent("ioError", False, False, "", 0, 32)  # type: ignore[misc]
+
+
+def test_an_io_error_event_has_the_exception_that_it_stands_for() -> None:
+    event = IOErrorEvent("ioError", False, False, "bad", 2031, errno=errno.EPIPE, strerror="Broken pipe")
+    for each in (event, event.clone(), copy.copy(event), pickle.loads(pickle.dumps(event))):
+        error = each.error
+        assert isinstance(error, BrokenPipeError)
+        assert isinstance(error, IOError)
+        assert (str(error), error.error_id, error.errno, error.strerror) == ("bad", 2031, errno.EPIPE, "Broken pipe")
+        assert each.error is not error  # a traceback grows with each raise
+    assert type(IOErrorEvent("ioError").error) is IOError
+
+
+def test_an_event_of_a_look_up_stays_one() -> None:
+    event = IOErrorEvent._of(broken("connect nowhere:80", socket.gaierror(errno.ENOEXEC, "not known")))
+    assert (event.type, event.errno, event.strerror) == ("ioError", errno.ENOEXEC, "not known")
+    for each in (event, event.clone(), copy.copy(event), pickle.loads(pickle.dumps(event))):
+        assert isinstance(each.error, socket.gaierror)
+        assert (each.error.errno, str(each.error)) == (errno.ENOEXEC, event.text)
 
 
 def test_error_id_is_read_only() -> None:

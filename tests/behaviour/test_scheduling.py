@@ -256,6 +256,97 @@ def test_cancelled_timers_take_no_memory(reactor: Recorder) -> None:
     assert not reactor._has_scheduled
 
 
+# ---------------------------------------------------------------------------------------- what `run` waits for
+
+
+@pytest.mark.parametrize("call", ["call_later", "call_every"])
+def test_a_timer_that_run_does_not_wait_for(reactor: Recorder, clock: Clock, call: str) -> None:
+    calls: list[int] = []
+    handle = getattr(reactor, call)(5, calls.append, 1)
+    assert handle.has_ref()
+    assert handle.unref() is handle
+    assert handle.unref() is handle
+    assert (handle.has_ref(), reactor._has_scheduled) == (False, False)
+    clock.now += 5
+    assert reactor._run_timers() == 1  # it is called all the same
+    assert calls == [1]
+    assert not reactor._has_scheduled
+
+
+@pytest.mark.parametrize("call", ["call_later", "call_every"])
+def test_and_does_again(reactor: Recorder, call: str) -> None:
+    handle = getattr(reactor, call)(5, print)
+    assert handle.unref().ref() is handle
+    assert handle.ref() is handle
+    assert (handle.has_ref(), reactor._has_scheduled) == (True, True)
+    handle.cancel()
+    assert (handle.has_ref(), reactor._has_scheduled) == (False, False)
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+@pytest.mark.parametrize("end", ["cancel", "call", "drop"])
+def test_what_is_over_stays_over(reactor: Recorder, clock: Clock, end: str, awaited: bool) -> None:
+    handle = reactor.call_later(5, int)
+    if not awaited:
+        handle.unref()
+    if end == "cancel":
+        handle.cancel()
+    elif end == "call":
+        clock.now += 5
+        reactor._run_timers()
+    else:
+        reactor._drop_scheduled()
+    reactor.foreign = True  # and in any thread
+    assert handle.ref() is handle.unref() is handle.ref() is handle
+    reactor.foreign = False
+    assert (handle.has_ref(), reactor._has_scheduled) == (False, False)
+    assert not reactor._awaited | reactor._unawaited
+
+
+def test_a_timer_may_let_go_of_itself_and_of_others(reactor: Recorder, clock: Clock) -> None:
+    handle = reactor.call_every(1, lambda: (handle.unref(), once.ref()))
+    once = reactor.call_later(9, print).unref()
+    clock.now += 1
+    assert reactor._run_timers() == 1
+    assert (handle.has_ref(), once.has_ref()) == (False, True)
+
+
+def test_many_that_nobody_waits_for_are_not_swept_out(reactor: Recorder) -> None:
+    kept = [reactor.call_later(1000 + number, print).unref() for number in range(1000)]
+    before = reactor._timers
+    for _ in range(200):
+        reactor.call_later(5000, print).cancel()
+    assert reactor._timers is before  # no sweep, which would cost as much as there are timers, each time
+    assert len(reactor._timers) >= len(kept)
+
+
+def test_another_thread_must_not_say_what_run_waits_for(reactor: Recorder) -> None:
+    handle, other = reactor.call_later(1, print), reactor.call_later(1, print).unref()
+    reactor.foreign = True
+    with pytest.raises(RuntimeError, match="another thread"):
+        handle.unref()
+    with pytest.raises(RuntimeError, match="another thread"):
+        other.ref()
+    assert (handle.has_ref(), other.has_ref()) == (True, False)
+
+
+def test_the_engine_that_cannot_keep_the_time_gets_no_promise(
+    reactor: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(when: float | None) -> None:
+        if when is not None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reactor, "_set_deadline", fail)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            reactor.call_later(5, print)
+    assert not reactor._has_scheduled
+    handle = reactor.call_later(5, print)
+    assert reactor.deadlines == [1005.0]
+    handle.cancel()
+
+
 class _Payload:
     def __call__(self) -> None: ...
 
@@ -362,3 +453,4 @@ def test_calls_from_many_threads_all_arrive(reactor: Recorder) -> None:
 def test_the_actionscript_names(reactor: Recorder) -> None:
     assert reactor.callLater.__func__ is Scheduler.call_later  # type: ignore[attr-defined]
     assert reactor.callSoonThreadsafe.__func__ is Scheduler.call_soon_threadsafe  # type: ignore[attr-defined]
+    assert scheduling.TimerHandle.hasRef is scheduling.TimerHandle.has_ref  # type: ignore[attr-defined]

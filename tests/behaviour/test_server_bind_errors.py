@@ -97,7 +97,7 @@ def test_privileged_port_is_refused_to_others():
             server.bind(79, "127.0.0.1")
         except serversocket.IOError as error:
             assert error.errno == errno.EACCES, error
-            assert isinstance(error, OSError)
+            assert isinstance(error, PermissionError)
             assert "79" in str(error)
         else:
             raise SystemExit("it was bound")

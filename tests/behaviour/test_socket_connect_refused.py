@@ -29,6 +29,8 @@ def test_one_io_error_and_no_close(host):
     assert (event.error_id, event.errno, event.strerror) == (2031, errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     assert event.text.startswith(f"Error #2031: Socket Error. URL: {host}")
     assert os.strerror(errno.ECONNREFUSED) in event.text
+    assert isinstance(event.error, ConnectionRefusedError)
+    assert str(event.error) == event.text
     assert (it.connected, it.remote_address, it.remote_port, it.local_port) == (False, None, 0, 0)
     with pytest.raises(serversocket.IOError):
         it.close()
@@ -77,6 +79,36 @@ def test_name_that_is_not_found(monkeypatch):
     assert log.events[0].error_id == 2031
     assert log.events[0].text.startswith("Error #2031: Socket Error. URL: nowhere.example")
     assert "Name or service not known" in log.events[0].text
+    assert (log.events[0].errno, log.events[0].strerror) == (socket.EAI_NONAME, "Name or service not known")
+    assert isinstance(log.events[0].error, socket.gaierror)
+
+
+def test_name_whose_look_up_the_system_refuses(monkeypatch):
+    """Not getaddrinfo's own error but the system's, as where no file could be opened."""
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    it = Socket("nowhere.example", 80)
+    log = Log(it)
+    run_until(current_reactor(), lambda: log.events)
+    assert [(event.type, event.errno) for event in log.events] == [("ioError", errno.EIO)]
+    assert not isinstance(log.events[0].error, socket.gaierror)
+
+
+def test_interface_that_does_not_exist_closes_the_connection_and_is_one_error():
+    with dialling() as it:
+        it.socket.connect("127.0.0.1", it.port)
+        with it.accept() as peer:
+            it.socket.connect("fe80::1%nosuchif0", it.port)
+            assert it.log.types == ["connect"]
+            it.until(lambda: it.log.count("ioError"))
+            assert peer.recv(1) == b""
+            settle(it.reactor)
+        event = it.log.events[-1]
+        assert (it.log.types, event.errno) == (["connect", "ioError"], errno.ENODEV)
+        assert event.text.startswith("Error #2031: Socket Error. URL: fe80::1%nosuchif0 connect [fe80::1%nosuchif0]:")
 
 
 def test_name_without_addresses(monkeypatch):
@@ -122,6 +154,7 @@ def test_connect_that_nobody_answers_times_out():
         run_until(reactor, lambda: log.events)
         settle(reactor)
         assert [(event.type, event.errno) for event in log.events] == [("ioError", errno.ETIMEDOUT)]
+        assert isinstance(log.events[0].error, TimeoutError)
         assert not it.connected
         for filler in fillers:
             filler.close()

@@ -26,8 +26,9 @@ def test_one_io_error_and_then_close(host):
         error = it.log.events[0]
         assert type(error) is IOErrorEvent
         assert (error.error_id, error.errno, error.target) == (2031, errno.ECONNRESET, it.socket)
-        assert error.text.startswith("Error #2031: Socket Error.")
-        assert error.strerror in error.text
+        assert error.text.startswith("Error #2031: Socket Error. recv ")
+        assert error.text.endswith(f": {error.strerror}")
+        assert isinstance(error.error, ConnectionResetError)
         assert not it.socket.connected
         assert (it.socket.remote_address, it.socket.remote_port) == remote
 

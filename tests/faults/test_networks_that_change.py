@@ -147,6 +147,35 @@ assert not events
     )
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"])
+def test_a_client_that_meets_itself_is_refused(host):
+    """A system that has only this port to give away gives it to who asks for it, and where nobody listens both meet."""
+    alone(
+        f"""
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as setting:
+    setting.write("40000 40000")
+for _ in range(3):
+    it = serversocket.Socket()
+    events = note(it, "connect", "ioError", "close")
+    it.connect("{host}", 40000)
+    until(lambda: events)
+    reactor.poll(0)
+    assert [event.type for event in events] == ["ioError"], events
+    assert events[0].errno == errno.ECONNREFUSED, events
+    assert not it.connected
+# Nothing of it is left: the port is free for who listens on it, and whom others may connect to from elsewhere.
+with socket.socket() as listener:
+    listener.bind(("127.0.0.1", 40000))
+    listener.listen()
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as setting:
+        setting.write("40000 40001")
+    it = serversocket.Socket("127.0.0.1", 40000)
+    until(lambda: it.connected)
+    it.close()
+"""
+    )
+
+
 @pytest.mark.parametrize("name", ["keep_alive", "user_timeout"])
 def test_an_interface_that_goes_down_ends_the_connections_that_want_it(name):
     """`user_timeout` sees that what was sent stays unanswered, `keep_alive` asks where nothing is sent."""

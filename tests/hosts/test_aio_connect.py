@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 
 import anyio
 import pytest
@@ -14,15 +15,16 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, Socket, aio
 
-from .coroutines import listen
+from .coroutines import PATIENCE, listen
 
 
 def test_refused_connections(run):
     async def main():
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            with pytest.raises(serversocket.IOError) as caught:
+            with pytest.raises(ConnectionRefusedError) as caught:
                 await aio.connect("127.0.0.1", free.getsockname()[1])
+            assert isinstance(caught.value, serversocket.IOError)
             assert caught.value.errno == errno.ECONNREFUSED
         with pytest.raises(serversocket.SecurityError, match="70000"):
             await aio.connect("127.0.0.1", 70000)
@@ -30,6 +32,37 @@ def test_refused_connections(run):
             await aio.connect("no host", 80)
 
     run(main)
+
+
+def test_names_that_are_looked_up_in_vain(run, monkeypatch):
+    def fail(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def main():
+        with pytest.raises(socket.gaierror, match=r"nowhere\.example:80: Name or service not known") as caught:
+            await aio.connect("nowhere.example", 80)
+        assert isinstance(caught.value, serversocket.IOError)
+        assert (caught.value.errno, caught.value.error_id) == (socket.EAI_NONAME, 2031)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    run(main)
+
+
+def test_a_connect_that_takes_too_long(run, monkeypatch):
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answer.wait(PATIENCE) and [])
+    monkeypatch.setattr(Socket, "_timeout", 250)
+
+    async def main():
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.25 s") as caught:
+            await aio.connect("slow.example", 80)
+        assert isinstance(caught.value, serversocket.IOError)
+        assert caught.value.errno == errno.ETIMEDOUT
+
+    try:
+        run(main)
+    finally:
+        answer.set()
 
 
 def test_a_connection_that_is_given_up_is_closed(run):

@@ -101,6 +101,36 @@ assert gevent.wait(timeout=20)
     )
 
 
+def test_names_are_looked_up_in_a_patched_program(patched: str) -> None:
+    """In no more greenlets than there would be threads, and none is left for the hub to wait for."""
+    python(
+        patched
+        + """
+now, most, told = 0, 0, []
+def look_up(host, *args, **options):
+    global now, most
+    now += 1
+    most = max(most, now)
+    gevent.sleep(0.001)
+    now -= 1
+    raise socket.gaierror(socket.EAI_NONAME, host)
+socket.getaddrinfo = look_up
+with attach() as hosting:
+    for number in range(100):
+        it = Socket()
+        it.add_event_listener("ioError", told.append)
+        it.connect(f"host{number}.example", 9)
+    with gevent.Timeout(20):
+        while len(told) < 100:
+            gevent.sleep(0.001)
+assert most == 16, most
+assert {event.errno for event in told} == {socket.EAI_NONAME}
+current_reactor().close()
+assert gevent.wait(timeout=20)
+"""
+    )
+
+
 def test_run_in_a_patched_program_is_refused(patched: str) -> None:
     python(
         patched

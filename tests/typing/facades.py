@@ -86,6 +86,7 @@ def callbacks(reactor: Reactor) -> None:
     server.add_event_listener("connect", data)  # type: ignore[arg-type]
     reactor.add_event_listener("uncaughtError", uncaught)
     assert_type(reactor.call_every(1.5, print, "tick").cancelled, bool)
+    assert_type(reactor.call_later(1.5, print, "tick").unref().ref().has_ref(), bool)
     assert_type(reactor.on_signal(signal.SIGTERM, reactor.stop).signum, int)
 
 

@@ -150,6 +150,7 @@ def events() -> None:
     error = ErrorEvent(ErrorEvent.ERROR, text="Error", id=1)
     assert_type((error.error_id, error.errorID), tuple[int, int])
     assert_type(IOErrorEvent(IOErrorEvent.IO_ERROR, errno=1, strerror="no").errno, int | None)
+    assert_type(IOErrorEvent(IOErrorEvent.IO_ERROR).error, IOError)
     assert_type(SecurityErrorEvent(SecurityErrorEvent.SECURITY_ERROR).clone(), SecurityErrorEvent)
 
 

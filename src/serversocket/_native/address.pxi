@@ -41,6 +41,14 @@ cdef object host_of(const Address *address):
     return host
 
 
+cdef bint same_endpoint(const Address *one, const Address *other) noexcept:
+    if one.head.sa_family != other.head.sa_family or port_of(one) != port_of(other):
+        return False
+    if one.head.sa_family == system.AF_INET:
+        return one.v4.sin_addr.s_addr == other.v4.sin_addr.s_addr
+    return system.memcmp(&one.v6.sin6_addr, &other.v6.sin6_addr, sizeof(system.in6_addr)) == 0
+
+
 cdef int port_of(const Address *address) noexcept:
     # The port stands at the same place for both families.
     return system.ntohs(address.v4.sin_port) if address.head.sa_family else 0

@@ -33,6 +33,14 @@ cdef inline int open_spare() noexcept:
     return system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
 
 
+cdef inline void reset_when_closed(int fd, bint on) noexcept:
+    """Makes the close that follows a reset, or a usual one again."""
+    cdef system.linger setting
+    setting.l_onoff = on
+    setting.l_linger = 0
+    system.setsockopt(fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
+
+
 cdef void close_descriptor(int *fd) noexcept:
     if fd[0] >= 0:
         system.close(fd[0])

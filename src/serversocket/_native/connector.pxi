@@ -66,9 +66,25 @@ cdef class Connector(Source):
             self.code = system.errno
         return self._attend()
 
+    @cython.final
+    cdef bint _met_itself(self) noexcept:
+        """Whether both ends are this one: nobody listened, and the system gave it the very port that it asked for."""
+        cdef Address local, peer
+        cdef system.socklen_t local_length = sizeof(Address), peer_length = sizeof(Address)
+        return (
+            self.fd >= 0
+            and system.getsockname(self.fd, &local.head, &local_length) == 0
+            and port_of(&local) == port_of(&self.address)
+            and system.getpeername(self.fd, &peer.head, &peer_length) == 0
+            and same_endpoint(&local, &peer)
+        )
+
     cdef int _attend(self) except -1:
         callback = self.callback
         self.callback = None
+        if self.code == 0 and self._met_itself():
+            self.code = system.ECONNREFUSED
+            reset_when_closed(self.fd, True)      # its port is free again at once
         if self.code:
             self._shut()
         if callback is not None:

@@ -337,8 +337,8 @@ cdef class Output(Input):
             if sent < offered:
                 self._block()           # more would only be refused
                 return 0
-        self.blocked = False
         if self.guarded:
+            self.blocked = False
             self._guard(False)
         if self.outgoing == ENDING:
             self._end_output()
@@ -357,7 +357,7 @@ cdef class Output(Input):
         So the peer never takes a part for the whole, even if this process is killed.
         """
         self.guarded = on
-        self._set_linger(on)
+        reset_when_closed(self.fd, on)
 
     @cython.final
     cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
@@ -487,14 +487,7 @@ cdef class Output(Input):
     @cython.final
     cdef void _reset(self) noexcept:
         """Makes the close that follows a reset."""
-        self._set_linger(True)
-
-    @cython.final
-    cdef void _set_linger(self, bint on) noexcept:
-        cdef system.linger setting
-        setting.l_onoff = on
-        setting.l_linger = 0
-        system.setsockopt(self.fd, system.SOL_SOCKET, system.SO_LINGER, &setting, sizeof(setting))
+        reset_when_closed(self.fd, True)
 
 
 cdef inline char *_contents(chunk) noexcept:

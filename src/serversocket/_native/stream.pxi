@@ -19,7 +19,6 @@ cdef class Stream(Output):
 
     cdef Address peer
     cdef Address local      # once FINISHED; until then the descriptor is asked
-    cdef object attempt     # what is connecting; has cancel()
     cdef flag no_delay
     cdef flag half_open     # the peer's end of output is not the end of the connection
     cdef flag owed          # Owed: to be told when somebody begins to listen
@@ -547,28 +546,31 @@ cdef class Stream(Output):
 
     def _close(self):
         """As `close`; returns what still sends, or None if the system has taken everything."""
-        return self._end()
+        lingerer = self._linger(self.incoming == ENDED) if self._has_to_linger() else None
+        self._close_here()
+        return lingerer
 
     @cython.final
-    cdef Lingerer _end(self):
-        cdef Lingerer lingerer = None
+    cdef int _end(self) except -1:
+        if self._has_to_linger():
+            self._linger(self.incoming == ENDED)
+        return self._close_here()
+
+    @cython.final
+    cdef bint _has_to_linger(self) except -1:
+        """Prepares the close; returns True if something has to outlive it."""
         if self._reactor_is_dead():
-            self._discard()
-            return None
+            return False
         self._check()
         if self.state == CONNECTING:
-            self._connecting_failed()
-            self._close_here()
-            return None
+            return False
         self._require(CONNECTED, "close")
         if self.pending and not self.blocked:
             self._transmit()
         if self.failure:
             self._reset()
-        elif self.pending or (self.written and self._would_lose()):
-            lingerer = self._linger(self.incoming == ENDED)
-        self._close_here()
-        return lingerer
+            return False
+        return self.pending or (self.written and self._would_lose())
 
     cdef void _abandon(self) noexcept:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
@@ -638,21 +640,16 @@ cdef class Stream(Output):
 
     # ---- connecting
 
-    def _begin_connecting(self, attempt):
+    def _begin_connecting(self):
         self._check()
         self._drop_input()
         self._reactor.finished.pop(id(self), None)
         self.incoming = self.outgoing = OPEN
         self.failure = self.owed = 0
-        self.attempt = attempt
         self.state = CONNECTING
 
     def _connecting_failed(self):
-        attempt = self.attempt
-        self.attempt = None
         self.state = CLOSED
-        if attempt is not None:
-            attempt.cancel()
 
     def _adopt(self, Connector connector not None):
         cdef int fd = connector.fd
@@ -671,7 +668,6 @@ cdef class Stream(Output):
         self.state = CLOSED
         self._own(fd)
         self.state = CONNECTED
-        self.attempt = None         # only now: what goes with these may run anything
         connector.callback = None
         self.peer = connector.address
         length = sizeof(Address)

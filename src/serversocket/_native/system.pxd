@@ -5,8 +5,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "errno.h" nogil:
     int errno
-    int EADDRINUSE, EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSPC, ENOTCONN
-    int EPERM, ETIMEDOUT, EWOULDBLOCK
+    int EADDRINUSE, EAGAIN, EBADF, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT
+    int ENOMEM, ENOSPC, ENOTCONN, EPERM, ETIMEDOUT, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:
@@ -176,4 +176,5 @@ cdef extern from "unistd.h" nogil:
 cdef extern from "string.h" nogil:
     void *memmove(void *to, const void *source, size_t length)
     void *memcpy(void *to, const void *source, size_t length)
+    int memcmp(const void *one, const void *other, size_t length)
     void *memset(void *to, int value, size_t length)

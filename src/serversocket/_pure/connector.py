@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Callable
 
+from .output import reset
 from .reactor import WRITE, Reactor
 from .sockets import SocketAddress, Source
 
@@ -68,7 +69,19 @@ class Connector(Source):
 
     def _tell_(self) -> None:
         callback, self._callback_ = self._callback_, None
+        sock = self._socket_
+        if not self.errno and sock is not None and _met_itself(sock):
+            self.errno = errno.ECONNREFUSED
+            reset(sock)  # its port is free again at once
         if self.errno:
             self._shut_()
         if callback is not None:
             callback(self)
+
+
+def _met_itself(sock: socket.socket) -> bool:
+    """Whether both ends are this one: nobody listened, and the system gave it the very port that it asked for."""
+    try:
+        return bool(sock.getsockname()[:2] == sock.getpeername()[:2])
+    except OSError:  # it is gone again
+        return False

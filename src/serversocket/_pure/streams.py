@@ -14,7 +14,7 @@ from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_da
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
 from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
-from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor, Slot
+from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Reactor, Slot
 from .sockets import SocketAddress, Tally, host_of, port_of
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
@@ -28,7 +28,6 @@ OWED_INPUT, OWED_END, OWED_ERROR, OWED_CLOSE = 1, 2, 4, 8
 class Stream(Output):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
-    _attempt_: Cancellable | None = None
     _remote_: SocketAddress | None = None
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
@@ -455,7 +454,7 @@ class Stream(Output):
             return None
         self._check_()
         if self._state_ == CONNECTING:
-            self._connecting_failed()
+            self._state_ = CLOSED
             self._close_here_()
             return None
         self._require_("close")
@@ -528,24 +527,19 @@ class Stream(Output):
         self._remote_ = peer
         self._state_ = CONNECTED
 
-    def _begin_connecting(self, attempt: Cancellable) -> None:
+    def _begin_connecting(self) -> None:
         self._discard_()
         self._owner_()._finished_.pop(id(self), None)
-        self._attempt_ = attempt
         self._state_ = CONNECTING
 
     def _connecting_failed(self) -> None:
-        attempt, self._attempt_ = self._attempt_, None
         self._state_ = CLOSED
-        if attempt is not None:
-            attempt.cancel()
 
     def _adopt(self, connector: Connector) -> None:
         reactor, sock = self._owner_(), connector._let_go_()
         if sock is None:
             raise errors.not_open("connect")
         self._discard_()
-        self._attempt_ = None
         self._guarded_ = False
         self._written_ = self._fetched_ = 0
         self._own_(reactor, sock)

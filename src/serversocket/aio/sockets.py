@@ -15,12 +15,12 @@ from .. import errors
 from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
 from ..naming import with_as3_names
-from ..once import as_error
+from ..once import once
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from .. import ByteArray, Event, IOErrorEvent, OutputProgressEvent, ProgressEvent, Reactor, Socket
+    from .. import ByteArray, Event, OutputProgressEvent, ProgressEvent, Reactor, Socket
 else:
     from ..stream import Socket
 
@@ -113,9 +113,9 @@ class _Flow:
         self.over = True
         self._wake_reader()
 
-    def _failed(self, event: IOErrorEvent) -> None:
+    def _failed(self, event: Any) -> None:
         self.over = True
-        self.broken = as_error(event)
+        self.broken = event.error
         self._wake_reader()
         if self.senders:
             self._wake_senders()
@@ -569,7 +569,7 @@ async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
     try:
         # Before the task is woken, which in trio is later: the peer may have answered and left by then.
         socket.add_event_listener("connect", begin)
-        connected = socket.once("connect")
+        connected = once(socket, "connect")
         socket.connect(host, port)
         await connected
         return made.pop()
