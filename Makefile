@@ -89,21 +89,17 @@ $(RELEASED): $(PROFILE) $(SOURCES)
 	@$(BY_PROFILE) $(PACKAGE) install --no-deps --target $@ .
 	@touch $@
 
-# With ARGS one run with these arguments; without, all that the README and bench/results show.
+# With ARGS one run with these arguments, into bench/build/results; without, all that bench/results keeps.
 bench: $(INSTALLED) $(RELEASED) .venv/group-bench
 	@status=0; \
-	$(BIN)/python bench/run.py $(ARGS) || status=$$?; \
-	$(if $(ARGS),,$(BIN)/python bench/run.py --growth || status=$$?;) \
-	$(BIN)/python bench/plots.py || status=$$?; \
+	$(BIN)/python bench/run.py $(or $(ARGS),--results bench/results) || status=$$?; \
+	$(if $(ARGS),,$(BIN)/python bench/run.py --growth --results bench/results || status=$$?;) \
 	exit $$status
 
 # Wanted beside the benchmark's: strace, and ip and unshare, which give peers that look names up a network without any.
-# CONNECTIONS=n opens so many; ARGS are those of bench/soak/run.py.
+# CONNECTIONS=n opens so many; ARGS are those of bench/soak.py.
 soak: $(INSTALLED) .venv/group-bench
-	@status=0; \
-	$(BIN)/python bench/soak/run.py $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS) || status=$$?; \
-	$(BIN)/python bench/soak/plot.py || status=$$?; \
-	exit $$status
+	$(BIN)/python bench/soak.py $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
 
 STEPS ?= 100000
 states: $(INSTALLED) .venv/group-test

@@ -26,9 +26,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import harness
-from peers import COST, HERE, REFERENCE, SERVERS, Server
+from peers import COST, NAMED, RECORDED, REFERENCE, SERVERS, Server
 
-RECORDED = HERE / "results" / "instructions.json"
+KEPT = RECORDED / "instructions.json"
 GUARDED = ("burst", "ping")
 COLUMNS = {"burst": "a connection", "echo": "a message", "ping": "a message alone"}
 
@@ -71,8 +71,7 @@ def per_operation(server: Server, scenario: str, operations: int) -> float:
 
 def engine_server(engine: str) -> Server:
     """The server with an engine as it is installed."""
-    name = {"native": "serversocket-source", "pure": "serversocket-pure"}[engine]
-    return next(server for server in SERVERS if server.name == name)
+    return NAMED[{"native": "serversocket-source", "pure": "serversocket-pure"}[engine]]
 
 
 def guarded(engine: str, scenario: str, enough: float = 0) -> float:
@@ -114,7 +113,7 @@ def environment(engine: str) -> str:
 
 def recorded() -> dict[str, dict[str, float]]:
     """The kept counts: by environment, then by scenario."""
-    return json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
 
 
 def record(engines: list[str]) -> None:
@@ -124,7 +123,7 @@ def record(engines: list[str]) -> None:
         where = environment(engine)
         kept[where] = {scenario: guarded(engine, scenario) for scenario in GUARDED}
         print(where, kept[where], flush=True)
-    RECORDED.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
+    KEPT.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
 
 
 def check(engine: str, scenario: str) -> None:
@@ -145,15 +144,14 @@ def show(servers: list[Server], operations: int) -> None:
 
 
 def main() -> None:
-    names = [server.name for server in SERVERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("servers", nargs="*", metavar="SERVER", help=f"of {', '.join(names)}")
+    parser.add_argument("servers", nargs="*", metavar="SERVER", help=f"of {', '.join(NAMED)}")
     parser.add_argument("--ops", type=int, default=5000, metavar="N", help="the N above (default: 5000)")
     parser.add_argument("--record", action="store_true", help="count our engines that are there, and keep the counts")
     parser.add_argument("--check", nargs=2, metavar=("ENGINE", "SCENARIO"), help="count one again; JSON, for the test")
     chosen = parser.parse_args()
     chosen.servers = chosen.servers or [REFERENCE, "serversocket-source"]
-    if unknown := set(chosen.servers) - set(names):
+    if unknown := set(chosen.servers) - set(NAMED):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     if not shutil.which("valgrind"):
         sys.exit("valgrind is not installed")

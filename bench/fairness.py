@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from time import monotonic
+from time import monotonic, sleep
 
-from harness import Failure, Running, build, cores, missing
-from peers import BUILD, Server, script
+import report
+from harness import Failure, Running, build, load, missing, say
+from peers import Server, script, some_of
 from result import machine
 
 SPINNING = 50
@@ -58,13 +59,13 @@ MEASUREMENTS = (
 
 def measure(server: Server, it: Measurement, seconds: float) -> tuple[float, float]:
     """The 99th percentile and the worst, in milliseconds."""
-    server = Server(server.name, (*server.command, str(it.spinning)), environment=server.environment)
-    with Running(server, it.role) as running:
+    with Running(server, str(it.spinning), it.role) as running:
         begin = monotonic() + WARMUP
         if it.load is None:
-            subprocess.run(["sleep", str(WARMUP + seconds)], check=True)
+            sleep(WARMUP + seconds)
         else:
-            result = flood(running, it.load, seconds)
+            arguments = ("--seconds", str(seconds), "--warmup", str(WARMUP))
+            result = load(running, it.load, *arguments, timeout=seconds + 30, stopping=False)
         end = monotonic() - 0.01
         running.check()
         if not it.ticks:
@@ -73,24 +74,6 @@ def measure(server: Server, it: Measurement, seconds: float) -> tuple[float, flo
         times = [time for time in json.loads(running.process.stdout.readline()) if begin <= time <= end]
     gaps = sorted(1000 * (after - before) for before, after in zip([begin, *times], [*times, end], strict=True))
     return gaps[len(gaps) * 99 // 100], gaps[-1]
-
-
-def flood(running: Running, scenario: str, seconds: float) -> dict:
-    _, core = cores()
-    command = [BUILD / "load", "127.0.0.1", str(running.port), scenario]
-    done = subprocess.run(
-        [*command, "--seconds", str(seconds), "--warmup", str(WARMUP)],
-        capture_output=True,
-        text=True,
-        timeout=seconds + 30,
-        preexec_fn=lambda: os.sched_setaffinity(0, core),
-    )
-    if not done.stdout:
-        raise Failure(f"the load failed: {done.stderr.strip()}")
-    result = json.loads(done.stdout)
-    if result["errors"]:
-        raise Failure(f"{result['errors']} errors, the first: {result['error']}")
-    return result
 
 
 @contextmanager
@@ -122,41 +105,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--hosts", default=",".join(HOSTS))
+    parser.add_argument("--hosts", type=some_of(HOSTS), default=list(HOSTS), metavar="A,B", help=", ".join(HOSTS))
     arguments = parser.parse_args()
     build()
-    rows, failures = [], []
+    cells, failures = {}, []
     servers = {
         name: script(f"in {name}", "hosted.py", "serversocket", *HOSTS[name], arguments=(name,))
-        for name in arguments.hosts.split(",")
+        for name in arguments.hosts
     }
     with display():
         for name, server in servers.items():
             try:
                 if reason := missing(server):
                     raise Failure(reason)
-                row = [name]
-                for it in MEASUREMENTS:
-                    rounds = [measure(server, it, arguments.seconds) for _ in range(arguments.rounds)]
-                    row.append(" / ".join(f"{median(figures):.2f}" for figures in zip(*rounds, strict=True)))
-                    print(name, it.title, row[-1], file=sys.stderr)
-                rows.append(row)
+                cells[name] = {it.title: figures(server, it, arguments) for it in MEASUREMENTS}
             except Failure as failure:
                 failures.append(f"{name} was not measured: {failure}")
-    print_table(rows)
-    about = machine(list(servers.values()))
-    versions = [f"{module} {version}" for module, version in about["versions"].items() if version]
-    facts = about["date"][:10], about["cpu"], f"{about['cores']} cores", about["kernel"], about["python"], *versions
-    print(f"\n{', '.join(facts)}; milliseconds, 99 % / worst, median of {arguments.rounds} rounds.")
+    columns = {it.title: it.title for it in MEASUREMENTS}
+    print(report.table("host", columns, cells, lambda host, title: cells[host][title]))
+    facts = machine(list(servers.values()))
+    about = [facts["date"][:10], *report.hardware(facts), *report.runtimes(facts), *report.modules(facts)]
+    print(f"\n{', '.join(about)}; milliseconds, 99 % / worst, median of {arguments.rounds} rounds.")
     print(*failures, sep="\n")
     return bool(failures)
 
 
-def print_table(rows: list[list[str]]) -> None:
-    print("|".join(["", "host", *(it.title for it in MEASUREMENTS), ""]))
-    print("|".join(["", "---", *["---:"] * len(MEASUREMENTS), ""]))
-    for row in rows:
-        print("|".join(["", *row, ""]))
+def figures(server: Server, it: Measurement, arguments: argparse.Namespace) -> str:
+    rounds = [measure(server, it, arguments.seconds) for _ in range(arguments.rounds)]
+    told = " / ".join(f"{median(values):.2f}" for values in zip(*rounds, strict=True))
+    say(f"{server.name}: {it.title} {told}")
+    return told
 
 
 if __name__ == "__main__":

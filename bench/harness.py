@@ -26,18 +26,24 @@ class Failure(Exception):
     """A server or a measurement went wrong; the text is for the report."""
 
 
+def say(text: str) -> None:
+    """Progress, beside the tables on stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def build() -> None:
     """Compile what is older than its sources; with Go, and for Python's headers, only where they are installed."""
     BUILD.mkdir(exist_ok=True)
     gcc = ("gcc", "-O2", "-Wall", "-Wextra")
-    _compile("load", gcc, HERE / "load.c", HERE / "gauge.h")
-    _compile("c_epoll", gcc, HERE / "c_epoll.c")
-    _compile("flood", gcc, HERE / "scoreboard" / "flood.c")
+    servers, clients = HERE / "servers", HERE / "load"
+    _compile("load", gcc, clients / "load.c", clients / "gauge.h")
+    _compile("flood", gcc, clients / "flood.c")
+    _compile("c_epoll", gcc, servers / "c_epoll.c")
     if Path(headers := sysconfig.get_path("include"), "Python.h").exists():
         module = "c_callback" + sysconfig.get_config_var("EXT_SUFFIX")
-        _compile(module, (*gcc, "-shared", "-fPIC", "-DCALLBACK", f"-I{headers}"), HERE / "c_epoll.c")
+        _compile(module, (*gcc, "-shared", "-fPIC", "-DCALLBACK", f"-I{headers}"), servers / "c_epoll.c")
     if shutil.which("go"):
-        _compile("net_server", ("go", "build"), HERE / "servers" / "net_server.go")
+        _compile("net_server", ("go", "build"), servers / "net_server.go")
 
 
 def _compile(name: str, compiler: tuple[str, ...], source: Path, *headers: Path) -> None:
@@ -93,14 +99,14 @@ def last_line(text: str) -> str:
 
 
 class Running:
-    """A server process in one role; leaving the block ends it."""
+    """A server process; leaving the block ends it. *arguments* are its role, where it has several."""
 
-    def __init__(self, server: Server, role: str, wrapper: tuple[str, ...] = ()):
+    def __init__(self, server: Server, *arguments: str, wrapper: tuple[str, ...] = ()):
         self.server = server
         core, _ = cores()
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            [*wrapper, *server.command, role],
+            [*wrapper, *server.command, *arguments],
             env=os.environ | server.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -110,23 +116,29 @@ class Running:
             preexec_fn=lambda: os.sched_setaffinity(0, core),
         )
         try:
-            self.port = self._read_port()
+            self.told = self._first_line()
+            self.port = int(self.told[0])
         except BaseException:
             self.stop()
             raise
 
-    def _read_port(self) -> int:
+    def _first_line(self) -> list[str]:
+        """What the server says of itself: its port, and what else its kind tells."""
         if not select.select([self.process.stdout], [], [], START_TIMEOUT)[0]:
             raise Failure("told no port in time")
         line = self.process.stdout.readline()
         if not line.startswith("PORT "):
             self.process.wait(STOP_TIMEOUT)
             raise Failure(f"did not start: {self.message()}")
-        return int(line.split()[1])
+        return line.split()[1:]
+
+    def stderr(self) -> str:
+        # Read with pread: the server writes at the position that both processes share.
+        descriptor = self.errors.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def message(self) -> str:
-        self.errors.seek(0)
-        return last_line(self.errors.read())
+        return last_line(self.stderr())
 
     def pids(self) -> list[int]:
         """The server's processes: the one started and all below it."""
@@ -162,13 +174,29 @@ class Running:
         self.stop()
 
 
-def load(running: Running, *arguments: str, timeout: float = 60) -> dict:
-    """Run the load against a server, which is left stopped, and return what it reports."""
+def answer(server: Server, role: str, question: str = "", wrapper: tuple[str, ...] = (), timeout: float = 300) -> str:
+    """What a server prints in a role in which it answers a question and ends."""
+    done = subprocess.run(
+        [*wrapper, *server.command, role],
+        env=os.environ | server.environment,
+        input=question,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if done.returncode:
+        raise Failure(last_line(done.stderr))
+    return done.stdout
+
+
+def load(running: Running, *arguments: str, timeout: float = 60, stopping: bool = True) -> dict:
+    """Run the load against a server, and return what it reports; with *stopping* it tells the server's CPU time too,
+    and leaves it stopped."""
     _, core = cores()
     before = running.pids()
-    pids = ",".join(map(str, before))
+    pids = ("--server-pid", ",".join(map(str, before))) if stopping else ()
     process = subprocess.Popen(
-        [BUILD / "load", "127.0.0.1", str(running.port), *arguments, "--server-pid", pids],
+        [BUILD / "load", "127.0.0.1", str(running.port), *arguments, *pids],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

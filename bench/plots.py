@@ -1,47 +1,12 @@
-"""Draws what was measured: costs.svg, growth.svg and latency.svg, from the .json files beside them.
+"""The pictures: what operations cost, how the cost grows, what latency clients saw, and the memory in a soak."""
 
-The same measurements give the same files, byte for byte, with the same matplotlib.
-"""
+from collections.abc import Iterator
 
-import argparse
-import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from statistics import median
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from peers import CONNECTIONS, HERE, REFERENCE, TALKING
+from peers import CONNECTIONS, REFERENCE, TALKING
 from report import measured_on
-from result import PERCENTILES, Result
+from result import PERCENTILES, Figures, Summary
+from svg import DARK, FAINT, GRID, Picture, Scale, scale
 
-# A white ground: a README is read on a white page and on a black one.
-mpl.rcParams.update(
-    {
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-        "svg.hashsalt": "serversocket",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.edgecolor": "#c8ccd2",
-        "axes.labelcolor": "#40464e",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 9.5,
-        "axes.titleweight": "bold",
-        "grid.color": "#e8eaed",
-        "xtick.color": "#40464e",
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "ytick.color": "#40464e",
-        "savefig.pad_inches": 0.12,
-        "savefig.bbox": "tight",
-    }
-)
 OURS, OURS_TOO, OTHERS = "#d1495b", "#e8a0a9", "#9fb1c4"
 LEAST_RATIO, MOST_RATIO = 0.75, 25  # a longer bar is cut off here; its figure stands beside it
 SHOWN_LATENCIES = ("ping", "echo", "short")
@@ -63,180 +28,198 @@ SHOWN = {
     "node": "Node",
 }
 LINES = {
-    REFERENCE: ("C", "#20252b", "--"),
-    "serversocket-native": ("serversocket", OURS, "-"),
-    "serversocket-pure": ("serversocket, pure Python", OURS_TOO, "-"),
-    "uvloop-protocol": ("uvloop", "#2a7f9e", "-"),
-    "asyncio-buffered": ("asyncio, buffered", "#8fa876", "-"),
-    "asyncio-protocol": ("asyncio", "#c79a3b", "-"),
+    REFERENCE: ("C", DARK, "5 3"),
+    "serversocket-native": ("serversocket", OURS, "none"),
+    "serversocket-pure": ("serversocket, pure Python", OURS_TOO, "none"),
+    "uvloop-protocol": ("uvloop", "#2a7f9e", "none"),
+    "asyncio-buffered": ("asyncio, buffered", "#8fa876", "none"),
+    "asyncio-protocol": ("asyncio", "#c79a3b", "none"),
 }
+NAMES = 138  # width of the servers' names, left of the first panel
+GAP = 14  # between panels
 
 
 def colour(server: str) -> str:
+    if server == REFERENCE:
+        return DARK
     if server == "serversocket-native":
         return OURS
     return OURS_TOO if server.startswith("serversocket") else OTHERS
 
 
-def rows(result: Result) -> list[str]:
-    return [server for server in SHOWN if server in result.measured]
+def shown(summary: Summary) -> list[str]:
+    return [server for server in SHOWN if server in summary.servers]
 
 
-def plain(value: float, _position: int = 0) -> str:
+def plain(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
-def name_rows(leftmost: Iterable[Axes], servers: list[str]) -> None:
-    """Puts the servers' names, ours in bold, at the leftmost of panels that share their rows."""
-    for axes in leftmost:
-        axes.set_yticks(range(len(servers)), ["C" if server == REFERENCE else SHOWN[server] for server in servers])
-        axes.set_ylim(len(servers) - 0.4, -0.6)
-        for server, label in zip(servers, axes.get_yticklabels(), strict=True):
-            label.set_fontweight("bold" if server == "serversocket-native" else "normal")
+def heading(picture: Picture, text: str) -> None:
+    picture.text(8, 14, text, 11.5, "black", bold=True)
 
 
-def heading(figure: Figure, text: str) -> None:
-    figure.suptitle(text, fontsize=11.5, fontweight="bold", x=0.01, ha="left")
+def caption(picture: Picture, summary: Summary) -> None:
+    for line, text in enumerate(measured_on(summary)):
+        picture.text(8, picture.height - 18 + 10 * line, text, 7, FAINT)
 
 
-def caption(figure: Figure, result: Result) -> None:
-    figure.supxlabel(measured_on(result), x=0.01, ha="left", fontsize=7, color="#6a7078")
+def name_rows(picture: Picture, servers: list[str], top: float, row: float) -> None:
+    for index, server in enumerate(servers):
+        name = "C" if server == REFERENCE else SHOWN[server]
+        picture.text(
+            NAMES - 6, top + (index + 0.5) * row, name, 8.5, anchor="end", bold=server == "serversocket-native"
+        )
 
 
-def costs(result: Result) -> Figure:
+def columns(count: int, width: float, left: float = NAMES) -> Iterator[tuple[float, float]]:
+    """The left and the right edge of each of *count* panels that share the width."""
+    size = (width - left - GAP * count) / count
+    for index in range(count):
+        begin = left + index * (size + GAP)
+        yield begin, begin + size
+
+
+def costs(summary: Summary) -> Picture:
     """A panel for each scenario, a bar for each server: its cost as a ratio to C's."""
-    servers = rows(result)
-    columns = 5
-    lines = -(-len(result.scenarios) // columns)
-    figure = Figure(figsize=(11, 0.9 + lines * (0.62 + 0.19 * len(servers))), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes in panels.flat[len(result.scenarios) :]:
-        axes.set_visible(False)
-    for axes, scenario in zip(panels.flat, result.scenarios, strict=False):
-        for index, server in enumerate(servers):
-            ratios = result.ratios(server, scenario)
-            if not ratios:
-                axes.text(1.05, index, "failed", va="center", fontsize=7.5)
-                continue
-            ratio = median(ratios)
-            end = min(max(ratio, LEAST_RATIO), MOST_RATIO)
-            axes.barh(index, end - 1, left=1, height=0.72, color=colour(server))
-            axes.text(max(end, 1) * 1.06, index, f"{ratio:.2f}", va="center", fontsize=7.5, color="#40464e")
-        axes.axvline(1, color="#20252b", linewidth=0.9)
-        axes.set_title(scenario, pad=5)
-        if reference := result.values(REFERENCE, scenario, "cpu_us"):
-            axes.set_title(
-                f"C: {median(reference):.3g} µs", loc="right", fontsize=7.5, fontweight="normal", color="#6a7078", pad=5
-            )
-        axes.set_xscale("log")
-        axes.set_xlim(LEAST_RATIO, MOST_RATIO * 1.9)
-        axes.set_xticks([1, 2, 5, 10, 20])
-        axes.xaxis.set_major_formatter(FuncFormatter(plain))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-    name_rows(panels[:, 0], servers)
-    heading(figure, "Server CPU time for an operation, as a ratio to a server in C (lower is better)")
-    caption(figure, result)
-    return figure
+    servers, across, row, title = shown(summary), 5, 14, 18
+    lines = -(-len(summary.scenarios) // across)
+    panel = title + row * len(servers) + 8
+    picture = Picture(800, 30 + lines * panel + 44)
+    heading(picture, "Server CPU time for an operation, as a ratio to a server in C (lower is better)")
+    edges = list(columns(across, picture.width))
+    for index, scenario in enumerate(summary.scenarios):
+        left, right = edges[index % across]
+        top = 30 + index // across * panel + title
+        place = scale(LEAST_RATIO, MOST_RATIO * 1.9, left, right, logarithmic=True)
+        picture.text(left, top - 9, scenario, 9.5, "black", bold=True)
+        if reference := summary.figures(REFERENCE, scenario):
+            picture.text(right, top - 9, f"C: {reference.cost.median:.3g} µs", 7.5, FAINT, "end")
+        if index % across == 0:
+            name_rows(picture, servers, top, row)
+        bottom = top + row * len(servers)
+        for tick in (1, 2, 5, 10, 20):
+            picture.line([(place(tick), top), (place(tick), bottom)], DARK if tick == 1 else GRID)
+            if index >= len(summary.scenarios) - across:
+                picture.text(place(tick), bottom + 8, plain(tick), 8, anchor="middle")
+        for number, server in enumerate(servers):
+            cost_bar(picture, place, top + (number + 0.5) * row, summary.figures(server, scenario), colour(server))
+    caption(picture, summary)
+    return picture
 
 
-def growth(result: Result) -> Figure:
+def cost_bar(picture: Picture, place: Scale, middle: float, figures: Figures | None, shade: str) -> None:
+    if not figures or not figures.ratio:
+        picture.text(place(1.05), middle, "failed", 7.5)
+        return
+    ratio = figures.ratio.median
+    end = min(max(ratio, LEAST_RATIO), MOST_RATIO)
+    picture.bar(place(1), middle - 5, place(end) - place(1), 10, shade)
+    picture.text(place(max(end, 1)) + 3, middle, f"{ratio:.2f}", 7.5)
+
+
+def growth(summary: Summary) -> Picture:
     """The cost of an echoed message against the number of connections: beside silent ones, and with all talking."""
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    picture, top, bottom, legend = Picture(720, 320), 44, 262, 150
+    heading(picture, "Server CPU time for an echoed message of 64 bytes, in µs, by the number of open connections")
+    height = scale(2, 60, bottom, top, logarithmic=True)
     titles = {"idle": f"{TALKING} connections talk, the others are silent", "active": "all connections talk"}
-    for axes, (kind, title) in zip(panels, titles.items(), strict=True):
-        for server, (name, line_colour, style) in LINES.items():
-            found = [(count, result.values(server, f"{kind}-{count}", "cpu_us")) for count in CONNECTIONS]
-            points = [(count, median(values)) for count, values in found if values]
-            if points:
-                axes.plot(
-                    *zip(*points, strict=True), style, color=line_colour, label=name, marker="o", markersize=4,
-                    linewidth=2.4 if server == "serversocket-native" else 1.5,
-                )  # fmt: skip
-        axes.set_title(title)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(CONNECTIONS)
-        axes.set_yticks([2, 3, 5, 10, 20, 30, 50])
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(plain))
-            axis.set_minor_locator(NullLocator())
-        axes.set_xlabel("open connections")
-        axes.grid()
-    panels[0].set_ylabel("µs for a message")
-    heading(figure, "Server CPU time for an echoed message of 64 bytes, by the number of open connections")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right center", frameon=False)
-    caption(figure, result)
-    return figure
+    for (left, right), (kind, title) in zip(columns(2, picture.width - legend, 30), titles.items(), strict=True):
+        place = scale(CONNECTIONS[0] * 0.8, CONNECTIONS[-1] * 1.25, left, right, logarithmic=True)
+        picture.text(left, top - 9, title, 9, "black", bold=True)
+        for tick in (2, 3, 5, 10, 20, 30, 50):
+            picture.line([(left, height(tick)), (right, height(tick))], GRID)
+            if kind == "idle":
+                picture.text(left - 6, height(tick), plain(tick), 8.5, anchor="end")
+        for count in CONNECTIONS:
+            picture.line([(place(count), top), (place(count), bottom)], GRID)
+            picture.text(place(count), bottom + 9, plain(count), 8.5, anchor="middle")
+        picture.text((left + right) / 2, bottom + 22, "open connections", 8.5, anchor="middle")
+        for server, (_, shade, dash) in LINES.items():
+            found = [(count, summary.figures(server, f"{kind}-{count}")) for count in CONNECTIONS]
+            points = [(place(count), height(figures.cost.median)) for count, figures in found if figures]
+            picture.line(points, shade, 2.4 if server == "serversocket-native" else 1.5, dash)
+            for point in points:
+                picture.dot(*point, 2, shade)
+    for index, (name, shade, dash) in enumerate(LINES.values()):
+        x, y = picture.width - legend, 110 + index * 18
+        picture.line([(x, y), (x + 20, y)], shade, 2, dash)
+        picture.text(x + 26, y, name, 8.5)
+    caption(picture, summary)
+    return picture
 
 
-def latency(result: Result) -> Figure | None:
+def latency(summary: Summary) -> Picture | None:
     """A panel for each scenario, a line for each server from the median to the 99.9 %."""
-    servers = [REFERENCE, *rows(result)]
-    scenarios = [name for name in SHOWN_LATENCIES if any(result.latency(server, name) for server in servers)]
-    if not scenarios:
+    servers, row, top = [REFERENCE, *shown(summary)], 16, 50
+    found = {
+        scenario: {server: it.latency for server in servers if (it := summary.figures(server, scenario)) and it.latency}
+        for scenario in SHOWN_LATENCIES
+    }
+    found = {scenario: latencies for scenario, latencies in found.items() if latencies}
+    if not found:
         return None
-    figure = Figure(figsize=(10, 1.3 + 0.24 * len(servers)), layout="constrained")
-    panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)
-    markers = ("o", "o", "o", "D")
-    for axes, scenario in zip(panels.flat, scenarios, strict=True):
-        for index, server in enumerate(servers):
-            found = result.latency(server, scenario)
-            if not found:
-                continue
-            shade = "#20252b" if server == REFERENCE else colour(server)
-            fills = (shade, "white", "white", shade)
-            axes.plot([found["p50"], found["p99.9"]], [index, index], color=shade, linewidth=2, zorder=2)
-            for value, marker, fill in zip(found.values(), markers, fills, strict=True):
-                axes.scatter(value, index, s=24, marker=marker, facecolors=fill, edgecolors=shade, zorder=3)
-        axes.set_title(scenario)
-        axes.set_xscale("log")
-        least, most = axes.get_xlim()
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 100 * least else (1,)))
-        axes.xaxis.set_major_formatter(FuncFormatter(plain))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("µs")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-    name_rows(panels[:, 0], servers)
+    bottom = top + row * len(servers)
+    picture = Picture(720, bottom + 56)
     told = ", ".join("median" if name == "p50" else f"{name[1:]} %" for name in PERCENTILES)
-    heading(figure, f"Latency that the client saw: {told} (lower is better)")
-    caption(figure, result)
-    return figure
+    heading(picture, f"Latency that the client saw: {told} (lower is better)")
+    name_rows(picture, servers, top, row)
+    for (left, right), (scenario, latencies) in zip(columns(len(found), picture.width), found.items(), strict=True):
+        values = [value for each in latencies.values() for value in each.values()]
+        place = scale(min(values) / 1.2, max(values) * 1.2, left, right, logarithmic=True)
+        picture.text(left, top - 9, f"{scenario}, µs", 9.5, "black", bold=True)
+        for tick in (factor * 10**power for power in range(7) for factor in (1, 2, 5)):
+            if min(values) <= tick <= max(values):
+                picture.line([(place(tick), top), (place(tick), bottom)], GRID)
+                picture.text(place(tick), bottom + 8, plain(tick), 7.5, anchor="middle")
+        for index, server in enumerate(servers):
+            if server not in latencies:
+                continue
+            middle, shade = top + (index + 0.5) * row, colour(server)
+            points = [place(latencies[server][name]) for name in PERCENTILES]
+            picture.line([(points[0], middle), (points[-1], middle)], shade, 2)
+            for x, fill in zip(points, (shade, "white", "white", shade), strict=True):
+                picture.dot(x, middle, 2.6, shade, fill)
+    caption(picture, summary)
+    return picture
 
 
-# The picture, and the measurements that it is drawn from.
-PICTURES: dict[str, tuple[str, Callable[[Result], Figure | None]]] = {
-    "costs": ("latest", costs),
-    "growth": ("growth", growth),
-    "latency": ("latest", latency),
-}
+def soak(result: dict) -> Picture:
+    """Memory and connections over time, of a soak."""
+    rests = result["rests"]
+    samples = result["samples"] or rests  # a short one is over before the first look
+    left, right, middle, bottom = 56, 520, 150, 225
+    picture = Picture(530, 260)
+    told = f"{result['connections']:,} connections opened and closed, {result['engine']}: memory of the server"
+    picture.text(left, 12, told, 9.5, "black", bold=True)
+    across = scale(0, max(it["seconds"] for it in (*samples, *rests)), left, right)
+    panels = (
+        ("MiB resident", "kib", 1024, 30, middle, OURS),
+        ("thousands", "done", 1000, middle + 20, bottom, OTHERS),
+    )
+    for name, key, unit, top, low, shade in panels:
+        most = max(sample[key] for sample in samples) / unit * 1.2
+        place = scale(0, most, low, top)
+        for tick in steps(most):
+            picture.line([(left, place(tick)), (right, place(tick))], GRID)
+            picture.text(left - 5, place(tick), plain(tick), 8, anchor="end")
+        picture.text(left - 48, top - 9, name, 8)
+        picture.line([(across(it["seconds"]), place(it[key] / unit)) for it in samples], shade, 1.4)
+        if key == "kib":
+            for rest in rests:
+                picture.dot(across(rest["seconds"]), place(rest[key] / unit), 2, shade)
+            picture.dot(right - 110, low - 12, 2, shade)
+            picture.text(right - 102, low - 12, "no client connected", 8)
+    for tick in steps(samples[-1]["seconds"], 8):
+        picture.text(across(tick), bottom + 9, plain(tick), 8, anchor="middle")
+    picture.text((left + right) / 2, bottom + 24, "seconds", 8, anchor="middle")
+    return picture
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=HERE / "results", help="of the .json files")
-    parser.add_argument("--format", choices=("svg", "png"), default="svg")
-    chosen = parser.parse_args()
-    for name, (source, draw) in PICTURES.items():
-        file = chosen.folder / f"{source}.json"
-        if not file.exists():
-            print(f"{name}: there is no {file}", file=sys.stderr)
-            continue
-        figure = draw(Result.load(file))
-        if figure is None:
-            print(f"{name}: {file} has nothing to draw", file=sys.stderr)
-            continue
-        picture = chosen.folder / f"{name}.{chosen.format}"
-        metadata = {"Date": None, "Creator": None} if chosen.format == "svg" else None
-        figure.savefig(picture, metadata=metadata, dpi=110)
-        print(picture, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+def steps(most: float, count: int = 4) -> Iterator[float]:
+    """Round numbers from 0 to *most*, about so many."""
+    step = next(
+        size for power in range(-3, 9) for size in (10**power, 2 * 10**power, 5 * 10**power) if most / size <= count
+    )
+    for index in range(int(most / step) + 1):
+        yield index * step

@@ -1,10 +1,9 @@
 """The tables, in Markdown: what operations cost, and how the cost of a message grows with the connections."""
 
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Iterable
 
 from peers import CONNECTIONS, REFERENCE, TALKING
-from result import PERCENTILES, Result
+from result import PERCENTILES, Figures, Summary
 
 COST = f"""\
 Server CPU time for an operation, user and kernel: µs for {REFERENCE}, the others as a ratio to it in the same round
@@ -25,135 +24,132 @@ KINDS = {
 Cell = Callable[[str, str], str]
 
 
-def table(title: str, columns: dict[str, str], servers: list[str], value: Cell) -> str:
-    """A row for each of *servers*, a column for each of *columns*: the scenario, and its heading."""
-    rows = [[title, *columns.values()]]
-    rows += [[server, *(value(server, scenario) for scenario in columns)] for server in servers]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+def table(title: str, columns: dict[str, str], rows: Iterable[str], value: Cell) -> str:
+    """A line for each of *rows*, a column for each of *columns*: its key, and its heading."""
+    cells = [[title, *columns.values()]]
+    cells += [[row, *(value(row, column) for column in columns)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
 
-def header(result: Result) -> str:
-    facts = result.facts
-    versions = ", ".join(f"{module} {version}" for module, version in facts["versions"].items() if version)
-    runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
-    lines = [
-        f"{facts['date']}, `{facts['command']}`, {len(result.rounds)} rounds",
-        f"{facts['cpu']}, {facts['cores']} cores; {facts['kernel']}; {facts['libc']}; {facts['compiler']}",
-        "; ".join([*runtimes, versions]),
-        f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
-    ]
+def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
-def measured_on(result: Result) -> str:
-    """When, on what and with what it was measured: two lines, for under a picture."""
-    facts = result.facts
-    runtimes = [facts[name] for name in ("python", "node", "go") if facts[name]]
-    versions = [f"{module} {version}" for module, version in facts["versions"].items() if version]
-    how = [facts["date"][:10], f"rounds: {len(result.rounds)}", result.disturbance()]
-    where = f"{facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, {facts['libc']}"
-    return f"{', '.join(filter(None, how))}; {where}\n{', '.join([*runtimes, *versions])}"
+def runtimes(facts: dict) -> list[str]:
+    return [facts[name] for name in ("python", "node", "go") if facts[name]]
 
 
-def remarks(result: Result) -> list[str]:
-    failures = result.failures()
-    return ["Failures and remarks", "\n".join(f"* {line}" for line in failures)] if failures else []
+def modules(facts: dict) -> list[str]:
+    return [f"{module} {version}" for module, version in facts["versions"].items() if version]
 
 
-def cost(result: Result) -> str:
-    columns = {scenario: scenario for scenario in result.scenarios}
+def hardware(facts: dict) -> list[str]:
+    return [f"{facts['cpu']}, {facts['cores']} cores", facts["kernel"], facts["libc"]]
 
-    def show(value: Cell) -> Cell:
-        """*value*, or why there is none."""
 
-        def cell(server: str, scenario: str) -> str:
-            if server in result.failed:
-                return "-"
-            rounds = result.values(server, scenario, "cpu_us")
-            if not rounds:
-                return "failed"
-            return value(server, scenario) + (" failed" if len(rounds) < len(result.rounds) else "")
+def header(facts: dict, *more: str) -> str:
+    """When, how, on what and with what it was measured: the lines above a table."""
+    return bullets(
+        [
+            ", ".join([facts["date"], f"`{facts['command']}`", *more]),
+            "; ".join([*hardware(facts), facts["compiler"]]),
+            "; ".join([*runtimes(facts), ", ".join(modules(facts))]),
+            f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
+        ]
+    )
 
-        return cell
 
-    def ratio(server: str, scenario: str) -> str:
-        if server == REFERENCE:
-            return f"{median(result.values(server, scenario, 'cpu_us')):.2f} µs"
-        ratios = result.ratios(server, scenario)
-        return f"{median(ratios):.2f}" if ratios else "no reference"
-
-    def spread(server: str, scenario: str) -> str:
-        if server == REFERENCE:
-            values = result.values(server, scenario, "cpu_us")
-        else:
-            values = result.ratios(server, scenario) or [float("nan")]
-        return f"{min(values):.2f}-{max(values):.2f}"
-
-    def busy(server: str, scenario: str) -> str:
-        return f"{median(result.values(server, scenario, 'busy')):.0%}"
-
-    def latency(*names: str) -> Cell:
-        def cell(server: str, scenario: str) -> str:
-            found = result.latency(server, scenario)
-            return " / ".join(f"{found[name]:.0f}" for name in names) if found else "-"
-
-        return cell
-
-    parts = [
-        "# Benchmark results",
-        header(result),
-        COST,
-        table("cost", columns, result.servers, show(ratio)),
-        SPREAD,
-        table("spread", columns, result.measured, show(spread)),
-        BUSY,
-        table("busy", columns, result.measured, show(busy)),
+def measured_on(summary: Summary) -> list[str]:
+    """The same, in two lines for under a picture."""
+    facts = summary.facts
+    how = [facts["date"][:10], f"rounds: {summary.rounds}", summary.disturbance]
+    return [
+        f"{', '.join(filter(None, how))}; {', '.join(hardware(facts))}",
+        ", ".join([*runtimes(facts), *modules(facts)]),
     ]
+
+
+def document(title: str, summary: Summary, parts: Iterable[str]) -> str:
+    remarks = [*summary.remarks]
+    if summary.disturbance:
+        remarks.append(f"{summary.disturbance}: other programs used the load's core")
+    end = ["Failures and remarks", bullets(remarks)] if remarks else []
+    return "\n\n".join([f"# {title}", header(summary.facts, f"{summary.rounds} rounds"), *parts, *end]) + "\n"
+
+
+def cost(summary: Summary) -> str:
+    columns = {scenario: scenario for scenario in summary.scenarios}
+
+    def rows(title: str, value: Callable[[str, Figures], str], *others: str) -> str:
+        """A table of *value* of the servers that were measured, and of *others*, which were not."""
+
+        def cell(server: str, scenario: str) -> str:
+            if server in summary.failed:
+                return "-"
+            figures = summary.figures(server, scenario)
+            if not figures:
+                return "failed"
+            return value(server, figures) + (" failed" if figures.rounds < summary.rounds else "")
+
+        return table(title, columns, [*summary.servers, *others], cell)
+
+    def ratio(server: str, figures: Figures) -> str:
+        if server == REFERENCE:
+            return f"{figures.cost.median:.2f} µs"
+        return f"{figures.ratio.median:.2f}" if figures.ratio else "no reference"
+
+    def spread(server: str, figures: Figures) -> str:
+        found = figures.cost if server == REFERENCE else figures.ratio
+        return f"{found.least:.2f}-{found.greatest:.2f}" if found else "-"
+
+    def busy(server: str, figures: Figures) -> str:
+        return f"{figures.busy:.0%}"
+
+    def latency(names: Iterable[str]) -> Callable[[str, Figures], str]:
+        return lambda server, figures: (
+            " / ".join(f"{figures.latency[it]:.0f}" for it in names if figures.latency) or "-"
+        )
+
+    parts = [COST, rows("cost", ratio, *summary.failed), SPREAD, rows("spread", spread), BUSY, rows("busy", busy)]
     for names in (PERCENTILES[:2], PERCENTILES[2:]):
         told = " / ".join("median" if name == "p50" else f"{name[1:]} %" for name in names)
-        parts += [LATENCY.format(told), table("latency", columns, result.measured, show(latency(*names)))]
-    return "\n\n".join([*parts, *remarks(result)]) + "\n"
+        parts += [LATENCY.format(told), rows("latency", latency(names))]
+    return document("Benchmark results", summary, parts)
 
 
-def growth_of(result: Result, kind: str) -> list[str]:
+def growth(summary: Summary) -> str:
+    parts = [GROWTH]
+    for kind, told in KINDS.items():
+        parts += [told, *growth_of(summary, kind)]
+    return document("Growth with the number of connections", summary, parts)
+
+
+def growth_of(summary: Summary, kind: str) -> list[str]:
     """The tables of one kind of connections."""
-    smallest = f"{kind}-{CONNECTIONS[0]}"
     columns = {f"{kind}-{count}": f"{count:,}" for count in CONNECTIONS}
 
-    def middle(values: list[float], form: str) -> str:
-        return format(median(values), form) if values else "-"
+    def rows(title: str, value: Callable[[Figures], float | None], form: str = ".2f") -> str:
+        def cell(server: str, scenario: str) -> str:
+            figures = summary.figures(server, scenario)
+            found = value(figures) if figures else None
+            return "-" if found is None else format(found, form)
 
-    def cost_us(server: str, scenario: str) -> str:
-        return middle(result.values(server, scenario, "cpu_us"), ".2f")
+        return table(title, columns, summary.servers, cell)
 
-    def ratio(server: str, scenario: str) -> str:
-        return middle(result.ratios(server, scenario), ".2f")
-
-    def growth(server: str, scenario: str) -> str:
-        return middle(result.growths(server, scenario, smallest), ".2f")
+    def ratio(figures: Figures) -> float | None:
+        return figures.ratio and figures.ratio.median
 
     def against_reference(server: str, scenario: str) -> str:
-        now, first = result.ratios(server, scenario), result.ratios(server, smallest)
-        return f"{median(now) / median(first):.2f}" if now and first else "-"
+        now, first = (summary.figures(server, it) for it in (scenario, next(iter(columns))))
+        return f"{now.ratio.median / first.ratio.median:.2f}" if now and first and now.ratio and first.ratio else "-"
 
-    def busy(server: str, scenario: str) -> str:
-        return middle(result.values(server, scenario, "busy"), ".0%")
-
-    cells = {
-        "µs": cost_us,
-        f"ratio to {REFERENCE}": ratio,
-        "growth": growth,
-        f"growth / {REFERENCE}'s": against_reference,
-        "busy": busy,
-    }
-    return [table(title, columns, result.measured, cell) for title, cell in cells.items()]
-
-
-def growth(result: Result) -> str:
-    parts = ["# Growth with the number of connections", header(result), GROWTH]
-    for kind, told in KINDS.items():
-        parts += [told, *growth_of(result, kind)]
-    return "\n\n".join([*parts, *remarks(result)]) + "\n"
+    return [
+        rows("µs", lambda figures: figures.cost.median),
+        rows(f"ratio to {REFERENCE}", ratio),
+        rows("growth", lambda figures: figures.growth),
+        table(f"growth / {REFERENCE}'s", columns, summary.servers, against_reference),
+        rows("busy", lambda figures: figures.busy, ".0%"),
+    ]

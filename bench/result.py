@@ -1,4 +1,4 @@
-"""What was measured: the machine, the measurements, the figures formed of them, and their file."""
+"""What was measured: the machine, the rounds of a run, and the summary of them that is kept."""
 
 import datetime
 import json
@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import NamedTuple
 
 from harness import DISTURBED
-from peers import REFERENCE, Server
+from peers import REFERENCE, Scenario, Server
 
 BEHIND = 0.95  # part of the asked rate below which a paced measurement is remarked on
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
@@ -66,45 +67,88 @@ def machine(servers: list[Server]) -> dict:
     }
 
 
-@dataclass
-class Result:
+class Spread(NamedTuple):
+    """What several rounds come to."""
+
+    least: float
+    lower: float  # quartile
+    median: float
+    upper: float  # quartile
+    greatest: float
+
+
+def spread(values: list[float]) -> Spread | None:
+    if not values:
+        return None
+    quartiles = quantiles(values * 2 if len(values) == 1 else values, n=4, method="inclusive")
+    return Spread(*map(short, (min(values), *quartiles, max(values))))
+
+
+def short(value: float) -> float:
+    return float(f"{value:.7g}")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One server in one scenario. The ratio is to the reference in the same round, the growth over the server's own
+    cost in the scenario's base."""
+
+    rounds: int  # in which it was measured
+    cost: Spread  # µs for an operation
+    busy: float  # part of the time that the server's core worked
+    ratio: Spread | None = None
+    growth: float | None = None
+    latency: dict[str, float] = field(default_factory=dict)  # µs, by percentile
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """All that one run has measured."""
+
     facts: dict
-    scenarios: list[str]
+    scenarios: dict[str, Scenario]
     servers: list[str]
     failed: dict[str, str]  # servers that were not measured at all, and why
     measurements: list[dict]
 
-    def __post_init__(self) -> None:
-        self.found = {(m["server"], m["scenario"], m["round"]): m for m in self.measurements if "failed" not in m}
-        self.rounds = sorted({m["round"] for m in self.measurements})
+    def summary(self) -> "Summary":
+        found = {(m["server"], m["scenario"], m["round"]): m for m in self.measurements if "failed" not in m}
+        numbers = sorted({m["round"] for m in self.measurements})
 
-    @property
-    def measured(self) -> list[str]:
-        return [server for server in self.servers if server not in self.failed]
+        def costs(server: str, scenario: str) -> dict[int, float]:
+            return {n: m["cpu_us"] for n in numbers if (m := found.get((server, scenario, n)))}
 
-    def values(self, server: str, scenario: str, key: str) -> list[float]:
-        found = (self.found.get((server, scenario, number)) for number in self.rounds)
-        return [m[key] for m in found if m]
+        def figures(server: str, scenario: str) -> Figures | None:
+            taken = [m for n in numbers if (m := found.get((server, scenario, n)))]
+            if not taken:
+                return None
+            cost = costs(server, scenario)
+            growth = against(cost, costs(server, base)) if (base := self.scenarios[scenario].base) else []
+            latencies = [m["latency_us"] for m in taken if "latency_us" in m]
+            return Figures(
+                rounds=len(taken),
+                cost=spread(list(cost.values())),
+                busy=short(median(m["busy"] for m in taken)),
+                ratio=spread(against(cost, costs(REFERENCE, scenario))),
+                growth=short(median(growth)) if growth else None,
+                latency={name: short(median(each[name] for each in latencies)) for name in PERCENTILES if latencies},
+            )
 
-    def ratios(self, server: str, scenario: str) -> list[float]:
-        """CPU time for an operation against the reference's in the same round."""
-        return self._against((server, scenario), (REFERENCE, scenario))
+        return Summary(
+            self.facts,
+            len(numbers),
+            list(self.scenarios),
+            self.failed,
+            self._remarks(),
+            self._disturbance(),
+            {
+                server: {scenario: it for scenario in self.scenarios if (it := figures(server, scenario))}
+                for server in self.servers
+                if server not in self.failed
+            },
+        )
 
-    def growths(self, server: str, scenario: str, smallest: str) -> list[float]:
-        """CPU time for an operation against the server's own in scenario *smallest* of the same round."""
-        return self._against((server, scenario), (server, smallest))
-
-    def _against(self, one: tuple[str, str], other: tuple[str, str]) -> list[float]:
-        pairs = ((self.found.get((*one, number)), self.found.get((*other, number))) for number in self.rounds)
-        return [mine["cpu_us"] / theirs["cpu_us"] for mine, theirs in pairs if mine and theirs]
-
-    def latency(self, server: str, scenario: str) -> dict[str, float]:
-        """The percentiles that the client saw, in µs: of each the median of the rounds; empty where none was taken."""
-        found = (self.found.get((server, scenario, number)) for number in self.rounds)
-        taken = [m["latency_us"] for m in found if m and "latency_us" in m]
-        return {name: median(latency[name] for latency in taken) for name in PERCENTILES} if taken else {}
-
-    def failures(self) -> list[str]:
+    def _remarks(self) -> list[str]:
         lines = [f"{server}: {reason}" for server, reason in self.failed.items()]
         for m in self.measurements:
             if "failed" in m:
@@ -112,40 +156,59 @@ class Result:
             elif "rate" in m and m["rate"] < BEHIND * m["rate_asked"]:
                 rates = f"{m['rate']:.0f} of {m['rate_asked']:.0f} MiB/s"
                 lines.append(f"{m['server']}, {m['scenario']}, round {m['round']}: fell behind: {rates}")
-        if disturbance := self.disturbance():
-            lines.append(f"{disturbance}: other programs used the load's core")
         return lines
 
-    def disturbance(self) -> str:
-        """How many measurements were disturbed; nothing where none was."""
-        disturbed = sum(m["disturbed"] >= DISTURBED for m in self.found.values())
-        return f"{disturbed} of {len(self.found)} measurements were disturbed" if disturbed else ""
-
-    def _summary(self, server: str, scenario: str) -> dict:
-        ratios = self.ratios(server, scenario)
-        return {
-            "cpu_us": self.values(server, scenario, "cpu_us"),
-            "ratio": ratios,
-            "ratio_median": median(ratios) if ratios else None,
-            "latency_us": self.latency(server, scenario),
-        }
+    def _disturbance(self) -> str:
+        good = [m for m in self.measurements if "failed" not in m]
+        disturbed = sum(m["disturbed"] >= DISTURBED for m in good)
+        return f"{disturbed} of {len(good)} measurements were disturbed" if disturbed else ""
 
     def save(self, file: Path) -> None:
-        content = {
-            "facts": self.facts,
-            "scenarios": self.scenarios,
-            "servers": self.servers,
-            "failed": self.failed,
-            "failures": self.failures(),
-            "summary": {
-                scenario: {server: self._summary(server, scenario) for server in self.measured}
-                for scenario in self.scenarios
-            },
-            "measurements": self.measurements,
-        }
-        file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(self.measurements, indent=1) + "\n", encoding="utf-8")
+
+
+def against(costs: dict[int, float], others: dict[int, float]) -> list[float]:
+    """The ratios of the rounds that both have."""
+    return [cost / others[number] for number, cost in costs.items() if number in others]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the tables and the pictures show."""
+
+    facts: dict
+    rounds: int
+    scenarios: list[str]
+    failed: dict[str, str]
+    remarks: list[str]
+    disturbance: str  # how many measurements other programs have disturbed; empty where none
+    servers: dict[str, dict[str, Figures]]  # in the order of the table, those that were measured; by scenario
+
+    def figures(self, server: str, scenario: str) -> Figures | None:
+        return self.servers.get(server, {}).get(scenario)
+
+    def save(self, file: Path) -> None:
+        """A line for each server."""
+        content = asdict(self, dict_factory=lambda pairs: {name: value for name, value in pairs if value is not None})
+        servers = content.pop("servers")
+        lines = [f" {dumped(name)}: {dumped(value)}" for name, value in content.items()]
+        rows = ",\n".join(f"  {dumped(server)}: {dumped(scenarios)}" for server, scenarios in servers.items())
+        lines.append(f' "servers": {{\n{rows}\n }}')
+        file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, file: Path) -> "Result":
+    def load(cls, file: Path) -> "Summary":
         content = json.loads(file.read_text(encoding="utf-8"))
-        return cls(*(content[name] for name in ("facts", "scenarios", "servers", "failed", "measurements")))
+        content["servers"] = {
+            server: {scenario: figures_of(values) for scenario, values in scenarios.items()}
+            for server, scenarios in content["servers"].items()
+        }
+        return cls(**content)
+
+
+def dumped(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def figures_of(values: dict) -> Figures:
+    return Figures(**values | {name: Spread(*values[name]) for name in ("cost", "ratio") if name in values})

@@ -11,33 +11,24 @@ import time
 from pathlib import Path
 
 import harness
-import report
-from peers import COST, GROWTH, GROWTH_SERVERS, HERE, REFERENCE, SERVERS, Server
-from result import Result, load_average, machine
-
-
-def names(known):
-    def parse(text: str) -> list[str]:
-        chosen = text.split(",")
-        if unknown := [name for name in chosen if name not in known]:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)} not among {', '.join(known)}")
-        return [name for name in known if name in chosen]
-
-    return parse
+from harness import say
+from peers import COST, GROWTH, GROWTH_SERVERS, NAMED, REFERENCE, RESULTS, SERVERS, Server, some_of
+from render import render
+from result import Rounds, load_average, machine
 
 
 def options() -> argparse.Namespace:
-    servers = [server.name for server in SERVERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--growth", action="store_true", help="measure how echo's cost grows with the connections")
-    parser.add_argument("--servers", type=names(servers), metavar="A,B", help=", ".join(servers))
-    parser.add_argument("--scenarios", type=names(COST), metavar="A,B", help=", ".join(COST))
+    parser.add_argument("--servers", type=some_of(NAMED), metavar="A,B", help=", ".join(NAMED))
+    parser.add_argument("--scenarios", type=some_of(COST), metavar="A,B", help=", ".join(COST))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement")
     parser.add_argument("--warmup", type=float, default=0.2, help="seconds of load before each measurement")
     parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all runs, not to compare")
     parser.add_argument("--no-install", action="store_true", help="do not pip-install servers that are missing")
-    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the .json and .md files")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a folder (default: bench/build/results)")
+    parser.add_argument("--name", help="of the files in it (default: costs, or growth)")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.warmup = 2, 0.2, 0.1
@@ -45,13 +36,10 @@ def options() -> argparse.Namespace:
         parser.error("rounds and seconds must be positive")
     if chosen.growth and chosen.scenarios:
         parser.error("--growth has its own scenarios")
-    chosen.servers = chosen.servers or (list(GROWTH_SERVERS) if chosen.growth else servers)
+    chosen.name = chosen.name or ("growth" if chosen.growth else "costs")
+    chosen.servers = chosen.servers or list(GROWTH_SERVERS if chosen.growth else NAMED)
     chosen.scenarios = GROWTH if chosen.growth else {name: COST[name] for name in chosen.scenarios or COST}
     return chosen
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def prepare(chosen: argparse.Namespace) -> tuple[list[Server], dict[str, str]]:
@@ -116,13 +104,13 @@ def main() -> int:
         say("interrupted: nothing was stored")
         return 130
     facts |= {"load_average_after": load_average(), "took_seconds": round(time.time() - started)}
-    rows = [server.name for server in SERVERS if server.name in failed or server in servers]
-    result = Result(facts, list(chosen.scenarios), rows, failed, measurements)
-    name, text = ("growth", report.growth(result)) if chosen.growth else ("latest", report.cost(result))
-    print(text)
-    chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / f"{name}.md").write_text(text, encoding="utf-8")
-    result.save(chosen.results / f"{name}.json")
+    rounds = Rounds(facts, chosen.scenarios, [server.name for server in servers], failed, measurements)
+    for folder in (RESULTS, chosen.results):
+        folder.mkdir(parents=True, exist_ok=True)
+    rounds.save(RESULTS / f"{chosen.name}-rounds.json")
+    summary = chosen.results / f"{chosen.name}.json"
+    rounds.summary().save(summary)
+    print(render(summary))
     return 1 if any("failed" in measurement for measurement in measurements) else 0
 
 

@@ -8,42 +8,35 @@ import time
 from pathlib import Path
 
 import harness
+from harness import say
+from peers import PEERS, RESULTS, some_of
 from result import load_average, machine
-from run import names
 
 from scoreboard import measure
-from scoreboard.peers import PEERS
-from scoreboard.report import PAGE, Board, put_on_page
+from scoreboard.board import PAGE, Board, put_on_page
 from scoreboard.rows import MANY, MEASUREMENTS, QUICK, USUAL
 
 
 def options() -> argparse.Namespace:
     modules = [measurement.module for measurement in MEASUREMENTS]
-    peers = list(PEERS)
     parser = argparse.ArgumentParser(prog="scoreboard", description=__doc__)
-    parser.add_argument("--rows", type=names(modules), default=modules, metavar="A,B", help=", ".join(modules))
-    parser.add_argument("--peers", type=names(peers), default=peers, metavar="A,B", help=", ".join(peers))
+    parser.add_argument("--rows", type=some_of(modules), default=modules, metavar="A,B", help=", ".join(modules))
+    parser.add_argument("--peers", type=some_of(PEERS), default=list(PEERS), metavar="A,B", help=", ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="of every measurement that is repeated")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const=QUICK, dest="size", help="only to see that all runs")
     size.add_argument(
         "--many", action="store_const", const=MANY, dest="size", help="a million connections, 1,000 SIGINT"
     )
-    parser.add_argument(
-        "--results", type=Path, default=harness.HERE / "results", help="folder of the .json and .md files"
-    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a folder (default: bench/build/results)")
     parser.add_argument("--page", type=Path, help=f"the page to be changed; after a whole run {PAGE.name}")
     parser.set_defaults(size=USUAL)
     return parser.parse_args()
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def missing(peers: list[str]) -> dict[str, str]:
     """Why peers cannot be run here."""
-    reasons = {name: harness.missing(PEERS[name].benchmark) for name in peers}
+    reasons = {name: harness.missing(PEERS[name].server) for name in peers}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -74,10 +67,10 @@ def main() -> int:
         say(f"{name} is left out: {reason}")
         chosen.peers.remove(name)
     if not chosen.peers:
-        say("nobody is left to be measured")
+        say("no peer is left to be measured")
         return 2
     measurements = [measurement for measurement in MEASUREMENTS if measurement.module in chosen.rows]
-    facts = machine([PEERS[name].benchmark for name in chosen.peers]) | {"load_average_before": load_average()}
+    facts = machine([PEERS[name].server for name in chosen.peers]) | {"load_average_before": load_average()}
     facts["command"] = " ".join(["scoreboard", *sys.argv[1:]])
     facts["sizes"] = {m.module: {name: values[chosen.size] for name, values in m.sizes.items()} for m in measurements}
     rounds = measure_all(measurements, chosen.peers, chosen.rounds, chosen.size)

@@ -39,7 +39,7 @@ def exchange(client: socket.socket, message: bytes = b"hello", timeout: float = 
 
 
 def served(port: int, timeout: float = TIMEOUT) -> bool:
-    """Whether a new client gets its echo."""
+    """Returns True if a new client gets its echo."""
     try:
         with connect(port, timeout) as client:
             return exchange(client, timeout=timeout) == b"hello"
@@ -48,7 +48,7 @@ def served(port: int, timeout: float = TIMEOUT) -> bool:
 
 
 def told(client: socket.socket, wait: float = 0.0) -> bool:
-    """Whether the connection was ended by the server. What it sent before is dropped."""
+    """Returns True if the server has ended the connection. What it sent before is dropped."""
     deadline = time.monotonic() + wait
     while select.select([client], [], [], max(0.0, deadline - time.monotonic()))[0]:
         try:

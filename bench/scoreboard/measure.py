@@ -11,8 +11,7 @@ import subprocess
 import sys
 
 import harness
-
-from scoreboard.peers import PEERS
+from peers import PEERS
 
 
 def taken(module: str, peer: str, sizes: dict, timeout: float) -> dict:

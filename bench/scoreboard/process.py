@@ -38,14 +38,8 @@ def cpu_seconds(running: Running) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def stderr(running: Running) -> str:
-    # Read with pread: the server writes at the position that both processes share.
-    descriptor = running.errors.fileno()
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
-
-
 def log_lines(running: Running) -> int:
-    return stderr(running).count("\n")
+    return running.stderr().count("\n")
 
 
 def alive(running: Running) -> bool:
@@ -54,7 +48,7 @@ def alive(running: Running) -> bool:
 
 def complaint(running: Running) -> str:
     """The last line on stderr that has a word in it."""
-    lines = [line.strip(" |+-") for line in stderr(running).splitlines() if any(map(str.isalpha, line))]
+    lines = [line.strip(" |+-") for line in running.stderr().splitlines() if any(map(str.isalpha, line))]
     return lines[-1] if lines else "without a word"
 
 

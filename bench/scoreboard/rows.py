@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scoreboard.peers import C
+from peers import C
 
 PAGES = 16  # KiB: what an allocator may shift without keeping anything; a byte for each connection would be 98
 QUICK, USUAL, MANY = range(3)

@@ -1,7 +1,8 @@
-"""asyncio with streams."""
+"""asyncio with streams; with the option `uvloop` in its loop."""
 
 import asyncio
 
+import loops
 from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, role
 
 
@@ -44,4 +45,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    loops.run(main())

@@ -1,4 +1,10 @@
-"""What every server of the benchmark shares: its command line and the line that tells its port."""
+"""What every server shares: the command line, and what it prints.
+
+    python SERVER.py [OPTION...] ROLE
+
+The server prints its port and serves 127.0.0.1 in that role until SIGTERM. The options choose a variant, such as the
+loop that it runs in.
+"""
 
 import sys
 from typing import TypeVar
@@ -19,5 +25,14 @@ def role(roles: dict[str, Role]) -> Role:
         sys.exit(f"usage: {sys.argv[0]} {' | '.join(roles)}")
 
 
-def announce(port: int) -> None:
-    print("PORT", port, flush=True)
+def chosen(option: str) -> bool:
+    """Returns True if the command line has this option before the role."""
+    return option in sys.argv[1:-1]
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def announce(port: int, *more: object) -> None:
+    say("PORT", port, *more)

@@ -1,8 +1,15 @@
-"""gevent's StreamServer: a greenlet for each connection."""
+"""gevent's StreamServer: a greenlet for each connection, with the option `raw` one that gevent does not watch."""
 
-from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, role
-from gevent import spawn_raw
+import json
+import sys
+
+import corpus
+import gevent
+import gevent.event
+import trouble
+from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, chosen, say
 from gevent.server import StreamServer
+from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
 
 
 def accept(socket, address):
@@ -15,8 +22,11 @@ def reply(socket, address):
 
 def echo(socket, address):
     recv, sendall = socket.recv, socket.sendall
-    while data := recv(READ_SIZE):
-        sendall(data)
+    try:
+        while data := recv(READ_SIZE):
+            sendall(data)
+    except ConnectionError:  # the client reset the connection; unhandled it would be a traceback
+        pass
 
 
 def discard(socket, address):
@@ -32,10 +42,101 @@ def chargen(socket, address):
         pass
 
 
-handler = role({"accept": accept, "reply": reply, "echo": echo, "discard": discard, "chargen": chargen})
-# spawn_raw makes no Greenlet object; a handler that never waits needs no greenlet at all.
-spawn = None if handler is accept else spawn_raw
-server = StreamServer((ADDRESS, 0), handler, backlog=BACKLOG, spawn=spawn)
-server.start()
-announce(server.server_port)
-server.serve_forever()
+def offer(socket, address):
+    for _ in range(trouble.OFFER):
+        socket.sendall(piece())
+    say("OFFERED")
+
+
+def raise_connect(socket, address):
+    raise Deliberate
+
+
+def raise_data(socket, address):
+    while data := socket.recv(READ_SIZE):
+        if trouble.RAISE in data:
+            raise Deliberate
+        socket.sendall(data)
+
+
+def raise_close(socket, address):
+    echo(socket, address)
+    raise Deliberate
+
+
+batch_state = Batch()
+
+
+def batch(socket, address):
+    batch_state.members.add(socket)
+    try:
+        while data := socket.recv(READ_SIZE):
+            batch_state.received(socket, data, socket.sendall, lambda other: other.close())
+    except OSError:  # closed by another handler
+        pass
+    finally:
+        batch_state.members.discard(socket)
+
+
+def fork(socket, address):
+    while name := socket.recv(READ_SIZE).decode():
+        if name in trouble.FORK:
+            in_child(name, server.close if name == "listener" else socket.close)
+        socket.sendall(name.encode())
+
+
+def leave(socket, address):
+    way = socket.recv(READ_SIZE).decode()
+    prepare_to_end(way, socket, socket.close)
+    if way == "exit":
+        sys.exit(0)
+    ended.set()
+    gevent.sleep(60)  # the connection is open when the program ends
+
+
+def listen(address, port):
+    server = StreamServer((address, port), echo)
+    try:
+        server.start()
+    finally:
+        server.stop()
+
+
+def bind():
+    say(json.dumps(corpus.accepted(listen)))
+
+
+ROLES = {
+    "accept": accept,
+    "reply": reply,
+    "echo": echo,
+    "discard": discard,
+    "chargen": chargen,
+    "offer": offer,
+    "raise-connect": raise_connect,
+    "raise-data": raise_data,
+    "raise-close": raise_close,
+    "batch": batch,
+    "fork": fork,
+    "exit": leave,
+}
+
+
+def spawning(handler):
+    """What runs the handler: with `raw` no Greenlet object is made, and where it never waits not even a greenlet."""
+    if not chosen("raw"):
+        return "default"
+    return None if handler is accept else gevent.spawn_raw
+
+
+def serve(handler):
+    global server, ended
+    ended = gevent.event.Event()
+    server = StreamServer((ADDRESS, 0), handler, backlog=BACKLOG, spawn=spawning(handler))
+    server.start()
+    announce(server.server_port)
+    ended.wait()
+
+
+if __name__ == "__main__":
+    trouble.main(ROLES, serve, bind=bind)

@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from time import monotonic
 
-from serversocket_server import start
+from common import role
+from serversocket_server import ROLES, start
 
 from serversocket.reactor import current_reactor
 
@@ -30,7 +31,7 @@ class Host(ABC):
 
     def serve(self) -> None:
         """Begins to listen, where the host's loop is found or attached, and to tick."""
-        start()
+        start(role(ROLES))
         current_reactor().on_signal(signal.SIGTERM, self.report)
         self.tick()
         for _ in range(self.spinning):

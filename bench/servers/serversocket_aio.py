@@ -1,7 +1,6 @@
-"""serversocket for coroutines, in asyncio's loop."""
+"""serversocket for coroutines, in asyncio's loop; with the option `uvloop` in its loop."""
 
-import asyncio
-
+import loops
 from common import ADDRESS, BACKLOG, CHUNK, announce, role
 
 import serversocket.aio
@@ -38,4 +37,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    loops.run(main())

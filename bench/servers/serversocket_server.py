@@ -1,11 +1,19 @@
 """serversocket, by its public API."""
 
-from common import CHUNK, announce, role
+import contextlib
+import json
+import sys
+
+import corpus
+import trouble
+from common import ADDRESS, CHUNK, announce, say
+from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
 
 import serversocket
-from serversocket import ServerSocket
+from serversocket import Reactor, ServerSocket, Socket
 
 FILL = 16 * len(CHUNK)  # in a turn, as the server in C
+CAP = 16 * trouble.MEBIBYTE
 
 
 def accept(event):
@@ -53,17 +61,127 @@ def fill(socket, pending):
         pending += socket.write(CHUNK)
 
 
-def start():
+def offer(event):
+    socket = event.socket
+    socket.add_event_listener("ioError", lambda event: say("ERROR", event.text))
+    socket.buffer_limit = CAP
+    with contextlib.suppress(OSError):
+        for _ in range(trouble.OFFER):
+            socket.write(piece())
+    say("OFFERED")
+
+
+def raise_connect(event):
+    raise Deliberate
+
+
+def raise_data(event):
+    event.socket.add_event_listener("socketData", on_data_that_may_raise)
+
+
+def on_data_that_may_raise(event):
+    data = event.target.read()
+    if trouble.RAISE in data:
+        raise Deliberate
+    event.target.write(data)
+
+
+def raise_close(event):
+    echo(event)
+    event.socket.add_event_listener("close", on_close_that_raises)
+
+
+def on_close_that_raises(event):
+    raise Deliberate
+
+
+batch_state = Batch()
+
+
+def batch(event):
+    batch_state.members.add(event.socket)
+    for kind in ("socketData", "close", "ioError"):
+        event.socket.add_event_listener(kind, on_batch)
+
+
+def on_batch(event):
+    socket = event.target
+    if event.type == "socketData":
+        batch_state.received(socket, socket.read(), socket.write, Socket.close)
+    elif not socket.connected and socket in batch_state.members:
+        batch_state.members.discard(socket)
+    else:
+        batch_state.late += 1
+
+
+def fork(event):
+    event.socket.add_event_listener("socketData", on_fork)
+
+
+def on_fork(event):
+    socket, name = event.target, event.target.read().decode()
+    if name in trouble.FORK:
+        in_child(name, server.close if name == "listener" else socket.close)
+    socket.write(name.encode())
+
+
+def leave(event):
+    event.socket.add_event_listener("socketData", on_leave)
+
+
+def on_leave(event):
+    way = event.target.read().decode()
+    prepare_to_end(way, event.target, event.target.close)
+    if way == "exit":
+        sys.exit(0)
+    serversocket.stop()
+
+
+def listen(address, port, reactor=None):
+    with ServerSocket(reactor=reactor) as server:
+        server.bind(port, address)
+        server.listen()
+
+
+def bind():
+    say(json.dumps(corpus.accepted(listen)))
+
+
+def fuzz():
+    with contextlib.closing(Reactor()) as reactor:
+        say(json.dumps(corpus.fuzzed(int(sys.stdin.readline()), lambda *case: listen(*case, reactor))))
+
+
+ROLES = {
+    "accept": accept,
+    "reply": reply,
+    "echo": echo,
+    "discard": discard,
+    "chargen": chargen,
+    "offer": offer,
+    "raise-connect": raise_connect,
+    "raise-data": raise_data,
+    "raise-close": raise_close,
+    "batch": batch,
+    "fork": fork,
+    "exit": leave,
+}
+
+
+def start(handler):
+    global server
     server = ServerSocket()
-    server.add_event_listener(
-        "connect",
-        role({"accept": accept, "reply": reply, "echo": echo, "discard": discard, "chargen": chargen}),
-    )
-    server.bind(0, "127.0.0.1")
+    server.add_event_listener("connect", handler)
+    server.add_event_listener("close", lambda event: say("TOLD"))
+    server.bind(0, ADDRESS)
     server.listen()
     announce(server.local_port)
 
 
-if __name__ == "__main__":
-    start()
+def serve(handler):
+    start(handler)
     serversocket.run()
+
+
+if __name__ == "__main__":
+    trouble.main(ROLES, serve, bind=bind, fuzz=fuzz)

@@ -1,7 +1,13 @@
 """trio: a task for each connection."""
 
+import json
+import sys
+
+import corpus
 import trio
-from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, role
+import trouble
+from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, say
+from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
 
 
 async def accept(stream):
@@ -13,8 +19,11 @@ async def reply(stream):
 
 
 async def echo(stream):
-    while data := await stream.receive_some(READ_SIZE):
-        await stream.send_all(data)
+    try:
+        while data := await stream.receive_some(READ_SIZE):
+            await stream.send_all(data)
+    except trio.BrokenResourceError:  # the client reset the connection; unhandled it would end the server
+        pass
 
 
 async def discard(stream):
@@ -30,11 +39,105 @@ async def chargen(stream):
         pass
 
 
-async def main():
-    handler = role({"accept": accept, "reply": reply, "echo": echo, "discard": discard, "chargen": chargen})
+async def offer(stream):
+    for _ in range(trouble.OFFER):
+        await stream.send_all(piece())
+    say("OFFERED")
+
+
+async def raise_connect(stream):
+    raise Deliberate
+
+
+async def raise_data(stream):
+    async for data in stream:
+        if trouble.RAISE in data:
+            raise Deliberate
+        await stream.send_all(data)
+
+
+async def raise_close(stream):
+    await echo(stream)
+    raise Deliberate
+
+
+batch_state = Batch()
+
+
+def close_now(stream):
+    stream.socket.close()
+
+
+async def batch(stream):
+    batch_state.members.add(stream)
+    try:
+        async for data in stream:
+            replies = []
+            batch_state.received(stream, data, replies.append, close_now)
+            for reply in replies:
+                await stream.send_all(reply)
+    except (trio.ClosedResourceError, trio.BrokenResourceError):  # closed by another task
+        pass
+    finally:
+        batch_state.members.discard(stream)
+
+
+async def fork(stream):
+    async for data in stream:
+        name = data.decode()
+        if name in trouble.FORK:
+            in_child(name, listener.socket.close if name == "listener" else stream.socket.close)
+        await stream.send_all(data)
+
+
+async def leave(stream):
+    way = (await stream.receive_some(READ_SIZE)).decode()
+    prepare_to_end(way, stream, stream.socket.close)
+    if way == "exit":
+        sys.exit(0)
+    ended.set()
+    await trio.sleep_forever()
+
+
+async def accepted():
+    taken = []
+    for address, port in corpus.CASES:
+        try:
+            listeners = await trio.open_tcp_listeners(port, host=address)
+        except Exception:
+            continue
+        for each in listeners:
+            await each.aclose()
+        taken.append(corpus.described(address, port))
+    say(json.dumps(taken))
+
+
+ROLES = {
+    "accept": accept,
+    "reply": reply,
+    "echo": echo,
+    "discard": discard,
+    "chargen": chargen,
+    "offer": offer,
+    "raise-connect": raise_connect,
+    "raise-data": raise_data,
+    "raise-close": raise_close,
+    "batch": batch,
+    "fork": fork,
+    "exit": leave,
+}
+
+
+async def listen(handler):
+    global listener, ended
+    ended = trio.Event()
     (listener,) = await trio.open_tcp_listeners(0, host=ADDRESS, backlog=BACKLOG)
     announce(listener.socket.getsockname()[1])
-    await trio.serve_listeners(handler, [listener])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, handler, [listener])
+        await ended.wait()
+        nursery.cancel_scope.cancel()
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trouble.main(ROLES, lambda handler: trio.run(listen, handler), bind=lambda: trio.run(accepted))

@@ -1,6 +1,13 @@
 """Twisted on its epoll reactor."""
 
-from common import ADDRESS, BACKLOG, CHUNK, announce, role
+import json
+import sys
+import threading
+
+import corpus
+import trouble
+from common import ADDRESS, BACKLOG, CHUNK, announce, say
+from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
 from twisted.internet import epollreactor
 
 epollreactor.install()
@@ -44,10 +51,99 @@ class Chargen(Protocol):
         pass
 
 
+class Offer(Protocol):
+    def connectionMade(self):
+        for _ in range(trouble.OFFER):
+            self.transport.write(piece())
+        say("OFFERED")
+
+
+class RaiseConnect(Echo):
+    def connectionMade(self):
+        raise Deliberate
+
+
+class RaiseData(Echo):
+    def dataReceived(self, data):
+        if trouble.RAISE in data:
+            raise Deliberate
+        self.transport.write(data)
+
+
+class RaiseClose(Echo):
+    def connectionLost(self, reason):
+        raise Deliberate
+
+
+class InBatch(Protocol):
+    state = Batch()
+
+    def connectionMade(self):
+        self.state.members.add(self)
+
+    def dataReceived(self, data):
+        # Not loseConnection, after which Twisted promises nothing.
+        self.state.received(self, data, self.transport.write, lambda other: other.transport.abortConnection())
+
+    def connectionLost(self, reason):
+        self.state.members.discard(self)
+
+
+class Fork(Protocol):
+    def dataReceived(self, data):
+        name = data.decode()
+        if name in trouble.FORK:
+            in_child(name, port.stopListening if name == "listener" else self.transport.loseConnection)
+        self.transport.write(data)
+
+
+class Leave(Protocol):
+    def dataReceived(self, data):
+        way = data.decode()
+        prepare_to_end(way, self.transport, self.transport.loseConnection)
+        if way == "exit":
+            sys.exit(0)
+        reactor.callFromThread(reactor.stop)
+
+
 class Server(Factory):
     noisy = False
-    protocol = role({"accept": Accept, "reply": Reply, "echo": Echo, "discard": Discard, "chargen": Chargen})
+
+    def stopFactory(self):
+        """Called when the last port that uses this factory is gone."""
+        say("TOLD")
 
 
-announce(reactor.listenTCP(0, Server(), backlog=BACKLOG, interface=ADDRESS).getHost().port)
-reactor.run()
+def listen(address, number):
+    reactor.listenTCP(number, Server.forProtocol(Echo), interface=address).stopListening()
+
+
+def bind():
+    say(json.dumps(corpus.accepted(listen)))
+
+
+ROLES = {
+    "accept": Accept,
+    "reply": Reply,
+    "echo": Echo,
+    "discard": Discard,
+    "chargen": Chargen,
+    "offer": Offer,
+    "raise-connect": RaiseConnect,
+    "raise-data": RaiseData,
+    "raise-close": RaiseClose,
+    "batch": InBatch,
+    "fork": Fork,
+    "exit": Leave,
+}
+
+
+def serve(protocol):
+    global port
+    port = reactor.listenTCP(0, Server.forProtocol(protocol), backlog=BACKLOG, interface=ADDRESS)
+    announce(port.getHost().port)
+    reactor.run(installSignalHandlers=threading.current_thread() is threading.main_thread())
+
+
+if __name__ == "__main__":
+    trouble.main(ROLES, serve, bind=bind)

@@ -13,7 +13,7 @@ from ..behaviour.helpers import on_linux
 
 pytestmark = on_linux
 
-SOAK = Path(__file__).parents[2] / "bench" / "soak" / "run.py"
+SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
 
 
 def test_hundreds_of_clients_of_every_kind_leave_nothing_behind(tmp_path):

@@ -71,7 +71,7 @@ def test_a_page_without_its_comments_is_refused(tmp_path: Path) -> None:
         pytest.skip("the benchmark is not here")
     page = tmp_path / "page.md"
     page.write_text("# No place for it\n")
-    code = f"from pathlib import Path; from scoreboard.report import put_on_page; put_on_page('x', Path({str(page)!r}))"
+    code = f"from pathlib import Path; from scoreboard.board import put_on_page; put_on_page('x', Path({str(page)!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCH, capture_output=True, text=True)
     assert done.returncode == 1
     assert f"{page} lacks the comments {BEGIN} and {END}" in done.stderr
@@ -85,10 +85,10 @@ def test_the_server_keeps_its_core_where_the_client_takes_the_other() -> None:
         pytest.skip("needs Linux and two cores")
     code = f"""
 import os, harness
-from scoreboard.peers import PEERS, start
+from peers import PEERS
 server, client = harness.cores()
 os.sched_setaffinity(0, client)
-with start(PEERS[{PEER!r}], "echo") as running:
+with harness.Running(PEERS[{PEER!r}].server, "echo") as running:
     assert os.sched_getaffinity(running.process.pid) == server != client
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCH, capture_output=True, text=True)

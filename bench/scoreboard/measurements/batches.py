@@ -1,14 +1,16 @@
 """A handler closes connections whose data came in the same batch: nothing reaches them any more."""
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 GROUP = 500
 
 
 def measure(peer: Peer, connections: int = 100_000) -> dict:
     """Figures: `late` events, `closed`: connections that were closed with data waiting."""
-    with start(peer, "batch") as running, client.connect(running.port) as control:
+    with Running(peer.server, "batch") as running, client.connect(running.port) as control:
         figures(control)
         alone = process.descriptors(running)
         for _ in range(connections // GROUP):

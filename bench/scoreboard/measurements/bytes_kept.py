@@ -5,10 +5,10 @@ import selectors
 import socket
 import time
 
-from harness import Failure
+from harness import Failure, Running
+from peers import Peer
 
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 CONNECTIONS = 240
 SIZE = 400_000
@@ -59,7 +59,7 @@ class Stream:
 
 def measure(peer: Peer, connections: int = CONNECTIONS) -> dict:
     """Figures: `lost` bytes (missing, doubled or wrong) of the connections that were not killed; `lost_half_close`."""
-    with start(peer, "echo") as running:
+    with Running(peer.server, "echo") as running:
         return {
             "lost": lost(running.port, connections, half_close=False),
             "lost_half_close": lost(running.port, connections, half_close=True),

@@ -2,17 +2,17 @@
 
 import signal
 
-from harness import Failure, load
+from harness import Failure, Running, load
+from peers import Peer
 
 from scoreboard import process
-from scoreboard.peers import Peer, start
 
 WARM_UP = 20_000
 
 
 def measure(peer: Peer, connections: int = 100_000) -> dict:
     """Figures: `descriptors` left and `rss_kib` gained by *connections*, after a warm-up."""
-    with start(peer, "reply") as running:
+    with Running(peer.server, "reply") as running:
 
         def serve(count: int) -> None:
             seconds = 30 + count / 1000

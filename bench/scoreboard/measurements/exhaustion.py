@@ -6,8 +6,10 @@ import socket
 import time
 from statistics import median
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 LIMIT = 64
 CLIENTS = 150
@@ -18,7 +20,7 @@ RECOVERY = 5.0  # seconds
 
 def measure(peer: Peer, seconds: float = 3.0) -> dict:
     """Figures: `log_lines_per_second`, `p99_ms`, `told` of `waiting` (per cent: `told_percent`), `recovery_s`."""
-    with start(peer, peer.crowd) as running, contextlib.ExitStack() as stack:
+    with Running(peer.server, peer.crowd) as running, contextlib.ExitStack() as stack:
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
         probe = stack.enter_context(client.connect(running.port))
         client.exchange(probe)
@@ -71,7 +73,7 @@ def sorted_out(clients: list) -> tuple[list, int]:
 
 
 def answers(sock: socket.socket) -> bool:
-    """Whether an answer came; False where the connection was ended."""
+    """Returns True if an answer came, False if the connection was ended."""
     try:
         return sock.recv(1) == b"x"
     except ConnectionError:

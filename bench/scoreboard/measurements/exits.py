@@ -3,8 +3,10 @@
 import signal
 import subprocess
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 WAYS = ("exit", "stop", "cycle", "atexit", "signal", "thread")
 SIGNALLED = ("signal", "thread")
@@ -26,7 +28,7 @@ def measure(peer: Peer, exits: int = 30) -> dict:
 def leave(peer: Peer, way: str) -> str | None:
     """End one server with four connections open; what was wrong with that."""
     role = f"exit-{way}" if way in SIGNALLED else "exit"
-    with start(peer, role) as running, client.many(4, running.port) as clients:
+    with Running(peer.server, role) as running, client.many(4, running.port) as clients:
         if way in SIGNALLED:
             running.process.send_signal(signal.SIGTERM)
         else:
@@ -35,5 +37,5 @@ def leave(peer: Peer, way: str) -> str | None:
             status = running.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             return "did not end"
-        said = process.stderr(running)
+        said = running.stderr()
         return f"status {status}: {process.complaint(running)}" if status or said else None

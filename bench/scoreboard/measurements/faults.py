@@ -7,10 +7,10 @@ import subprocess
 import tempfile
 import time
 
-from harness import Failure
+from harness import Failure, Running
+from peers import Peer
 
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 # What a server of any kind calls between a client's SYN and its end; of each line the call that comes first fails once.
 ACCEPT = "accept4,accept"
@@ -47,8 +47,8 @@ def measure(peer: Peer, count: int = len(FAULTS)) -> dict:
 
 
 def inject(peer: Peer, calls: str, error: str) -> tuple[bool, str | None]:
-    """Whether the fault was met, and what was wrong afterwards."""
-    with start(peer, "echo") as running:
+    """Returns True if the fault was met, and what was wrong afterwards."""
+    with Running(peer.server, "echo") as running:
         if not client.served(running.port):
             raise Failure("does not serve without any fault")
         process.settle(running, 0, seconds=0.1)

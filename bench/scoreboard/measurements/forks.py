@@ -2,8 +2,10 @@
 
 import contextlib
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 CHECKS = ("listener", "connection", "exit")
 
@@ -15,8 +17,8 @@ def measure(peer: Peer) -> dict:
 
 
 def survives(peer: Peer, what: str) -> bool:
-    """Whether the connection that asked, another one, and a new one are served after the child's end."""
-    with start(peer, "fork") as running, client.many(2, running.port) as (asking, other):
+    """Returns True if the connection that asked, another one, and a new one are served after the child's end."""
+    with Running(peer.server, "fork") as running, client.many(2, running.port) as (asking, other):
         with contextlib.suppress(OSError):
             for sock in (asking, other):
                 client.exchange(sock)

@@ -1,14 +1,16 @@
 """The memory of connections that are silent."""
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 WARM_UP = 200
 
 
 def measure(peer: Peer, connections: int = 5000) -> dict:
     """Figures: `rss_kib` for each connection."""
-    with start(peer, "echo") as running:
+    with Running(peer.server, "echo") as running:
         with client.many(WARM_UP, running.port) as warm:
             client.exchange(warm[-1])
         process.settle(running, 0, seconds=0.3)

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import time
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client
-from scoreboard.peers import Peer, start
 
 CLIENTS = 8
 PATIENCE = 5.0
@@ -21,8 +23,8 @@ def measure(peer: Peer, interrupts: int = 150) -> dict:
 
 
 def interrupted(peer: Peer, delay: float) -> bool:
-    """Whether one server ended."""
-    with start(peer, "echo") as running, client.many(CLIENTS, running.port) as clients:
+    """Returns True if one server ended."""
+    with Running(peer.server, "echo") as running, client.many(CLIENTS, running.port) as clients:
         for sock in clients:
             sock.sendall(b"hello")
         echo_back(clients, delay)

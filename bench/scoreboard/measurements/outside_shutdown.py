@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from harness import Failure, Running
+from peers import Peer
 
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 PIDFD_GETFD = 438  # the same number on every architecture
 LISTEN = "0A"
@@ -18,7 +18,7 @@ LISTEN = "0A"
 def measure(peer: Peer, seconds: float = 2.0) -> dict:
     """Figures: `cpu_percent`, `log_lines_per_second`, `told`: how often the library said that it listens no more."""
     # The connection stays open: a server with nothing left to do may end.
-    with start(peer, "echo") as running, client.connect(running.port) as other:
+    with Running(peer.server, "echo") as running, client.connect(running.port) as other:
         client.exchange(other)
         lines = process.Lines(running)
         with listener_of(running) as listener:

@@ -3,8 +3,10 @@
 import contextlib
 import time
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 BRIEF = 0.3  # seconds in which the first one is let go, or the server has ended
 PAUSE = 0.3  # seconds between the message that raises and the next
@@ -15,7 +17,7 @@ def measure(peer: Peer, connections: int = 600, patience: float = 3.0) -> dict:
     """Figures: `descriptors` left, clients `hung`: neither served nor told that they will not be."""
     left = hung = 0
     for moment in MOMENTS:
-        with start(peer, f"raise-{moment}") as running:
+        with Running(peer.server, f"raise-{moment}") as running:
             with client.connect(running.port) as first:  # what is opened once, for ever, is opened
                 provoke(moment, [first], patience)
             process.wait_until(lambda: not process.alive(running), BRIEF)
@@ -53,7 +55,7 @@ def provoke(moment: str, clients: list, patience: float) -> int:
 
 
 def answered(sock) -> bool:
-    """Whether anything came: bytes, the end, or a reset."""
+    """Returns True if anything came: bytes, the end, or a reset."""
     sock.setblocking(False)
     try:
         sock.recv(64)

@@ -4,10 +4,10 @@ import contextlib
 import random
 import socket
 
-from harness import Failure
+from harness import Failure, Running
+from peers import Peer
 
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 OPEN = 50
 LARGE = b"x" * 300_000
@@ -16,7 +16,7 @@ LARGE = b"x" * 300_000
 def measure(peer: Peer, resets: int = 20_000) -> dict:
     """Figures: `descriptors` left, `log_lines`."""
     choose = random.Random(resets)
-    with start(peer, "echo") as running:
+    with Running(peer.server, "echo") as running:
         client.served(running.port)
         process.settle(running, 0, seconds=0.1)
         before = process.descriptors(running)

@@ -3,15 +3,17 @@
 import socket
 import time
 
+from harness import Running
+from peers import Peer
+
 from scoreboard import client, process
-from scoreboard.peers import Peer, start
 
 SECONDS = 6.0
 
 
 def measure(peer: Peer) -> dict:
     """Figures: `rss_mib` gained at most, `details`: what the library said against it."""
-    with start(peer, "offer") as running:
+    with Running(peer.server, "offer") as running:
         lines = process.Lines(running)
         before = process.rss_kib(running)
         process.forget_peak(running)

@@ -2,7 +2,7 @@
 
 A warm-up comes first. Then the connections come in parts; when the last client of a part has gone, the server rests
 and says what it holds. Nothing may be gained from the first rest, after the warm-up, to the last: no descriptor, no
-object, no memory; and no byte may be lost, doubled or somebody else's. The exit status is 1 where anything was.
+object, no memory; and no byte may be lost, doubled or another client's. The exit status is 1 where anything was.
 
 Objects are counted, all of them and those of the package by their class, the native engine's too. Memory is told in
 three ways: blocks of the interpreter's allocator, bytes of the system's, and resident KiB, which differ by the gaps
@@ -21,14 +21,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).parent
-BENCH = HERE.parent
-sys.path.insert(0, str(BENCH))
+from harness import Running, cores, say
+from peers import HERE, RESULTS, script
+from plots import soak as picture
+from result import machine
 
-from harness import cores  # noqa: E402
-from result import machine  # noqa: E402
-
-RESULTS = BENCH / "results"
 PATIENCE = 30.0
 EXACT = ("descriptors", "objects", "kept")
 MEMORY = {"blocks": "blocks", "allocated": "bytes", "kib": "KiB"}
@@ -37,48 +34,42 @@ EVERY = 2.0  # seconds between two looks
 EXACTLY = "glibc.malloc.tcache_count=0"
 
 
-class Server:
+class Soaked(Running):
     """The server's process, and the connection over which it says how it is."""
 
     def __init__(self, engine):
-        environment = {**os.environ, "SERVERSOCKET_IMPL": engine, "GLIBC_TUNABLES": EXACTLY}
-        self.process = subprocess.Popen(
-            [sys.executable, HERE / "server.py"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores()[0]),
-        )
-        port, control, self.engine = self.process.stdout.readline().split()
-        self.port = int(port)
-        self.control = socket.create_connection(("127.0.0.1", int(control)))
+        environment = {"SERVERSOCKET_IMPL": engine, "GLIBC_TUNABLES": EXACTLY}
+        super().__init__(script("soaked", "soak_server.py", environment=environment))
+        _, self.control_port, self.engine = self.told
+
+    def __enter__(self):
+        self.control = socket.create_connection(("127.0.0.1", int(self.control_port)))
         self.lines = self.control.makefile()
+        return self
 
     def state(self, question=b"state"):
         self.control.sendall(question)
         return json.loads(self.lines.readline())
 
     def at_rest(self):
-        """Its state when nobody is connected any more."""
+        """Its state when no client is connected any more."""
         end = time.monotonic() + PATIENCE
         while self.state()["connections"] and time.monotonic() < end:
             time.sleep(0.1)
         return self.state(b"rest")
 
-    def stop(self):
-        """What it has said on its error output, and its exit status."""
-        self.control.close()
+    def leave(self):
+        """Its exit status, when the end of the control connection has ended it."""
         self.lines.close()
-        _, complaints = self.process.communicate(timeout=PATIENCE)
-        return complaints, self.process.returncode
+        self.control.close()
+        return self.process.wait(PATIENCE)
 
 
 def crowd(server, options, first, total, look):
     """Runs so many clients; what they say in the end."""
     arguments = [server.port, options.seed, first, total, options.at_once]
     process = subprocess.Popen(
-        [sys.executable, HERE / "clients.py", *map(str, arguments)],
+        [sys.executable, HERE / "soak_clients.py", *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, cores()[1]),
@@ -97,7 +88,11 @@ def crowd(server, options, first, total, look):
 
 
 def soak(options):
-    server = Server(options.engine)
+    with Soaked(options.engine) as server:
+        return soaked(server, options)
+
+
+def soaked(server, options):
     began = time.monotonic()
     samples = []
 
@@ -106,7 +101,7 @@ def soak(options):
         samples.append({"seconds": round(time.monotonic() - began, 1), "done": done, **state})
         if not options.quiet:
             total = options.warm_up + options.connections
-            print(f"{done:>9} of {total}: {state['connections']} open, {state['kib']} KiB", file=sys.stderr)
+            say(f"{done:>9} of {total}: {state['connections']} open, {state['kib']} KiB")
 
     def part(first, total):
         said.append(crowd(server, options, first, total, look))
@@ -119,7 +114,7 @@ def soak(options):
         first = options.warm_up + options.connections * number // options.rests
         part(first, options.warm_up + options.connections * (number + 1) // options.rests - first)
     assert rests[-1]["done"] == last
-    complaints, status = server.stop()
+    status = server.leave()
     return {
         "machine": machine([]),
         "engine": server.engine,
@@ -133,7 +128,7 @@ def soak(options):
         "failures": [failure for each in said for failure in each["failures"]][:100],
         "gained": gained(rests),
         "still_open": rests[-1]["connections"],
-        "complaints": complaints[-2000:],
+        "complaints": server.stderr()[-2000:],
         "status": status,
         "rests": rests,
         "samples": samples,
@@ -183,7 +178,7 @@ def parse(arguments=None):
     parser.add_argument("--at-once", type=int, default=200, help="connections (default %(default)s)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a run (default: another each time)")
     parser.add_argument("--engine", choices=("native", "pure"), default=os.environ.get("SERVERSOCKET_IMPL", "native"))
-    parser.add_argument("--output", type=Path, help="a file for the result (default: bench/results/soak.json)")
+    parser.add_argument("--output", type=Path, default=RESULTS / "soak.json", help="a file for the result")
     parser.add_argument("--quiet", action="store_true")
     options = parser.parse_args(arguments)
     if options.rests < 4:
@@ -195,8 +190,9 @@ def main():
     options = parse()
     result = soak(options)
     found = wrong(result)
-    output = options.output or RESULTS / "soak.json"
-    output.write_text(json.dumps(result, indent=1) + "\n")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    picture(result).save(options.output.with_suffix(".svg"))
     print(f"{result['connections']} connections, {result['engine']}, seed {result['seed']}, {result['seconds']:.0f} s")
     more, rests = result["gained"], result["rests"]
     print(f"gained after a warm-up of {result['warm_up']}:")

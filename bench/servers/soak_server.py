@@ -13,6 +13,8 @@ import re
 import sys
 from functools import partial
 
+from common import announce
+
 import serversocket
 
 libc = ctypes.CDLL(None)
@@ -110,7 +112,7 @@ ROLLUP = os.open("/proc/self/smaps_rollup", os.O_RDONLY)
 
 
 def state(server, clients, trimmed):
-    """What the process holds at this moment; `trimmed`: the allocator first gives back what nobody uses."""
+    """What the process holds at this moment; `trimmed`: the allocator first gives back unused memory."""
     gc.collect()
     if trimmed and hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
@@ -149,7 +151,7 @@ def main():
     control.add_event_listener("connect", controlled)
     control.bind(0, "127.0.0.1")
     control.listen()
-    print(server.local_port, control.local_port, serversocket.implementation, flush=True)
+    announce(server.local_port, control.local_port, serversocket.implementation)
     serversocket.run()
 
 

@@ -1,12 +1,11 @@
-"""The scoreboard as Markdown: what was measured on, the table, the spread of the times, what went wrong."""
+"""What the scoreboard shows: the figures, the targets that were reached, the spread of the times, what went wrong."""
 
 from pathlib import Path
 from statistics import median
 
-from harness import HERE
-from report import table
+from peers import HERE, OURS, PURE
+from report import bullets, header, table
 
-from scoreboard.peers import OURS, PURE
 from scoreboard.process import ENDED
 from scoreboard.rows import Measurement, Row
 
@@ -62,19 +61,8 @@ class Board:
         ]
 
     def markdown(self) -> str:
-        parts = [WHAT, self._header(), self._table(), TIMES, self._spread(), self._notes()]
+        parts = [WHAT, header(self.facts), self._table(), TIMES, self._spread(), self._notes()]
         return "\n\n".join(filter(None, parts)) + "\n"
-
-    def _header(self) -> str:
-        facts = self.facts
-        versions = ", ".join(f"{module} {version}" for module, version in facts["versions"].items() if version)
-        lines = [
-            f"{facts['date']}, `{facts['command']}`",
-            f"{facts['cpu']}, {facts['cores']} cores; {facts['kernel']}; {facts['libc']}",
-            f"{facts['python']}; {versions}",
-            f"load average {facts['load_average_before']} before, {facts['load_average_after']} after",
-        ]
-        return "\n".join(f"* {line}" for line in lines)
 
     def _table(self) -> str:
         rows = {
@@ -137,7 +125,7 @@ class Board:
                     lines.append(f"{peer}, {module}: failed in {len(failures)} of {len(rounds)}: {clean(failures[0])}")
                 if details := self.found[module][peer].get("details"):
                     lines.append(f"{peer}, {module}: {clean(named(details))}")
-        return "\n".join(f"* {line}" for line in lines)
+        return bullets(lines)
 
 
 def ends(values: list[float]) -> list[float]:

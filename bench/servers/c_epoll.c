@@ -144,7 +144,7 @@ static void echo(int fd)
         keep(fd, buffer + (sent < 0 ? 0 : sent), size - (sent < 0 ? 0 : sent));
 }
 
-/* The reply to a short request fits every send buffer. Whether there was a request. */
+/* The reply to a short request fits every send buffer. Returns 1 if there was a request. */
 static int answer(int fd)
 {
     ssize_t size = recv(fd, buffer, sizeof buffer, 0);
@@ -188,7 +188,7 @@ static const struct role {
     const char *name;
     void (*serve)(int fd);
     uint32_t interest;
-    int (*at_once)(int fd); /* tried when a connection is accepted; whether that was all */
+    int (*at_once)(int fd); /* tried when a connection is accepted; returns 1 if that was all */
 } roles[] = {
     {"accept", NULL, 0, NULL},
     {"reply", reply, EPOLLIN, answer},

@@ -1,4 +1,8 @@
-"""Ports and addresses that nobody means. Names of hosts are not among them: most libraries look those up on purpose."""
+"""Bad ports and addresses. Names of hosts are not among them: most libraries look those up on purpose."""
+
+import contextlib
+import random
+import socket
 
 
 class Index:
@@ -50,3 +54,40 @@ def accepted(listen):
             continue
         taken.append(described(*case))
     return taken
+
+
+def well_formed(address):
+    """Returns True if the system's own strict parsers take *address*, or it names a scope, which its family judges."""
+    if not address or "%" in address:
+        return True
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, address)
+            return True
+    return False
+
+
+def fuzzed(count, listen, seed=1):
+    """How many of *count* bad cases, made of good ones, *listen*(address, port) refuses, and which it takes."""
+    choose = random.Random(seed)
+    seeds = ("127.0.0.1", "::1", "0.0.0.0", "255.1.22.133", "fe80::1:2", "::ffff:1.2.3.4", "1:2:3:4:5:6:7:8")
+    letters = "0123456789abcdefxX.:/[]-+ \t\n\x00１。\u200b\ud800é"
+    refused, taken = 0, []
+    while refused + len(taken) < count:
+        if choose.random() < 0.25:
+            port = choose.choice((-1, 1)) * (65536 + choose.getrandbits(choose.randrange(1, 80)))
+            address = GOOD_ADDRESS
+        else:
+            letter = choose.choice(letters)
+            address, port = choose.choice(seeds), GOOD_PORT
+            for _ in range(choose.randrange(1, 4)):
+                at = choose.randrange(len(address) + 1)
+                address = address[:at] + letter * choose.randrange(3) + address[at + choose.randrange(3) :]
+            if well_formed(address):
+                continue
+        try:
+            listen(address, port)
+            taken.append(ascii((address, port)))
+        except ValueError:
+            refused += 1
+    return {"refused": refused, "taken": taken}

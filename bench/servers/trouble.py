@@ -1,11 +1,14 @@
-"""What the servers of the scoreboard share: their messages, the lines that they print, and how they end."""
+"""What the servers share in the roles of the scoreboard, where something goes wrong on purpose."""
 
 import atexit
+import functools
 import gc
 import os
 import signal
 import sys
 import threading
+
+from common import role
 
 MEBIBYTE = 1 << 20
 OFFER = 256  # MiB written to a reader that never reads
@@ -19,13 +22,27 @@ CHILD_SECONDS = 1
 kept = []  # sockets that live until the interpreter ends
 
 
+def main(roles, serve, **questions):
+    """Does what the command line's role names: `serve` with its entry, or answers one of *questions* on stdout.
+
+    `exit` has two variants for programs that end by a signal, and with their server in a daemon thread.
+    """
+    leave = roles["exit"]
+    chosen = role({**roles, "exit-signal": leave, "exit-thread": leave, **questions})
+    name = sys.argv[-1]
+    if name in questions:
+        chosen()
+    elif name == "exit-thread":
+        in_daemon_thread(functools.partial(serve, chosen))
+    else:
+        if name == "exit-signal":
+            end_by_signal()
+        serve(chosen)
+
+
 def piece():
     """A MiB of its own: no library can save memory by keeping one object many times."""
     return b"x" * MEBIBYTE
-
-
-def say(*words):
-    print(*words, flush=True)
 
 
 class Deliberate(Exception):

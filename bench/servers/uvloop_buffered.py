@@ -1,6 +1,0 @@
-"""uvloop with buffered protocols."""
-
-import uvloop
-from asyncio_protocol import BUFFERED, main
-
-main(uvloop.run, BUFFERED)
