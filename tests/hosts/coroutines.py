@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -31,6 +32,12 @@ def plain_client(server):
     return client
 
 
+def no_delay(it):
+    """TCP_NODELAY of a `Socket`, as the system has it."""
+    with socket.socket(fileno=os.dup(it.fileno())) as same:
+        return same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 async def until(predicate):
     while not predicate():  # noqa: ASYNC110 - what is waited for knows nothing of anyio
         await anyio.sleep(0.001)
@@ -45,6 +52,20 @@ def in_a_thread(function):
 async def echo(client):
     async for chunk in client:
         await client.send(chunk)
+
+
+async def received_by(peer):
+    """What a plain peer receives until the end."""
+    received = bytearray()
+    while True:
+        try:
+            chunk = peer.recv(1 << 20)
+        except BlockingIOError:
+            await anyio.sleep(0.001)
+            continue
+        if not chunk:
+            return received
+        received += chunk
 
 
 async def lets_others_run(call):

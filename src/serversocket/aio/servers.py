@@ -34,7 +34,7 @@ class _Arrivals:
 
     __slots__ = ("_library", "_listening", "acceptors", "begun", "clients", "end", "hand_over", "over", "server")
 
-    def __init__(self, server: ServerSocket, library: Library) -> None:
+    def __init__(self, server: Any, library: Library) -> None:
         self.server = server
         self._library = library
         self._listening = False  # to `connect` events: while there is room for more clients
@@ -134,7 +134,7 @@ class AsyncServer:
     __slots__ = ("__weakref__", "_arrivals", "_library", "server")
 
     server: ServerSocket
-    """The server socket itself: its limits and counters."""
+    """The server socket itself, with its limits and counters."""
 
     def __init__(self, server: ServerSocket) -> None:
         self._library: Library = current_library(type(self).__name__)

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from weakref import WeakKeyDictionary
 
 from .. import errors
-from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
 from ..naming import with_as3_names
-from ..once import once
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,7 +35,7 @@ class _Flow:
 
     __slots__ = ("broken", "closed", "held", "lingering", "over", "reader", "senders", "socket", "wanted")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Any) -> None:
         self.socket = socket
         socket.allow_half_open = True
         self.over = socket.input_ended  # no more input will come
@@ -48,6 +46,8 @@ class _Flow:
         self.reader: Waiter | None = None
         self.wanted = 1  # how many bytes the reader waits for
         self.senders: list[Waiter] = []
+        with suppress(OSError):  # it is broken already, as the first receive tells
+            socket.tcp_no_delay = True
         for type, listener in self._listeners().items():
             socket.add_event_listener(type, listener)
         socket._follow(self)
@@ -187,6 +187,9 @@ class AsyncSocket:
     One task at a time receives; any number may send. Input that nobody has asked for yet is kept up to 64 KiB, and
     beyond that the peer has to wait. A task that is cancelled while it receives has consumed nothing.
 
+    `Socket.tcp_no_delay` is on, as in asyncio and trio: each `send` leaves at once, also behind one that the peer has
+    not acknowledged. ``socket.socket.tcp_no_delay = False`` turns it off.
+
     It has to be closed. One that is forgotten is closed when it is collected, with a `ResourceWarning`.
 
     Args:
@@ -213,7 +216,7 @@ class AsyncSocket:
     __slots__ = ("__weakref__", "_flow", "_library", "socket")
 
     socket: Socket
-    """The connection itself: its addresses, options and counters."""
+    """The connection itself, with its addresses, options and counters."""
 
     def __init__(self, socket: Socket, *, _library: Library | None = None) -> None:
         self._library: Library = _library or current_library(type(self).__name__)
@@ -358,12 +361,18 @@ class AsyncSocket:
             raise StopAsyncIteration
         return chunk
 
-    async def _let_others_run(self, call: str) -> None:
-        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
-        await self._library.checkpoint()
+    def _require_reader(self, call: str) -> None:
+        """Refuses a call that would receive, where that is not possible."""
+        reactor: Any = self.socket.reactor
+        reactor._check_thread()
         flow = self._flow
         if flow.reader is not None or flow.closed:
             flow.refuse_reader(call)
+
+    async def _let_others_run(self, call: str) -> None:
+        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
+        await self._library.checkpoint()
+        self._require_reader(call)
 
     async def _input(self, wanted: int) -> None:
         """Waits for input, until so many bytes are there or no more can come."""
@@ -394,18 +403,42 @@ class AsyncSocket:
             IOError: The connection broke, or it was closed (#2002).
             TypeError: `data` is not bytes-like.
         """
-        socket: Any = self.socket
         library = self._library
-        library.unwaited += 1  # as in owes_checkpoint, without a call
+        if not self.send_nowait(data):
+            await self._drained()
+        elif library.unwaited > library.allowance:
+            await library.checkpoint()
+
+    def send_nowait(self, data: Buffer | ByteArray) -> bool:
+        """Queues bytes at once, all of them, whether or not the peer keeps up; what the system takes goes out at once.
+
+        Args:
+            data: Any bytes-like object.
+
+        Returns:
+            True if the connection is not congested: at most `Socket.high_water_mark` bytes are pending. False if more
+            are; these bytes are queued all the same. ``await drain()`` then before sending more: what is pending
+            costs memory, up to `Socket.buffer_limit`.
+
+        Raises:
+            IOError: The connection broke, or it was closed (#2002); or more than `Socket.buffer_limit` would be
+                pending, which breaks the connection (with `errno.ENOBUFS`).
+            TypeError: `data` is not bytes-like.
+
+        Example:
+            >>> async def publish(subscribers, message):
+            ...     for socket in subscribers:
+            ...         if not socket.send_nowait(message):
+            ...             socket.abort()  # too slow
+        """
+        socket: Any = self.socket
+        self._library.unwaited += 1  # as in owes_checkpoint, without a call
         try:
             pending = socket._write_through(data)
         except errors.IOError:
             self._flow.raise_if_broken()
             raise
-        if pending and socket.congested:
-            await self._drained()
-        elif library.unwaited > library.allowance:
-            await library.checkpoint()
+        return not (pending and socket.congested)
 
     async def drain(self) -> None:
         """Waits while more output is pending than `Socket.high_water_mark`.
@@ -447,10 +480,21 @@ class AsyncSocket:
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
+    async def _finished(self) -> None:
+        """Waits until both sides have ended their output and the system has taken all of it; an error if it broke."""
+        flow, socket = self._flow, self.socket
+        socket.add_event_listener("close", flow._ended)
+        try:
+            while socket.connected:
+                await self._input(1)
+        finally:
+            socket.remove_event_listener("close", flow._ended)
+        flow.raise_if_broken()
+
     def close(self) -> None:
         """Closes without waiting: what is pending is sent in the background. A second call does nothing.
 
-        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before everything
+        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before all of it
         was sent, the connection is reset: use `aclose`, or leave an ``async with``, to wait.
         """
         self._flow.close()
@@ -537,43 +581,3 @@ def close_forgotten(facade: object, reactor: Reactor, close: Callable[[], object
     with suppress(RuntimeError):  # it is closed, with all that belongs to it
         reactor.call_soon_threadsafe(close)
     warnings.warn(f"unclosed {facade!r}", ResourceWarning, source=facade, stacklevel=3)
-
-
-async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
-    """Connects to a server.
-
-    How long that may take, `asyncio.timeout` and its like say; 20 seconds by itself (`Socket.timeout`).
-
-    Args:
-        host: A host name, an IP address as a string or an object of the `ipaddress` module.
-        port: 0 to 65535.
-
-    Returns:
-        The connection. It has to be closed: ``async with await connect(host, port) as socket``.
-
-    Raises:
-        IOError: The connection was refused, or the name has no address (#2031).
-        SecurityError: `port` is outside 0 to 65535 (#2003).
-        ArgumentError: `host` cannot be a host name (#2004).
-        TypeError: An argument has the wrong type.
-        RuntimeError: The call does not come from a coroutine of asyncio or trio.
-    """
-    library = current_library("connect")
-    socket: Any = Socket()
-    made: list[AsyncSocket] = []
-
-    def begin() -> None:
-        socket.remove_event_listener("connect", begin)
-        made.append(AsyncSocket(socket, _library=library))
-
-    try:
-        # Before the task is woken, which in trio is later: the peer may have answered and left by then.
-        socket.add_event_listener("connect", begin)
-        connected = once(socket, "connect")
-        socket.connect(host, port)
-        await connected
-        return made.pop()
-    except BaseException:
-        if socket._opened:
-            socket.close()
-        raise
