@@ -41,7 +41,7 @@ cdef class Connector(Source):
             self._reactor._postpone(self)
             return
         self.quiet = True
-        self._own(fd)
+        self._own_or_close(fd)
         self._hold(True)
         if system.connect(fd, &self.address.head, self.address_length) == 0:
             self._reactor._postpone(self)

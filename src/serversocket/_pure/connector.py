@@ -6,9 +6,10 @@ import errno
 import socket
 from collections.abc import Callable
 
+from ..addresses import SocketAddress
 from .output import reset
 from .reactor import WRITE, Reactor
-from .sockets import SocketAddress, Source
+from .sockets import Source
 
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
 
@@ -41,7 +42,7 @@ class Connector(Source):
         except OSError as error:
             self.errno = error.errno or errno.EIO
         else:
-            slot = self._own_(reactor, sock)
+            slot = self._own_or_close_(reactor, sock)
             slot.owner = self
             try:
                 sock.setblocking(False)

@@ -450,7 +450,7 @@ class AsyncSocket:
     def close(self) -> None:
         """Closes without waiting: what is pending is sent in the background. A second call does nothing.
 
-        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before everything
+        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before all of it
         was sent, the connection is reset: use `aclose`, or leave an ``async with``, to wait.
         """
         self._flow.close()
