@@ -48,7 +48,6 @@ from . import errors, limits
 from .accepting import Action, action_for
 from .forgetting import when_gone
 from .formatting import format_event
-from .inheriting import prepare
 from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
 
 include "_native/calls.pxi"

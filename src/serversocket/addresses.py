@@ -8,14 +8,16 @@ import operator
 import re
 import socket
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import errors
 
 __all__ = [
     "Address",
     "Origin",
+    "SocketAddress",
     "format_endpoint",
+    "host_of",
     "no_descriptor",
     "parse_address",
     "parse_backlog",
@@ -23,6 +25,7 @@ __all__ = [
     "parse_host",
     "parse_origin",
     "parse_port",
+    "port_of",
     "refused",
     "require_local",
     "require_reuse_port",
@@ -30,6 +33,9 @@ __all__ = [
 
 Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
 """What an address may be given as."""
+
+SocketAddress = tuple[Any, ...]
+"""What the system calls take: ``(host, port)`` or ``(host, port, flow, scope)``."""
 
 _PORTS = range(65536)
 _MAX_BACKLOG = 2**31 - 1
@@ -287,6 +293,20 @@ def format_endpoint(host: str, port: int) -> str:
         ('127.0.0.1:80', '[::1]:80')
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def host_of(name: SocketAddress | None) -> str | None:
+    """The IP address of a socket address, with the interface of a link-local one; None of none."""
+    if not name:
+        return None
+    host: str = name[0]
+    scope: int = name[3] if len(name) > 3 else 0
+    return Address(socket.AF_INET6, host, scope if host[:3] in ("fe8", "fe9", "fea", "feb") else 0).text
+
+
+def port_of(name: SocketAddress | None) -> int:
+    """The port of a socket address; 0 of none."""
+    return int(name[1]) if name else 0
 
 
 def _text(parameter: str, value: object) -> str:

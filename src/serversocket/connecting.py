@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
 from itertools import chain, zip_longest
+from typing import Any, Protocol
 
 from ._engine import Connector
 from .addresses import Address, Origin
@@ -21,41 +21,48 @@ from .scheduling import TimerHandle
 STAGGER = 0.25
 
 
+class Client(Protocol):
+    """What connects: a `Socket`."""
+
+    @property
+    def reactor(self) -> Any: ...
+    def _connected(self, connector: Connector) -> None: ...
+    def _refused(self, cause: OSError) -> None: ...
+    def close(self) -> None: ...
+
+
 class Attempt:
     """A connect that is under way.
 
     Args:
-        reactor: Where everything runs.
+        client: What connects.
         host: A host name, an `Address` that needs no look-up, or the error that was made of it.
         port: 0 to 65535.
         timeout: Seconds for all of it: look-up and every address.
-        connected: Called with the `Connector` that owns the connection.
-        failed: Called with the last error: the system's, with its number, or that of the look-up.
         origin: What to connect from; addresses of the other family are left out.
 
-    Both are called from the reactor, never from inside the constructor, and only one of them, once.
+    The client is told how it ended from the reactor, never from inside the constructor, and once.
     """
 
     def __init__(
         self,
-        reactor: Reactor,
+        client: Client,
         host: str | Address | OSError,
         port: int,
         timeout: float,
-        connected: Callable[[Connector], None],
-        failed: Callable[[OSError], None],
         origin: Origin | None = None,
     ) -> None:
+        reactor: Reactor = client.reactor
         self._reactor = reactor
         self._origin = origin
-        self._outcome: tuple[Callable[[Connector], None], Callable[[OSError], None]] | None
-        self._outcome = (connected, failed)
+        self._client: Client | None = client
         self._waiting: list[Endpoint] = []
         self._connectors: list[Connector] = []
         self._lookup: Lookup | None = None
         self._next: TimerHandle | None = None
         self._error = OSError(errno.EHOSTUNREACH, "the name has no address")
         self._limit: TimerHandle | None = None
+        reactor._attempts.add(self)
         try:
             self._limit = reactor.call_later(timeout, self._timed_out, timeout)
             self._begin(host, port)
@@ -64,6 +71,7 @@ class Attempt:
             if reactor.closed:
                 raise
             # To look the name up, or in a hosted reactor of pure Python to keep the time.
+            reactor._attempts.add(self)
             self._end_later(OSError(errno.EAGAIN, f"no thread is to be had: {error}"))
         except BaseException:
             self.cancel()
@@ -71,12 +79,17 @@ class Attempt:
 
     def cancel(self) -> None:
         """Gives it up; nobody is told."""
-        self._outcome = None
+        self._client = None
         self._give_up()
 
     def closed_here(self) -> None:
-        """The socket was closed meanwhile."""
+        """The client was closed meanwhile."""
         self.cancel()
+
+    def abandon(self) -> None:
+        """The reactor is about to be closed, and the client with it."""
+        if self._client is not None:
+            self._client.close()
 
     def _begin(self, host: str | Address | OSError, port: int) -> None:
         if isinstance(host, Address):
@@ -91,6 +104,7 @@ class Attempt:
             self._lookup = Lookup(self._reactor, host, port, self._looked_up)
 
     def _give_up(self) -> None:
+        self._reactor._attempts.discard(self)
         for timer in (self._limit, self._next):
             if timer is not None:
                 timer.cancel()
@@ -136,13 +150,12 @@ class Attempt:
             self._error = OSError(connector.errno, os.strerror(connector.errno))
             self._try_next()
             return
-        outcome, self._outcome = self._outcome, None
+        client, self._client = self._client, None
         try:
-            if outcome is None:
+            if client is None:
                 connector.cancel()
             else:
-                connected, _ = outcome
-                connected(connector)
+                client._connected(connector)
         finally:
             self.cancel()
 
@@ -153,11 +166,10 @@ class Attempt:
         self._reactor.call_soon_threadsafe(self._end, error)
 
     def _end(self, error: OSError) -> None:
-        outcome, self._outcome = self._outcome, None
+        client, self._client = self._client, None
         try:
-            if outcome is not None:
-                _, failed = outcome
-                failed(error)
+            if client is not None:
+                client._refused(error)
         finally:
             self.cancel()
 

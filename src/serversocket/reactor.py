@@ -6,6 +6,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from . import _engine, hosting, signals
 from .events import UncaughtErrorEvent
@@ -46,6 +47,7 @@ class Reactor(Scheduler, _engine.Reactor):
 
     def __init__(self) -> None:
         super().__init__()
+        self._attempts: set[Any] = set()  # to connect, that are under way
         _reactors.add(self)
 
     def run(self) -> None:
@@ -71,6 +73,8 @@ class Reactor(Scheduler, _engine.Reactor):
         if self.closed:
             return
         self._refuse_close()
+        for attempt in list(self._attempts):
+            attempt.abandon()
         signals.close(self)
         with hosting.left(self):
             super().close()
@@ -122,6 +126,7 @@ class Reactor(Scheduler, _engine.Reactor):
     def _forked(self) -> None:
         super()._forked()
         self._host = None
+        self._attempts.clear()
         self._drop_scheduled()
 
     def _moved(self) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from types import TracebackType
 from typing import ClassVar, Self, SupportsIndex
 
-from . import errors
+from . import errors, listening
 from ._engine import Acceptor, extend_type
 from .addresses import (
     Host,
+    SocketAddress,
     format_endpoint,
+    host_of,
     parse_address,
     parse_backlog,
     parse_defer_accept,
     parse_port,
+    port_of,
     refused,
     require_local,
     require_reuse_port,
@@ -54,6 +59,7 @@ class ServerSocket(Acceptor):
     is_supported: ClassVar[bool] = True
 
     _next_report: float = 0.0
+    _name: SocketAddress | None = None  # what it is bound to, or was
 
     def __init__(self, *, reactor: Reactor | None = None) -> None:
         super().__init__()
@@ -97,9 +103,38 @@ class ServerSocket(Acceptor):
         if reuse_port:
             require_reuse_port()
         try:
-            self._bind(address.family, address.host, port, address.scope_id, not dual_stack, reuse_port)
+            descriptor = listening.bind(address, port, dual_stack=dual_stack, reuse_port=reuse_port)
+            try:
+                self._hand_over(descriptor, False)
+            except BaseException:
+                os.close(descriptor)
+                raise
         except OSError as error:
             raise refused("bind", address, port, error) from None
+
+    def _inherit(self, descriptor: int) -> None:
+        """Takes over a descriptor that is bound or listens. If this raises it is the caller's, as it was."""
+        self._check_thread()
+        if self.bound:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        listens = listening.inspect(descriptor)
+        with listening.private(descriptor):
+            self._hand_over(descriptor, listens)
+
+    def _hand_over(self, descriptor: int, listens: bool) -> None:
+        name = listening.name_of(descriptor)
+        self._take(descriptor, listens)
+        self._name = name
+
+    @property
+    def local_address(self) -> str | None:
+        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
+        return host_of(self._name) if self.bound else None
+
+    @property
+    def local_port(self) -> int:
+        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
+        return port_of(self._name) if self.bound else 0
 
     def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
@@ -122,7 +157,8 @@ class ServerSocket(Acceptor):
         length = parse_backlog(backlog)
         seconds = parse_defer_accept(defer_accept)
         try:
-            self._listen(length, seconds)
+            listening.listen(self.fileno(), length, seconds, again=self.listening)
+            self._listen(seconds > 0)
         except OSError as error:
             raise errors.invalid_socket("listen", self._endpoint(), error) from None
 

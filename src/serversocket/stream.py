@@ -158,9 +158,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._host = name
         self._port = number
         self._origin = source
-        self._attempt = Attempt(
-            self.reactor, target, number, self._timeout / 1000, self._connected, self._refused, origin
-        )
+        self._attempt = Attempt(self, target, number, self._timeout / 1000, origin)
         self._begin_connecting()
         self._follow(self._attempt)
 

@@ -6,10 +6,12 @@ import socket
 
 import pytest
 
+import serversocket
 from serversocket import ServerSocket
+from serversocket import listening as listening_module
 from serversocket.reactor import Reactor, current_reactor
 
-from .helpers import FAMILIES, connect_to, family_of, on_posix, run_until
+from .helpers import FAMILIES, connect_to, family_of, on_posix, open_descriptors, run_until
 
 pytestmark = on_posix
 
@@ -121,3 +123,61 @@ def test_a_server_that_is_bound_or_whose_reactor_is_closed_takes_nothing():
             orphan._inherit(foreign.fileno())
         assert bound.fileno() != foreign.fileno()
         foreign.getsockname()
+
+
+def flags(descriptor):
+    return os.get_blocking(descriptor), os.get_inheritable(descriptor)
+
+
+@pytest.mark.parametrize("refusal", ["bound", "closed reactor", "no number", "no registration"])
+def test_a_descriptor_that_is_not_taken_is_the_callers_as_it_was(monkeypatch, refusal):
+    reactor = Reactor()
+    server = ServerSocket(reactor=reactor)
+    server.add_event_listener("connect", print)
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        os.set_inheritable(foreign.fileno(), True)
+        before = flags(foreign.fileno())
+        match refusal:
+            case "bound":
+                server.bind(0, "127.0.0.1")
+            case "closed reactor":
+                reactor.close()
+            case "no number":
+                monkeypatch.setattr(listening_module, "name_of", fail)
+            case "no registration":  # epoll's own descriptor is gone
+                os.close(reactor.fileno())
+        with pytest.raises((OSError, RuntimeError)):
+            server._inherit(foreign.fileno())
+        assert flags(foreign.fileno()) == before
+        assert server.bound == (refusal == "bound")
+        assert server.listening is False
+        with socket.create_connection(foreign.getsockname(), timeout=10):
+            foreign.accept()[0].close()
+        if server.bound:
+            server.close()
+    reactor.close()
+
+
+def test_what_was_refused_may_be_taken_by_another():
+    closed = Reactor()
+    orphan = ServerSocket(reactor=closed)
+    closed.close()
+    with socket.create_server(("127.0.0.1", 0)) as foreign, ServerSocket() as server:
+        with pytest.raises(RuntimeError):
+            orphan._inherit(foreign.fileno())
+        server._inherit(foreign.detach())
+        assert server.listening
+
+
+def test_a_bind_whose_descriptor_is_not_taken_closes_it(monkeypatch):
+    server = ServerSocket()
+    before = open_descriptors()
+    monkeypatch.setattr(listening_module, "name_of", fail)
+    with pytest.raises(serversocket.IOError, match="bind"):
+        server.bind(0, "127.0.0.1")
+    assert not server.bound
+    assert open_descriptors() == before
+
+
+def fail(*_):
+    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 
 import anyio
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import serversocket
 from serversocket import IOError, ServerSocket, Socket, aio
 
-from .coroutines import listen, pair, plain_client, until
+from .coroutines import PATIENCE, listen, pair, plain_client, until
 
 SIZE = 8_000_000  # bytes: more than the system takes while the peer reads nothing
 
@@ -290,6 +291,28 @@ def test_closing_the_reactor_wakes_who_waits():
         assert [type(error) for error in done] == [IOError] * 3
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "slow.example"])
+def test_closing_the_reactor_wakes_who_connects(monkeypatch, host):
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answer.wait(PATIENCE) and [])
+
+    async def main():
+        with socket.socket() as full, socket.socket() as first:  # nobody accepts: the queue of one is full
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            first.connect(full.getsockname())
+            task = asyncio.create_task(aio.connect(host, full.getsockname()[1]))
+            await asyncio.sleep(0)
+            serversocket.Socket().reactor.close()
+            with pytest.raises(IOError, match="closed on this side"):
+                await task
+
+    try:
+        asyncio.run(main())
+    finally:
+        answer.set()
 
 
 def test_a_number_that_is_given_out_again_wakes_who_waited():

@@ -11,7 +11,6 @@ cdef enum:
 cdef class Acceptor(Source):
     """A listening socket. The public class is `serversocket.ServerSocket`."""
 
-    cdef Address address
     cdef type socket_class
     cdef bint _listening_now
     cdef bint paused
@@ -47,16 +46,6 @@ cdef class Acceptor(Source):
         return self._listening_now
 
     @property
-    def local_address(self):
-        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
-        return host_of(&self.address) if self.fd >= 0 else None
-
-    @property
-    def local_port(self):
-        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
-        return port_of(&self.address) if self.fd >= 0 else 0
-
-    @property
     def connections(self):
         """How many connections that this server has accepted are open, those that still send their last included."""
         return self.counter.open
@@ -83,63 +72,22 @@ cdef class Acceptor(Source):
         """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
         return self.refused
 
-    def _bind(self, int family, str host not None, int port, uint32_t scope_id, bint v6_only, bint reuse_port):
-        cdef Address address
-        cdef system.socklen_t length
-        cdef int fd, code, only = v6_only, shared = reuse_port
+    def _take(self, int fd, bint listening):
+        """Takes over a descriptor that is bound, and perhaps listens; if this raises it is still the caller's."""
         self._check()
-        length = fill(&address, family, host, port, scope_id)
-        fd = checked(system.socket(family, system.SOCK_STREAM | system.SOCK_NONBLOCK | system.SOCK_CLOEXEC, 0))
-        if family == system.AF_INET6 and system.setsockopt(
-            fd, system.IPPROTO_IPV6, system.IPV6_V6ONLY, &only, sizeof(only)
-        ) < 0:
-            code = system.errno
-        elif reuse_port and system.setsockopt(
-            fd, system.SOL_SOCKET, system.SO_REUSEPORT, &shared, sizeof(shared)
-        ) < 0:
-            code = system.errno
-        else:
-            code = _bind_apart(fd, &address, length)
-        if code == 0:
-            length = sizeof(Address)
-            if system.getsockname(fd, &address.head, &length) < 0:
-                code = system.errno
-        if code:
-            system.close(fd)
-            raise_errno(code)
-        self._own(fd)
-        self.address = address
-        self._hold(self.listeners is not None)
-
-    def _inherit(self, int fd):
-        """Takes over a bound or listening descriptor; one that is refused stays the caller's, as it was."""
-        cdef system.socklen_t length = sizeof(Address)
-        self._check()
-        self._reactor._check_open()
-        if self.fd >= 0:
-            raise_errno(system.EINVAL)
-        listening = prepare(fd)
-        checked(system.getsockname(fd, &self.address.head, &length))
         self._own(fd)
         self._listening_now = listening
         try:
             self._settle()
         except BaseException:
-            self._discard()
+            self._listening_now = False
+            self._let_go()
             raise
 
-    def _listen(self, int backlog, int defer_accept):
-        cdef int code
+    def _listen(self, bint deferring):
+        """Begins to accept: the descriptor listens now, and the system shows clients late if `deferring`."""
         self._check()
-        checked(_defer_accept(self.fd, defer_accept))
-        _reuse_address(self.fd, 1)
-        if system.listen(self.fd, backlog) < 0:
-            code = system.errno
-            if not self._listening_now:
-                _reuse_address(self.fd, 0)
-                _defer_accept(self.fd, 0)
-            raise_errno(code)
-        self.deferring = defer_accept > 0
+        self.deferring = deferring
         self._listening_now = True
         try:
             self._settle()
@@ -318,29 +266,3 @@ cdef class Acceptor(Source):
         self._discard()
         self._tell(CLOSE, 0, 0)
         return True
-
-
-cdef int _reuse_address(int fd, int on) noexcept:
-    return system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
-
-
-cdef int _defer_accept(int fd, int seconds) noexcept:
-    return system.setsockopt(fd, system.IPPROTO_TCP, system.TCP_DEFER_ACCEPT, &seconds, sizeof(seconds))
-
-
-cdef int _bind_apart(int fd, Address *address, system.socklen_t length) noexcept:
-    """Binds and returns 0 or the error's number.
-
-    SO_REUSEADDR lets a port be bound that is only in TIME_WAIT, but also lets two sockets bind the same port as long as
-    neither listens. So it is on only for the second try, and again while listening, where it is inherited by
-    the connections that a later restart must not stumble over.
-    """
-    cdef int code
-    if system.bind(fd, &address.head, length) == 0:
-        return 0
-    if system.errno != system.EADDRINUSE:
-        return system.errno
-    _reuse_address(fd, 1)
-    code = 0 if system.bind(fd, &address.head, length) == 0 else system.errno
-    _reuse_address(fd, 0)
-    return code

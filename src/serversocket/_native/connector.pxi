@@ -48,7 +48,7 @@ cdef class Connector(Source):
             self._reactor._postpone(self)
             return
         self.quiet = True
-        self._own(fd)
+        self._own_or_close(fd)
         self._hold(True)
         if self.local_length:
             self.code = _bind_local(fd, &self.local, self.local_length)
@@ -107,7 +107,8 @@ cdef int _bind_local(int fd, Address *address, system.socklen_t length) noexcept
     """Binds the end that connects; 0 or the error's number."""
     cdef int on = 1
     if port_of(address):
-        _reuse_address(fd, on)      # the port may be in TIME_WAIT, or connected to another peer
+        # The port may be in TIME_WAIT, or connected to another peer.
+        system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
     else:
         # The system takes a port when it connects: one that only this peer must not have, so there is one for more.
         system.setsockopt(fd, system.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on))

@@ -113,17 +113,31 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef int _own(self, int fd) except -1:
-        """Takes a descriptor over; if that fails it is closed."""
+        """Takes a descriptor over; if this raises it is still the caller's."""
+        if self.fd >= 0:
+            raise RuntimeError("there is a descriptor already")
+        self._reactor._check_open()
+        self._reactor._enroll(self, fd)
+        self.fd = fd
+        return 0
+
+    @cython.final
+    cdef int _own_or_close(self, int fd) except -1:
+        """As `_own`, of a descriptor that is nobody else's."""
         try:
-            if self.fd >= 0:
-                raise RuntimeError("there is a descriptor already")
-            self._reactor._check_open()
-            self._reactor._enroll(self, fd)
+            return self._own(fd)
         except BaseException:
             system.close(fd)
             raise
-        self.fd = fd
-        return 0
+
+    @cython.final
+    cdef int _let_go(self) noexcept:
+        """Gives the descriptor up, out of epoll first, and returns it; it may be nobody's."""
+        cdef int fd = self.fd
+        self._hold(False)
+        self._reactor._withdraw(self)
+        self.fd = -1
+        return fd
 
     @cython.final
     cdef void _shut(self) noexcept:

@@ -641,10 +641,8 @@ cdef class Stream(Output):
             self.offset = self.pending = 0
             lingerer.guarded = self.guarded
             self.guarded = False
-        self._hold(False)
-        self._reactor._withdraw(self)
-        self.fd = -1
-        lingerer._own(fd)
+        self._let_go()
+        lingerer._own_or_close(fd)      # where something is unsent, the close resets
         lingerer.state = CONNECTED
         lingerer.blocked = lingerer.pending > 0
         lingerer.ended = ended
@@ -675,11 +673,9 @@ cdef class Stream(Output):
         self.torn = False
         self.resting = self.guarded = False
         self.written = self.fetched = 0
-        connector._hold(False)
-        connector._reactor._withdraw(connector)
-        connector.fd = -1
+        connector._let_go()
         self.state = CLOSED
-        self._own(fd)
+        self._own_or_close(fd)
         self.state = CONNECTED
         connector.callback = None
         self.peer = connector.address

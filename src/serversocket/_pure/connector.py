@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from ..addresses import SocketAddress
 from .output import reset
 from .reactor import WRITE, Reactor
-from .sockets import SocketAddress, Source, reuse_address
+from .sockets import Source
 
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
 IP_BIND_ADDRESS_NO_PORT = 24  # of Linux; Python has no name for it yet
@@ -51,7 +52,7 @@ class Connector(Source):
         except OSError as error:
             self.errno = error.errno or errno.EIO
         else:
-            slot = self._own_(reactor, sock)
+            slot = self._own_or_close_(reactor, sock)
             slot.owner = self
             try:
                 sock.setblocking(False)
@@ -94,7 +95,8 @@ class Connector(Source):
 def _bind_local(sock: socket.socket, address: SocketAddress) -> None:
     """Binds the end that connects."""
     if address[1]:
-        reuse_address(sock, True)  # the port may be in TIME_WAIT, or connected to another peer
+        # The port may be in TIME_WAIT, or connected to another peer.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     elif sys.platform == "linux":
         # The system takes a port when it connects: one that only this peer must not have, so there is one for more.
         with suppress(OSError):

@@ -46,7 +46,7 @@ class Lingerer(Output):
         self._count_()
         self._ended_ = ended  # the peer's output is at its end
         self._guarded_ = guarded
-        self._own_(reactor, sock).owner = self
+        self._own_or_close_(reactor, sock).owner = self
         self._settle_()
 
     def _settle_(self) -> None:

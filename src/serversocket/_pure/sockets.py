@@ -7,7 +7,6 @@ listener, look again: it may have closed, aborted, connected anew or dropped any
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
 import warnings
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors
 from ..accepting import Action, action_for
-from ..inheriting import prepare
+from ..addresses import SocketAddress
 from ..limits import as_limit
 from ..unpatched import get_ident
 from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
@@ -30,25 +29,6 @@ if TYPE_CHECKING:
     from .streams import Stream
 
 ACCEPTS_PER_TURN = 64  # of one acceptor, so that a flood of clients cannot starve the others
-
-SocketAddress = tuple[Any, ...]
-
-
-def host_of(address: SocketAddress | None) -> str | None:
-    if not address:
-        return None
-    host: str = address[0]
-    scope: int = address[3] if len(address) > 3 else 0
-    if scope and host[:3] in ("fe8", "fe9", "fea", "feb"):
-        try:
-            return f"{host}%{socket.if_indextoname(scope)}"
-        except OSError:
-            return f"{host}%{scope}"
-    return host
-
-
-def port_of(address: SocketAddress | None) -> int:
-    return int(address[1]) if address else 0
 
 
 class Follower(Protocol):
@@ -137,16 +117,20 @@ class Source(EventDispatcher):
         return self._reactor_ is not None and self._reactor_._dead_
 
     def _own_(self, reactor: Reactor, sock: socket.socket) -> Slot:
-        """Takes a descriptor over; if that fails it is closed."""
+        """Takes a descriptor over; if this raises it is still the caller's."""
+        if self._socket_ is not None:
+            raise RuntimeError("there is a descriptor already")
+        slot = self._slot_ = reactor._enroll_(self, sock.fileno())
+        self._socket_ = sock
+        return slot
+
+    def _own_or_close_(self, reactor: Reactor, sock: socket.socket) -> Slot:
+        """As `_own_`, of a descriptor that is nobody else's."""
         try:
-            if self._socket_ is not None:
-                raise RuntimeError("there is a descriptor already")
-            self._slot_ = reactor._enroll_(self, sock.fileno())
+            return self._own_(reactor, sock)
         except BaseException:
             sock.close()
             raise
-        self._socket_ = sock
-        return self._slot_
 
     def _let_go_(self) -> socket.socket | None:
         """Gives the descriptor up, out of the selector first."""
@@ -231,7 +215,6 @@ class Acceptor(Source):
     """A listening socket. The public class is `serversocket.ServerSocket`."""
 
     _socket_class: type[Stream]
-    _address_: SocketAddress | None = None
     _listening_ = False
     _paused_ = False
     _most_ = 0  # connections that may be open at once; 0: any number
@@ -256,16 +239,6 @@ class Acceptor(Source):
     def listening(self) -> bool:
         """Whether the socket listens for connections (AIR: ``listening``)."""
         return self._listening_
-
-    @property
-    def local_address(self) -> str | None:
-        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
-        return host_of(self._address_)
-
-    @property
-    def local_port(self) -> int:
-        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
-        return port_of(self._address_)
 
     @property
     def connections(self) -> int:
@@ -294,60 +267,25 @@ class Acceptor(Source):
         """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
         return self._refused_
 
-    def _bind(self, family: int, host: str, port: int, scope_id: int, v6_only: bool, reuse_port: bool) -> None:
+    def _take(self, fd: int, listening: bool) -> None:
+        """Takes over a descriptor that is bound, and perhaps listens; if this raises it is still the caller's."""
         reactor = self._owner_()
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            if reuse_port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
-                _bind_apart(sock, (host, port, 0, scope_id))
-            else:
-                _bind_apart(sock, (host, port))
-            address = sock.getsockname()
-        except BaseException:
-            sock.close()
-            raise
-        self._own_(reactor, sock)
-        self._address_ = address
-        self._settle_()
-
-    def _inherit(self, fd: int) -> None:
-        """Takes over a bound or listening descriptor; one that is refused stays the caller's, as it was."""
-        reactor = self._owner_()
-        reactor._open_selector_()
-        if self._socket_ is not None:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        listening = prepare(fd)
         sock = socket.socket(fileno=fd)
-        self._own_(reactor, sock)
         try:
-            self._address_ = sock.getsockname()
-            if listening:
-                reactor._open_spare_()
-            self._listening_ = listening
-            self._settle_()
+            self._own_(reactor, sock)
+            self._listen(False, listening)
         except BaseException:
-            self._discard_()
+            self._listening_ = False
+            self._let_go_()
+            sock.detach()
             raise
 
-    def _listen(self, backlog: int, defer_accept: int) -> None:
-        reactor, sock = self._owner_(), self._socket_
-        if sock is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        _defer_accept(sock, defer_accept)
-        reuse_address(sock, True)
-        try:
-            sock.listen(backlog)
-        except BaseException:
-            if not self._listening_:
-                reuse_address(sock, False)
-                _defer_accept(sock, 0)
-            raise
-        reactor._open_spare_()
-        self._listening_ = True
+    def _listen(self, deferring: bool, listening: bool = True) -> None:
+        """Begins to accept: the descriptor listens now."""
+        reactor = self._owner_()
+        if listening:
+            reactor._open_spare_()
+        self._listening_ = listening
         try:
             self._settle_()
         except BaseException:
@@ -371,7 +309,6 @@ class Acceptor(Source):
 
     def _discard_(self) -> None:
         self._listening_ = self._paused_ = False
-        self._address_ = None
         self._shut_()
 
     def _listening_changed(self, type: str, present: bool) -> None:
@@ -489,37 +426,3 @@ class Acceptor(Source):
         if entries:
             self._deliver_(Event(CLOSE), entries)
         return True
-
-
-def _defer_accept(sock: socket.socket, seconds: int) -> None:
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
-
-
-def reuse_address(sock: socket.socket, on: bool) -> None:
-    if sys.platform != "win32":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)
-
-
-def _bind_apart(sock: socket.socket, address: SocketAddress) -> None:
-    """Binds, to a port in TIME_WAIT too.
-
-    SO_REUSEADDR lets a port be bound that is only in TIME_WAIT, but also lets two sockets bind the same port as long as
-    neither listens. So it is on only for the second try, and again while listening, where it is inherited by the
-    connections that a later restart must not stumble over. Windows has TIME_WAIT out of the way, and means something
-    else by the option: there, a port is asked for exclusively.
-    """
-    if sys.platform == "win32":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        sock.bind(address)
-        return
-    try:
-        sock.bind(address)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        reuse_address(sock, True)
-        try:
-            sock.bind(address)
-        finally:
-            reuse_address(sock, False)

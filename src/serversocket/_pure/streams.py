@@ -9,13 +9,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from .. import errors
+from ..addresses import SocketAddress, host_of, port_of
 from .connector import Connector
 from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_data
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
 from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
 from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Reactor, Slot
-from .sockets import SocketAddress, Tally, host_of, port_of
+from .sockets import Tally
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
@@ -534,7 +535,7 @@ class Stream(Output):
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
-        self._own_(reactor, accepted)
+        self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
         self._remote_ = peer
@@ -555,7 +556,7 @@ class Stream(Output):
         self._discard_()
         self._guarded_ = False
         self._written_ = self._fetched_ = 0
-        self._own_(reactor, sock)
+        self._own_or_close_(reactor, sock)
         self._state_ = CONNECTED
         try:
             self._remote_ = sock.getpeername()

@@ -78,7 +78,7 @@ async def pipe(source: AsyncSocket, target: AsyncSocket) -> Piped:
 
     def give_up() -> None:
         for end in ends:
-            if end.socket.output_ended:
+            if end.socket.output_ended or not end.connected:
                 end.close()
             else:
                 end.abort()

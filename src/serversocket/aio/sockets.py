@@ -70,7 +70,8 @@ class _Flow:
             waiter.set_result(None)  # the task may go on at once
 
     def _enough(self) -> int:
-        return min(max(self.wanted, READ_AHEAD), self.socket.buffer_limit)
+        limit: int = self.socket.buffer_limit
+        return min(max(self.wanted, READ_AHEAD), limit)
 
     def let_in(self) -> None:
         """Lets the peer go on, if there is room."""
