@@ -507,7 +507,8 @@ async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
         The connection. It has to be closed: ``async with await connect(host, port) as socket``.
 
     Raises:
-        IOError: The connection was refused, or the name has no address (#2031).
+        IOError: The connection was refused, the name has no address, or nobody answered (#2031); it is a
+            `ConnectionRefusedError`, a `socket.gaierror` or a `TimeoutError`, too.
         SecurityError: `port` is outside 0 to 65535 (#2003).
         ArgumentError: `host` cannot be a host name (#2004).
         TypeError: An argument has the wrong type.
