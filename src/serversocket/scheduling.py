@@ -116,7 +116,7 @@ class TimerHandle:
             scheduler._check_thread()
             sets = scheduler._awaited, scheduler._unawaited
             wanted, other = sets if awaited else reversed(sets)
-            if self._scheduler is not None:  # and up to the end of the next call nobody comes in, and cancels it
+            if self._scheduler is not None:  # no handler can cancel it before the end of the next call
                 wanted.add(self)
             other.discard(self)
         return self

@@ -120,8 +120,8 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         first, as `close` does it.
 
         Whatever the system refuses, be it a thread, a descriptor or the connection, is told by one ``ioError`` from the
-        reactor. So is a connection to itself, which a system makes where nobody listens and the socket is given that
-        very port: it is refused.
+        reactor. A connection to itself, which the system makes if no server listens and it chooses the same port for
+        this end, counts as refused.
 
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.

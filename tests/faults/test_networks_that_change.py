@@ -149,7 +149,7 @@ assert not events
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"])
 def test_a_client_that_meets_itself_is_refused(host):
-    """A system that has only this port to give away gives it to who asks for it, and where nobody listens both meet."""
+    """Where its port is the only one left for clients and no server listens there, the system connects it to itself."""
     alone(
         f"""
 with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as setting:
@@ -163,7 +163,7 @@ for _ in range(3):
     assert [event.type for event in events] == ["ioError"], events
     assert events[0].errno == errno.ECONNREFUSED, events
     assert not it.connected
-# Nothing of it is left: the port is free for who listens on it, and whom others may connect to from elsewhere.
+# Nothing of it is left: a server can listen on the port, and a client with another port connects to it.
 with socket.socket() as listener:
     listener.bind(("127.0.0.1", 40000))
     listener.listen()

@@ -79,7 +79,7 @@ cdef class Connector(Source):
 
     @cython.final
     cdef bint _met_itself(self) noexcept:
-        """Whether both ends are this one: nobody listened, and the system gave it the very port that it asked for."""
+        """Returns True if both ends are this socket: no server listened, and the system chose the same port here."""
         cdef Address local, peer
         cdef system.socklen_t local_length = sizeof(Address), peer_length = sizeof(Address)
         return (

@@ -105,7 +105,7 @@ def _bind_local(sock: socket.socket, address: SocketAddress) -> None:
 
 
 def _met_itself(sock: socket.socket) -> bool:
-    """Whether both ends are this one: nobody listened, and the system gave it the very port that it asked for."""
+    """Returns True if both ends are this socket: no server listened, and the system chose the same port here."""
     try:
         return bool(sock.getsockname()[:2] == sock.getpeername()[:2])
     except OSError:  # it is gone again

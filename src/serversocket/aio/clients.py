@@ -32,8 +32,8 @@ async def connect(
         The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
 
     Raises:
-        IOError: The connection was refused, the name has no address, or `local_address` is none of this machine's
-            (#2031).
+        IOError: The connection was refused, the name has no address, nobody answered, or `local_address` is none of
+            this machine's (#2031); it is a `ConnectionRefusedError`, a `socket.gaierror` or a `TimeoutError`, too.
         SecurityError: `port` is outside 0 to 65535 (#2003).
         RangeError: `local_port` is outside 0 to 65535 (#2003).
         ArgumentError: `host` cannot be a host name, or `local_address` is not a well-formed IP address (#2004).
