@@ -272,6 +272,7 @@ class Acceptor(Source):
         reactor = self._owner_()
         sock = socket.socket(fileno=fd)
         try:
+            sock.setblocking(False)  # gevent's goes by what its object is told
             self._own_(reactor, sock)
             self._listen(False, listening)
         except BaseException:
