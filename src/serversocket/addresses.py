@@ -260,7 +260,7 @@ def no_descriptor() -> OSError | None:
 
 
 def parse_origin(address: object, port: object) -> Origin | None:
-    """What a client connects from; ``None`` where it is all the same.
+    """What a client connects from; ``None`` where the system is to choose both.
 
     Args:
         address: An IP literal as for `parse_address`, an address of the `ipaddress` module, or ``None`` for any.

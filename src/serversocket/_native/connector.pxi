@@ -110,6 +110,6 @@ cdef int _bind_local(int fd, Address *address, system.socklen_t length) noexcept
         # The port may be in TIME_WAIT, or connected to another peer.
         system.setsockopt(fd, system.SOL_SOCKET, system.SO_REUSEADDR, &on, sizeof(on))
     else:
-        # The system takes a port when it connects: one that only this peer must not have, so there is one for more.
+        # connect() chooses the port then, and connections to different peers may have the same one.
         system.setsockopt(fd, system.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on))
     return 0 if system.bind(fd, &address.head, length) == 0 else system.errno

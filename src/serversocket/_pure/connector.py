@@ -98,7 +98,7 @@ def _bind_local(sock: socket.socket, address: SocketAddress) -> None:
         # The port may be in TIME_WAIT, or connected to another peer.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     elif sys.platform == "linux":
-        # The system takes a port when it connects: one that only this peer must not have, so there is one for more.
+        # connect() chooses the port then, and connections to different peers may have the same one.
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     sock.bind(address)
