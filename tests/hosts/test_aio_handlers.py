@@ -38,9 +38,10 @@ def test_a_handler_that_raises_harms_nobody(run, uncaught):
 
 def test_clients_that_break_are_not_worth_a_word(run):
     async def main():
-        ended = []
+        begun, ended = anyio.Event(), []
 
         async def handler(client):
+            begun.set()
             try:
                 await echo(client)
             finally:
@@ -50,7 +51,7 @@ def test_clients_that_break_are_not_worth_a_word(run):
             tasks.start_soon(server.serve, handler)
             with plain_client(server) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                await anyio.sleep(0.01)
+                await begun.wait()
             await until(lambda: ended)
             server.close()
 
@@ -73,9 +74,10 @@ async def leave(client):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_how_a_client_ends_is_not_worth_a_word(run, end, ask, grouped):
     async def main():
-        ended = []
+        begun, ended = anyio.Event(), []
 
         async def handler(client):
+            begun.set()
             try:
                 if not grouped:
                     await ask(client)
@@ -90,7 +92,7 @@ def test_how_a_client_ends_is_not_worth_a_word(run, end, ask, grouped):
             tasks.start_soon(server.serve, handler)
             with plain_client(server) as client:
                 client.send(b"half a mess")
-                await anyio.sleep(0.01)
+                await begun.wait()
                 await end(client)
             await until(lambda: ended)
             server.close()
@@ -127,7 +129,10 @@ def test_what_else_is_in_a_group_is_reported(run, uncaught):
         async def fail():
             raise ValueError("its own")
 
+        begun = anyio.Event()
+
         async def handler(client):
+            begun.set()
             group = []
             for call in (client.receive, fail):
                 try:
@@ -139,7 +144,7 @@ def test_what_else_is_in_a_group_is_reported(run, uncaught):
         async with anyio.create_task_group() as tasks, listen() as server:
             tasks.start_soon(server.serve, handler)
             with plain_client(server) as client:
-                await anyio.sleep(0.01)
+                await begun.wait()
                 await reset(client)
             await until(lambda: uncaught)
             server.close()

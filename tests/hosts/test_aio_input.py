@@ -13,7 +13,7 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, aio
 
-from .coroutines import ends_in_time, listen, pair, plain_client, until
+from .coroutines import lets_others_run, listen, pair, plain_client, until
 
 
 def test_what_arrives_is_received(run):
@@ -44,7 +44,7 @@ def test_receiving_waits(run):
                     received.append(await accepted.receive())
 
                 tasks.start_soon(receive)
-                await anyio.sleep(0.05)
+                await anyio.wait_all_tasks_blocked()
                 assert received == []
                 await client.send(b"late")
         assert received == [b"late"]
@@ -177,7 +177,7 @@ def test_one_task_receives(run):
             client, accepted = await pair(server)
             async with client, accepted, anyio.create_task_group() as tasks:
                 tasks.start_soon(accepted.receive)
-                await anyio.sleep(0.01)
+                await anyio.wait_all_tasks_blocked()
                 for call in (accepted.receive, partial(accepted.receive_exactly, 1), accepted.receive_until):
                     with pytest.raises(RuntimeError, match="another task is receiving"):
                         await call()
@@ -271,7 +271,7 @@ def test_receiving_what_is_there_keeps_nobody_waiting(run, call):
                         await until(lambda: accepted.socket.bytes_available >= 100)
                     await call(accepted)
 
-                await ends_in_time(refill)
+                await lets_others_run(refill)
 
     run(main)
 

@@ -10,7 +10,7 @@ import anyio
 
 from serversocket import aio
 
-from .coroutines import ends_in_time, listen, pair, plain_client
+from .coroutines import lets_others_run, listen, pair, plain_client
 
 
 def test_sending_waits_for_a_slow_reader(run):
@@ -108,7 +108,7 @@ def test_sending_to_one_who_reads_quickly_keeps_nobody_waiting(run):
             thread.start()
             with accepted:
                 async with client:
-                    await ends_in_time(partial(client.send, bytes(100)))
+                    await lets_others_run(partial(client.send, bytes(100)))
                 thread.join()
 
     run(main)

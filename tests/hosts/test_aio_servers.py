@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import time
+from contextlib import ExitStack
 
 import anyio
 import pytest
@@ -50,36 +50,49 @@ def test_more_clients_than_are_accepted_ahead(run):
 
     async def main():
         async with listen() as server:
-            clients = [plain_client(server) for _ in range(count)]
-            await anyio.sleep(0.05)
+            clients = [stack.enter_context(plain_client(server)) for _ in range(count)]
+            await until(lambda: server.server.connections >= aio.servers.ACCEPT_AHEAD)
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
             assert server.server.connections == aio.servers.ACCEPT_AHEAD
             ports = []
             for _ in range(count):
                 async with await server.accept() as accepted:
                     ports.append(accepted.remote_port)
             assert ports == [client.getsockname()[1] for client in clients]
-            for client in clients:
-                client.close()
 
-    run(main)
+    with ExitStack() as stack:
+        run(main)
 
 
 def test_cancelled_acceptors_lose_no_client(run):
     async def main():
         async with listen() as server:
-            taken = []
+            taken, cancelled = [], []
+            scopes = [anyio.CancelScope() for _ in range(3)]
 
-            async def accept():
+            async def accept(number):
                 while len(taken) < 60:
-                    with anyio.move_on_after(0.0005):
+                    with anyio.CancelScope() as scopes[number]:
                         taken.append(await server.accept())
+                    cancelled.append(scopes[number].cancelled_caught)
 
+            def cancel(event):
+                scopes[event.socket.remote_port % 3].cancel()
+
+            for priority in (1, -1):  # before an acceptor is told of the client, and after
+                server.server.add_event_listener("connect", cancel, False, priority)
             async with anyio.create_task_group() as tasks:
-                for _ in range(3):
-                    tasks.start_soon(accept)
-                clients = [await aio.connect("127.0.0.1", server.local_port) for _ in range(60)]
+                for number in range(3):
+                    tasks.start_soon(accept, number)
+                clients = []
+                for number in range(60):
+                    await anyio.wait_all_tasks_blocked()
+                    scopes[number % 3].cancel()
+                    clients.append(await aio.connect("127.0.0.1", server.local_port))
                 await until(lambda: len(taken) == 60)
                 tasks.cancel_scope.cancel()
+            assert any(cancelled)
             assert {it.remote_port for it in taken} == {client.local_port for client in clients}
             for it in taken + clients:
                 it.close()
@@ -100,8 +113,7 @@ def test_a_client_that_no_acceptor_takes_any_more_is_served(run):
                 async with anyio.create_task_group() as accepting:
                     accepting.start_soon(server.accept)
                     await anyio.wait_all_tasks_blocked()
-                    with plain_client(server):
-                        time.sleep(0.01)  # noqa: ASYNC251 - the client waits when the acceptor is cancelled
+                    with plain_client(server):  # which waits when the acceptor is cancelled
                         scope.cancel()
             with plain_client(server):
                 await until(lambda: len(served) == 2)
@@ -139,11 +151,12 @@ def test_closing_a_server(run):
 
 def test_a_server_waits_for_its_handlers(run):
     async def main():
-        finished = []
+        begun, closed, finished = anyio.Event(), anyio.Event(), []
 
         async def slow(client):
             await client.receive()
-            await anyio.sleep(0.05)
+            begun.set()
+            await closed.wait()
             await client.send(b"done")
             finished.append(client)
 
@@ -152,8 +165,9 @@ def test_a_server_waits_for_its_handlers(run):
             tasks.start_soon(server.serve, slow)
             async with await aio.connect("127.0.0.1", server.local_port) as client:
                 await client.send(b"x")
-                await anyio.sleep(0.01)
+                await begun.wait()
                 server.close()
+                closed.set()
                 assert await client.receive() == b"done"
         assert len(finished) == 1
         assert not finished[0].connected
@@ -163,9 +177,10 @@ def test_a_server_waits_for_its_handlers(run):
 
 def test_a_cancelled_server_cancels_its_handlers(run):
     async def main():
-        cancelled = []
+        begun, cancelled = anyio.Event(), []
 
         async def forever(client):
+            begun.set()
             try:
                 await anyio.sleep_forever()
             except anyio.get_cancelled_exc_class():
@@ -175,7 +190,7 @@ def test_a_cancelled_server_cancels_its_handlers(run):
         async with anyio.create_task_group() as tasks, listen() as server:
             tasks.start_soon(server.serve, forever)
             async with await aio.connect("127.0.0.1", server.local_port) as client:
-                await anyio.sleep(0.05)
+                await begun.wait()
                 tasks.cancel_scope.cancel()
         assert len(cancelled) == 1
         assert not cancelled[0].connected
