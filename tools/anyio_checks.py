@@ -60,10 +60,6 @@ LEFT_OUT: dict[str, str] = {
         ],
         "about anyio's `create_tcp_listener`, which listens on several addresses; ours listens on one",
     ),
-    **dict.fromkeys(
-        ["TestTCPStream::test_socket_options", "TestTCPListener::test_socket_options"],
-        "wants TCP_NODELAY; ours leave `tcp_no_delay` to the program",
-    ),
     "TestTCPListener::test_accept[asyncio": "stops the reactor's thread in a `recv`; trio has sent by then",
     "TestTCPStream::test_cancelled_receive_pauses_reading": "looks into a transport of asyncio",
     "TestTCPStream::test_cancelled_send_does_not_send_the_next_one": (

@@ -36,6 +36,9 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     bytes come before its ``close`` and stay readable in and after it. A socket that has a listener lives as long as it
     is open, even if the program keeps no reference to it.
 
+    Nagle's algorithm is on, as in AIR: a small write may wait up to 40 ms for the acknowledgement of the one before it.
+    Set `tcp_no_delay` to have each leave at once, as asyncio, trio and `serversocket.aio` do.
+
     Example:
         >>> import serversocket
         >>> socket = serversocket.Socket()

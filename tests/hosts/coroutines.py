@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -29,6 +30,12 @@ def plain_client(server):
     client = socket.create_connection(("127.0.0.1", server.local_port), timeout=PATIENCE)
     client.setblocking(False)
     return client
+
+
+def no_delay(it):
+    """TCP_NODELAY of a `Socket`, as the system has it."""
+    with socket.socket(fileno=os.dup(it.fileno())) as same:
+        return same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 async def until(predicate):

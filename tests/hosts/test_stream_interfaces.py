@@ -13,6 +13,8 @@ from anyio.abc import SocketAttribute
 import serversocket
 from serversocket import aio
 
+from .coroutines import no_delay
+
 PATIENCE = 20
 RESET = struct.pack("ii", 1, 0)
 
@@ -93,6 +95,16 @@ def test_trios_staple_of_bad_input():
     trio.run(main)
 
 
+def test_trios_small_writes_leave_at_once():
+    async def main():
+        client, accepted = await trio_pair()
+        async with client, accepted:
+            assert no_delay(client.socket.socket)
+            assert no_delay(accepted.socket.socket)
+
+    trio.run(main)
+
+
 # ---- anyio
 
 
@@ -124,6 +136,16 @@ def test_send_and_receive(run):
             assert await accepted.receive() == b"lo"
             await accepted.send(b"world")
             assert await client.receive() == b"world"
+
+    run(main)
+
+
+def test_small_writes_leave_at_once(run):
+    async def main():
+        client, accepted = await pair()
+        async with client, accepted:
+            assert no_delay(client.socket.socket)
+            assert no_delay(accepted.socket.socket)
 
     run(main)
 

@@ -74,7 +74,20 @@ class Stream(Output):
 
     @property
     def tcp_no_delay(self) -> bool:
-        """Whether small writes are sent at once, without Nagle's algorithm (AIR: ``tcpNoDelay``); off at first."""
+        """True if small writes are sent at once, without Nagle's algorithm (AIR: ``tcpNoDelay``).
+
+        Off at first, as in AIR: a small write that follows another one may wait until the peer has acknowledged that,
+        up to 40 ms. asyncio, trio and Go have it on, and so has `serversocket.aio`. Turn it on where the program writes
+        several times in a row, at different moments, without waiting for an answer. It holds for later connections of
+        this socket, too.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.tcp_no_delay = True
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
         return self._no_delay_
 
     @tcp_no_delay.setter

@@ -47,6 +47,8 @@ class _Flow:
         self.reader: Waiter | None = None
         self.wanted = 1  # how many bytes the reader waits for
         self.senders: list[Waiter] = []
+        with suppress(OSError):  # it is broken already, as the first receive tells
+            socket.tcp_no_delay = True
         add = socket.add_event_listener
         add("socketData", self._arrived)
         add("end", self._ended)
@@ -167,6 +169,9 @@ class AsyncSocket:
 
     One task at a time receives; any number may send. Input that nobody has asked for yet is kept up to 64 KiB, and
     beyond that the peer has to wait. A task that is cancelled while it receives has consumed nothing.
+
+    `Socket.tcp_no_delay` is on, as in asyncio and trio: each `send` leaves at once, also behind one that the peer has
+    not acknowledged. ``socket.socket.tcp_no_delay = False`` turns it off.
 
     It has to be closed. One that is forgotten is closed when it is collected, with a `ResourceWarning`.
 
