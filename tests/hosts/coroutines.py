@@ -54,6 +54,20 @@ async def echo(client):
         await client.send(chunk)
 
 
+async def received_by(peer):
+    """What a plain peer receives until the end."""
+    received = bytearray()
+    while True:
+        try:
+            chunk = peer.recv(1 << 20)
+        except BlockingIOError:
+            await anyio.sleep(0.001)
+            continue
+        if not chunk:
+            return received
+        received += chunk
+
+
 async def lets_others_run(call):
     """Makes a call again and again that never waits: another task gets its turns meanwhile, and can cancel this one."""
 

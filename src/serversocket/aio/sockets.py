@@ -380,18 +380,42 @@ class AsyncSocket:
             IOError: The connection broke, or it was closed (#2002).
             TypeError: `data` is not bytes-like.
         """
-        socket: Any = self.socket
         library = self._library
-        library.unwaited += 1  # as in owes_checkpoint, without a call
+        if not self.send_nowait(data):
+            await self._drained()
+        elif library.unwaited > library.allowance:
+            await library.checkpoint()
+
+    def send_nowait(self, data: Buffer | ByteArray) -> bool:
+        """Queues bytes at once, all of them, whether or not the peer keeps up; what the system takes goes out at once.
+
+        Args:
+            data: Any bytes-like object.
+
+        Returns:
+            True if the connection is not congested: at most `Socket.high_water_mark` bytes are pending. False if more
+            are; these bytes are queued all the same. ``await drain()`` then before sending more: what is pending
+            costs memory, up to `Socket.buffer_limit`.
+
+        Raises:
+            IOError: The connection broke, or it was closed (#2002); or more than `Socket.buffer_limit` would be
+                pending, which breaks the connection (with `errno.ENOBUFS`).
+            TypeError: `data` is not bytes-like.
+
+        Example:
+            >>> async def publish(subscribers, message):
+            ...     for socket in subscribers:
+            ...         if not socket.send_nowait(message):
+            ...             socket.abort()  # too slow
+        """
+        socket: Any = self.socket
+        self._library.unwaited += 1  # as in owes_checkpoint, without a call
         try:
             pending = socket._write_through(data)
         except errors.IOError:
             self._flow.raise_if_broken()
             raise
-        if pending and socket.congested:
-            await self._drained()
-        elif library.unwaited > library.allowance:
-            await library.checkpoint()
+        return not (pending and socket.congested)
 
     async def drain(self) -> None:
         """Waits while more output is pending than `Socket.high_water_mark`.
