@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -138,12 +138,65 @@ def test_the_proxy(unused_port):
                         if "resets" in leave:
                             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     for staying in ends.values():
-                        with staying, suppress(ConnectionResetError):
+                        with staying:
                             staying.settimeout(30)
-                            assert staying.recv(1) == b""
+                            assert end_of(staying) == ("reset" if "resets" in leave else "end")
             upstream.close()
             with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
-                assert client.recv(1) == b""
+                assert end_of(client) == "reset"
+
+
+def test_the_proxy_for_the_command_line(unused_port):
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        command = example("proxy.py", str(unused_port), "127.0.0.1", str(upstream.getsockname()[1]))
+        with running(command, unused_port) as (client, program):
+            with upstream.accept()[0] as server:
+                client.sendall(b"question")
+                client.shutdown(socket.SHUT_WR)
+                with server.makefile("rb") as request:
+                    assert request.read() == b"question"
+                program.terminate()  # which lets this client finish
+                server.sendall(LARGE)
+            with client.makefile("rb") as answer:
+                assert answer.read() == LARGE
+            assert program.wait(30) == 0
+        with running(command, unused_port) as (client, program):
+            with upstream.accept()[0] as server:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert end_of(client) == "reset"
+            upstream.close()
+            with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+                assert end_of(client) == "reset"
+        assert program.returncode == 0
+
+
+def test_the_chat_in_coroutines(unused_port):
+    with running(example("async_chat.py", str(unused_port)), unused_port) as (ann, program):
+        with ann.makefile("rb") as heard, socket.create_connection(("127.0.0.1", unused_port), timeout=30) as bob:
+            me, other = (b"127.0.0.1:%d" % it.getsockname()[1] for it in (ann, bob))
+            assert heard.readline() == b"* %s has come, 1 here\n" % me
+            assert heard.readline() == b"* %s has come, 2 here\n" % other
+            bob.sendall(b"hello, ")
+            bob.sendall(b"Ann\nhalf a line")
+            assert heard.readline() == b"%s: hello, Ann\n" % other
+            bob.sendall(b" is a line\n" + b"x" * 5000)
+            assert heard.readline() == b"%s: half a line is a line\n" % other
+            assert heard.readline() == b"* %s has gone, 1 here\n" % other
+        program.terminate()
+        assert program.wait(30) == 0
+
+
+def example(name, *arguments):
+    """The command that runs a program of the folder of examples."""
+    return [sys.executable, "-X", "dev", str(ROOT / "examples" / name), *arguments]
+
+
+def end_of(peer):
+    """How a stream ends that brings nothing more."""
+    try:
+        return "end" if peer.recv(1) == b"" else "more"
+    except ConnectionResetError:
+        return "reset"
 
 
 def first_snippet(page):

@@ -392,7 +392,7 @@ UPPER = check(answers_in_capitals)
 #: By page and heading, in their order there.
 CHECKS: dict[str, list[Check | None]] = {
     "async-await.md: async/await": [check(echoes_in_each_library)],
-    "async-await.md: Connections": [check(forwards)],
+    "async-await.md: Two connections made one": [check(forwards)],
     "async-await.md: Single events": [check(waits_for_its_first_client)],
     "coming-from.md: asyncio streams": [UPPER, UPPER],
     "coming-from.md: asyncio protocols, and Twisted": [UPPER, check(answers_in_capitals, "twisted"), UPPER],

@@ -102,6 +102,10 @@ async def handler(socket: AsyncSocket) -> None:
     assert_type(await socket.receive_until(b"\n", 100), bytes)
     await socket.send_eof()
     assert_type(socket.socket, Socket)
+    assert_type(socket.send_nowait(b"hello"), bool)
+    assert_type(await aio.pipe(socket, socket), aio.Piped)
+    assert_type((await aio.pipe(socket, socket)).to_target, int)
+    await aio.pipe(socket, socket.socket)  # type: ignore[arg-type]
     await socket.send("text")  # type: ignore[arg-type]
 
 

@@ -121,7 +121,7 @@ class AsyncServer:
     __slots__ = ("__weakref__", "_arrivals", "_library", "server")
 
     server: ServerSocket
-    """The server socket itself: its limits and counters."""
+    """The server socket itself, with its limits and counters."""
 
     def __init__(self, server: ServerSocket) -> None:
         self._library: Library = current_library(type(self).__name__)

@@ -199,7 +199,7 @@ class AsyncSocket:
     __slots__ = ("__weakref__", "_flow", "_library", "socket")
 
     socket: Socket
-    """The connection itself: its addresses, options and counters."""
+    """The connection itself, with its addresses, options and counters."""
 
     def __init__(self, socket: Socket, *, _library: Library | None = None) -> None:
         self._library: Library = _library or current_library(type(self).__name__)
@@ -344,12 +344,18 @@ class AsyncSocket:
             raise StopAsyncIteration
         return chunk
 
-    async def _let_others_run(self, call: str) -> None:
-        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
-        await self._library.checkpoint()
+    def _require_reader(self, call: str) -> None:
+        """Refuses a call that would receive, where that is not possible."""
+        reactor: Any = self.socket.reactor
+        reactor._check_thread()
         flow = self._flow
         if flow.reader is not None or flow.closed:
             flow.refuse_reader(call)
+
+    async def _let_others_run(self, call: str) -> None:
+        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
+        await self._library.checkpoint()
+        self._require_reader(call)
 
     async def _input(self, wanted: int) -> None:
         """Waits for input, until so many bytes are there or no more can come."""
@@ -457,6 +463,17 @@ class AsyncSocket:
         if self._library.owes_checkpoint():
             await self._library.checkpoint()
 
+    async def _finished(self) -> None:
+        """Waits until both sides have ended their output and the system has taken all of it; an error if it broke."""
+        flow, socket = self._flow, self.socket
+        socket.add_event_listener("close", flow._ended)
+        try:
+            while socket.connected:
+                await self._input(1)
+        finally:
+            socket.remove_event_listener("close", flow._ended)
+        flow.raise_if_broken()
+
     def close(self) -> None:
         """Closes: what is pending goes out in the background, unread input is dropped. A second call does nothing.
 
@@ -533,7 +550,7 @@ async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
         port: 0 to 65535.
 
     Returns:
-        The connection. It has to be closed: ``async with await connect(host, port) as socket``.
+        The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
 
     Raises:
         IOError: The connection was refused, the name has no address, or nobody answered (#2031); it is a
