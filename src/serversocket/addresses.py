@@ -14,12 +14,14 @@ from . import errors
 
 __all__ = [
     "Address",
+    "Origin",
     "format_endpoint",
     "no_descriptor",
     "parse_address",
     "parse_backlog",
     "parse_client_port",
     "parse_host",
+    "parse_origin",
     "parse_port",
     "refused",
     "require_local",
@@ -64,6 +66,16 @@ class Address(NamedTuple):
             return f"{self.host}%{socket.if_indextoname(self.scope_id)}"
         except OSError:  # the interface has gone meanwhile
             return f"{self.host}%{self.scope_id}"
+
+
+class Origin(NamedTuple):
+    """What a client connects from."""
+
+    address: Address | None = None
+    """One of this machine, or ``None`` for whichever the system takes."""
+
+    port: int = 0
+    """0 for any."""
 
 
 # ------------------------------------------------------------------------------------------------- numbers
@@ -239,6 +251,32 @@ def no_descriptor() -> OSError | None:
     except OSError as error:
         return error.with_traceback(None)
     return None
+
+
+def parse_origin(address: object, port: object) -> Origin | None:
+    """What a client connects from; ``None`` where the system is to choose both.
+
+    Args:
+        address: An IP literal as for `parse_address`, an address of the `ipaddress` module, or ``None`` for any.
+        port: An int, or anything with ``__index__``; 0 for any.
+
+    Raises:
+        TypeError: Any other type.
+        RangeError: `port` is outside 0 to 65535 (#2003).
+        ArgumentError: `address` is anything else that a string may hold (#2004).
+        IOError: It is no address of a machine, or there is no such interface (#2002).
+    """
+    number = _integer("local_port", port)
+    if number not in _PORTS:
+        raise errors.bad_port(number, "connect: local_port")
+    if address is None:
+        return Origin(None, number) if number else None
+    literal = _text("local_address", address)
+    parsed = _parse_literal(literal, "connect")
+    if parsed is None:
+        raise errors.bad_address(literal, "is not an IPv4 or IPv6 address to connect from", "connect")
+    require_local(parsed, number)
+    return Origin(parsed, number)
 
 
 def format_endpoint(host: str, port: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import chain, zip_longest
 
 from ._engine import Connector
-from .addresses import Address
+from .addresses import Address, Origin
 from .reactor import Reactor
 from .resolver import Endpoint, Lookup
 from .scheduling import TimerHandle
@@ -31,6 +31,7 @@ class Attempt:
         timeout: Seconds for all of it: look-up and every address.
         connected: Called with the `Connector` that owns the connection.
         failed: Called with the last error: the system's, with its number, or that of the look-up.
+        origin: What to connect from; addresses of the other family are left out.
 
     Both are called from the reactor, never from inside the constructor, and only one of them, once.
     """
@@ -43,8 +44,10 @@ class Attempt:
         timeout: float,
         connected: Callable[[Connector], None],
         failed: Callable[[OSError], None],
+        origin: Origin | None = None,
     ) -> None:
         self._reactor = reactor
+        self._origin = origin
         self._outcome: tuple[Callable[[Connector], None], Callable[[OSError], None]] | None
         self._outcome = (connected, failed)
         self._waiting: list[Endpoint] = []
@@ -73,8 +76,11 @@ class Attempt:
 
     def _begin(self, host: str | Address | OSError, port: int) -> None:
         if isinstance(host, Address):
-            self._waiting = [_endpoint(host, port)]
-            self._try_next()
+            self._wait_for([_endpoint(host, port)])
+            if self._waiting:
+                self._try_next()
+            else:
+                self._end_later(self._error)
         elif isinstance(host, OSError):
             self._end_later(host)
         else:
@@ -95,8 +101,14 @@ class Attempt:
         if isinstance(result, OSError):
             self._end(result)
         else:
-            self._waiting = _interleave(result)
+            self._wait_for(_interleave(result))
             self._try_next()
+
+    def _wait_for(self, endpoints: list[Endpoint]) -> None:
+        local = self._origin and self._origin.address
+        self._waiting = [each for each in endpoints if local is None or each.family == local.family]
+        if endpoints and not self._waiting:
+            self._error = OSError(errno.EAFNOSUPPORT, "the host has no address of the family of local_address")
 
     def _try_next(self) -> None:
         if self._next is not None:
@@ -107,7 +119,8 @@ class Attempt:
                 self._end(self._error)
             return
         endpoint = self._waiting.pop(0)
-        connector = Connector(self._reactor, endpoint.family, endpoint.address, self._answered)
+        local = self._origin and _local_endpoint(self._origin, endpoint.family).address
+        connector = Connector(self._reactor, endpoint.family, endpoint.address, self._answered, local)
         self._connectors.append(connector)
         connector.start()
         if self._waiting:
@@ -149,6 +162,11 @@ def _endpoint(address: Address, port: int) -> Endpoint:
     if address.family == socket.AF_INET6:
         return Endpoint(address.family, (address.host, port, 0, address.scope_id))
     return Endpoint(address.family, (address.host, port))
+
+
+def _local_endpoint(origin: Origin, family: int) -> Endpoint:
+    any_address = Address(socket.AF_INET6, "::") if family == socket.AF_INET6 else Address(socket.AF_INET, "0.0.0.0")
+    return _endpoint(origin.address or any_address, origin.port)
 
 
 def _interleave(endpoints: list[Endpoint]) -> list[Endpoint]:

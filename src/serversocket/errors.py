@@ -276,9 +276,9 @@ def another_loop() -> RuntimeError:
     return RuntimeError("what is waited for belongs to another loop than the one that runs")
 
 
-def bad_port(value: int) -> RangeError:
-    """#2003: a server's port outside 0 to 65535."""
-    return RangeError(text(2003, detail=f"bind: port {shown(value)} is outside 0 to 65535"), 2003)
+def bad_port(value: int, what: str = "bind: port") -> RangeError:
+    """#2003: a port of this machine outside 0 to 65535."""
+    return RangeError(text(2003, detail=f"{what} {shown(value)} is outside 0 to 65535"), 2003)
 
 
 def security_port(value: int) -> SecurityError:

@@ -7,7 +7,7 @@ from typing import Self, SupportsIndex
 
 from . import errors
 from ._engine import Source, Stream, extend_type, quicken
-from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host
+from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host, parse_origin
 from .byte_array import ByteArray
 from .connecting import Attempt
 from .data import DataInput, DataOutput, resize
@@ -51,6 +51,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     _high_water_mark: int = HIGH_WATER_MARK
     _host: str = ""
     _port: int = 0
+    _origin: str = ""
 
     def __init__(self, host: Host | None = None, port: SupportsIndex = 0, *, reactor: Reactor | None = None) -> None:
         super().__init__()
@@ -108,7 +109,9 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         """
         return bool(self.bytes_pending > self._high_water_mark)
 
-    def connect(self, host: Host, port: SupportsIndex) -> None:
+    def connect(
+        self, host: Host, port: SupportsIndex, *, local_address: Host | None = None, local_port: SupportsIndex = 0
+    ) -> None:
         """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
 
         A host name is looked up in the background, and the addresses of both families are tried. Up to 16 names are
@@ -122,11 +125,22 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.
             port: 0 to 65535; the system refuses 0.
+            local_address: The IP address of this machine to connect from; ``None`` (the default) lets the system
+                choose. Addresses of the host that are of the other family are not tried.
+            local_port: The port to connect from; 0 (the default) lets the system choose.
 
         Raises:
             SecurityError: `port` is outside 0 to 65535 (#2003).
-            TypeError: `host` is ``None`` (#1009) or no string, or `port` is not an integer.
-            ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it.
+            RangeError: `local_port` is outside 0 to 65535 (#2003).
+            TypeError: `host` is ``None`` (#1009) or no string, or another argument has the wrong type.
+            ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it;
+                or `local_address` is not a well-formed IP address (#2004).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.connect("127.0.0.1", 80, local_address="127.0.0.2")
+            >>> socket.close()
         """
         self._check_thread()
         number = parse_client_port(port)
@@ -134,17 +148,23 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         try:
             target = parse_host(host)
             name = target.text if isinstance(target, Address) else target
-        except errors.IOError as error:  # about the interface that it names
-            target, name = error.with_traceback(None), str(host)
+            origin = parse_origin(local_address, local_port)
+        except errors.IOError as error:  # about the interface that one of them names, or what no machine has
+            target, name, origin = error.with_traceback(None), str(host), None
+        source = _shown_origin(local_address, local_port)
         if self._opened:
             self.close()
         self._host = name
         self._port = number
-        self._begin_connecting(Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused))
+        self._origin = source
+        self._begin_connecting(
+            Attempt(self.reactor, target, number, self._timeout / 1000, self._adopt, self._refused, origin)
+        )
 
     def _refused(self, cause: OSError) -> None:
         self._connecting_failed()
-        self._dispatch_error(f"URL: {self._host} connect {format_endpoint(self._host, self._port)}", cause)
+        target = format_endpoint(self._host, self._port)
+        self._dispatch_error(f"URL: {self._host} connect {target}{self._origin}", cause)
 
     def _broken(self, code: int, call: str) -> None:
         self._dispatch_error(f"{call} {self._peer()}", code)
@@ -187,6 +207,14 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         if self.connected:
             return f"<{name} {self._peer()}>"
         return f"<{name} {'connecting' if self._opened else 'not connected'}>"
+
+
+def _shown_origin(address: Host | None, port: SupportsIndex) -> str:
+    """What a client connects from, as its errors tell it."""
+    number = port.__index__()
+    if address is None:
+        return f" from port {number}" if number else ""
+    return f" from {format_endpoint(str(address), number) if number else address}"
 
 
 for _class in Stream.__mro__[: Stream.__mro__.index(Source)]:

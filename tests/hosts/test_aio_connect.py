@@ -15,6 +15,7 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, Socket, aio
 
+from ..behaviour.helpers import unused_port
 from .coroutines import PATIENCE, listen
 
 
@@ -63,6 +64,25 @@ def test_a_connect_that_takes_too_long(run, monkeypatch):
         run(main)
     finally:
         answer.set()
+
+
+def test_from_an_address_and_a_port_of_this_machine(run):
+    async def main():
+        async with listen() as server:
+            port = unused_port()
+            client = await aio.connect("127.0.0.1", server.local_port, local_address="127.0.0.1", local_port=port)
+            async with client, await server.accept() as accepted:
+                assert (accepted.remote_address, accepted.remote_port) == ("127.0.0.1", port)
+                assert client.local_port == port
+            with pytest.raises(serversocket.IOError, match=r" from 192\.0\.2\.1: ") as caught:
+                await aio.connect("127.0.0.1", server.local_port, local_address="192.0.2.1")
+            assert caught.value.errno == errno.EADDRNOTAVAIL
+            with pytest.raises(serversocket.ArgumentError, match="'localhost' is not an IPv4 or IPv6 address"):
+                await aio.connect("127.0.0.1", server.local_port, local_address="localhost")
+            with pytest.raises(serversocket.RangeError, match="local_port 65536"):
+                await aio.connect("127.0.0.1", server.local_port, local_port=65536)
+
+    run(main)
 
 
 def test_a_connection_that_is_given_up_is_closed(run):

@@ -13,6 +13,7 @@ from anyio.abc import SocketAttribute
 import serversocket
 from serversocket import aio
 
+from ..behaviour.helpers import unused_port
 from .coroutines import no_delay
 
 PATIENCE = 20
@@ -105,6 +106,18 @@ def test_trios_small_writes_leave_at_once():
     trio.run(main)
 
 
+def test_trio_connects_from_an_address_and_a_port_of_this_machine():
+    async def main():
+        async with await on_trio.open_tcp_listener(0, "127.0.0.1") as listener:
+            port = unused_port()
+            options = {"local_address": "127.0.0.1", "local_port": port}
+            client = await on_trio.open_tcp_stream("127.0.0.1", listener.server.local_port, **options)
+            async with client, await listener.accept() as accepted:
+                assert (accepted.socket.remote_address, accepted.socket.remote_port) == ("127.0.0.1", port)
+
+    trio.run(main)
+
+
 # ---- anyio
 
 
@@ -146,6 +159,18 @@ def test_small_writes_leave_at_once(run):
         async with client, accepted:
             assert no_delay(client.socket.socket)
             assert no_delay(accepted.socket.socket)
+
+    run(main)
+
+
+def test_from_an_address_and_a_port_of_this_machine(run):
+    async def main():
+        async with await on_anyio.create_tcp_listener(0, "127.0.0.1") as listener:
+            port = unused_port()
+            options = {"local_address": "127.0.0.1", "local_port": port}
+            client = await on_anyio.connect_tcp("127.0.0.1", listener.server.local_port, **options)
+            async with client, await listener.accept() as accepted:
+                assert accepted.extra(SocketAttribute.remote_address) == ("127.0.0.1", port)
 
     run(main)
 

@@ -13,6 +13,7 @@ import select
 import socket as system
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import shim
@@ -198,7 +199,7 @@ class Scenario:
         socket.add_event_listener("socketData", hear)
         socket.add_event_listener("ioError", failed)
         socket.add_event_listener("close", lambda event: outcomes.append("broken"))
-        self.tried(socket.connect, "127.0.0.1", self.peer.port)
+        self.tried(partial(socket.connect, local_address="127.0.0.1"), "127.0.0.1", self.peer.port)
         self.until(lambda: outcomes)
         if socket.connected:
             socket.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 import tkinter
 from concurrent.futures import Future
@@ -115,6 +116,8 @@ async def coroutines() -> None:
         assert_type(server.server, ServerSocket)
         async with await aio.connect("127.0.0.1", server.local_port) as client:
             assert_type(client, AsyncSocket)
+        await aio.connect("127.0.0.1", 80, local_address=ipaddress.ip_address("127.0.0.2"), local_port=5000)
+        await aio.connect("127.0.0.1", 80, local_address=127)  # type: ignore[arg-type]
         async for accepted in server:
             assert_type(accepted, AsyncSocket)
         await server.serve(handler)
@@ -144,6 +147,8 @@ async def trio_around_ones_own(below: Socket, server: ServerSocket, wrapped: Asy
         await trio.StapledStream(stream, stream).send_all(b"hello")
     await serversocket.aio.trio.open_tcp_listener(0, "::", backlog=5, dual_stack=True, max_connections=None)
     await serversocket.aio.trio.open_tcp_listener(0, "::", backlog="5")  # type: ignore[arg-type]
+    await serversocket.aio.trio.open_tcp_stream("127.0.0.1", 80, local_address="127.0.0.2")
+    await serversocket.aio.trio.open_tcp_stream("127.0.0.1", 80, local_port="5")  # type: ignore[arg-type]
     serversocket.aio.trio.SocketListener(below)  # type: ignore[arg-type]
     serversocket.aio.trio.SocketStream(server)  # type: ignore[arg-type]
 
@@ -170,6 +175,8 @@ async def anyio_around_ones_own(below: Socket, server: ServerSocket, wrapped: As
         assert_type(stream.extra(anyio.abc.SocketAttribute.local_port), int)
     await serversocket.aio.anyio.create_tcp_listener(0, "::", reuse_port=True, defer_accept=1)
     await serversocket.aio.anyio.create_tcp_listener(0, "::", reuse_port="yes")  # type: ignore[arg-type]
+    await serversocket.aio.anyio.connect_tcp("127.0.0.1", 80, local_address="127.0.0.2", local_port=5000)
+    await serversocket.aio.anyio.connect_tcp("127.0.0.1", 80, local_port="5")  # type: ignore[arg-type]
     serversocket.aio.anyio.SocketListener(below)  # type: ignore[arg-type]
     serversocket.aio.anyio.SocketStream(server)  # type: ignore[arg-type]
 

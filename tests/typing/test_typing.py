@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import serversocket
 from serversocket import aio
-from serversocket.aio.options import ListenOptions
+from serversocket.aio.options import ConnectOptions, ListenOptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,7 +144,8 @@ def test_both_checkers_are_strict_on_the_programs() -> None:
     assert {"\t$(BIN)/mypy", "\t$(BIN)/basedpyright"} <= set(lint[1].splitlines())
 
 
-def test_the_options_of_listeners_are_those_of_listen() -> None:
-    parameters = inspect.signature(aio.listen).parameters.values()
+@pytest.mark.parametrize(("function", "options"), [(aio.listen, ListenOptions), (aio.connect, ConnectOptions)])
+def test_the_options_that_are_handed_on_are_those_of_the_function(function: Any, options: Any) -> None:
+    parameters = inspect.signature(function).parameters.values()
     keywords = {each.name: each.annotation for each in parameters if each.kind is each.KEYWORD_ONLY}
-    assert {name: each.__forward_arg__ for name, each in ListenOptions.__annotations__.items()} == keywords
+    assert {name: each.__forward_arg__ for name, each in options.__annotations__.items()} == keywords

@@ -23,6 +23,11 @@ cdef system.socklen_t fill(Address *address, int family, str host, int port, uin
     return sizeof(system.sockaddr_in) if family == system.AF_INET else sizeof(system.sockaddr_in6)
 
 
+cdef system.socklen_t fill_from(Address *address, int family, tuple name) except 0:
+    """As `fill`, from ``(host, port)`` or ``(host, port, flow, scope)``."""
+    return fill(address, family, name[0], name[1], name[3] if len(name) > 3 else 0)
+
+
 cdef object host_of(const Address *address):
     cdef char text[system.INET6_ADDRSTRLEN]
     cdef char name[system.IF_NAMESIZE]

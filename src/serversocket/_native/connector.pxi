@@ -1,5 +1,9 @@
 # `Connector`: a connect to one address.
 
+cdef enum:
+    IP_BIND_ADDRESS_NO_PORT = 24    # Linux has it from 4.2 on, glibc's headers later
+
+
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Connector(Source):
@@ -10,19 +14,22 @@ cdef class Connector(Source):
         family: ``AF_INET`` or ``AF_INET6``.
         address: ``(host, port)`` or ``(host, port, flow, scope)``.
         callback: Called with the connector when `errno` tells how it went.
+        local: What to connect from, in the same form; ``None`` lets the system choose.
     """
 
     cdef Address address
+    cdef Address local
     cdef system.socklen_t address_length
+    cdef system.socklen_t local_length  # 0: the system chooses
     cdef object callback
     cdef int code
 
-    def __init__(self, Reactor reactor not None, int family, tuple address not None, callback):
+    def __init__(self, Reactor reactor not None, int family, tuple address not None, callback, tuple local=None):
         self._attach(reactor)
         self.callback = callback
-        self.address_length = fill(
-            &self.address, family, address[0], address[1], address[3] if len(address) > 3 else 0
-        )
+        self.address_length = fill_from(&self.address, family, address)
+        if local is not None:
+            self.local_length = fill_from(&self.local, family, local)
 
     @property
     def errno(self):
@@ -43,7 +50,11 @@ cdef class Connector(Source):
         self.quiet = True
         self._own(fd)
         self._hold(True)
-        if system.connect(fd, &self.address.head, self.address_length) == 0:
+        if self.local_length:
+            self.code = _bind_local(fd, &self.local, self.local_length)
+        if self.code:
+            self._reactor._postpone(self)
+        elif system.connect(fd, &self.address.head, self.address_length) == 0:
             self._reactor._postpone(self)
         elif system.errno == system.EINPROGRESS:
             try:
@@ -90,3 +101,14 @@ cdef class Connector(Source):
         if callback is not None:
             callback(self)
         return 0
+
+
+cdef int _bind_local(int fd, Address *address, system.socklen_t length) noexcept:
+    """Binds the end that connects; 0 or the error's number."""
+    cdef int on = 1
+    if port_of(address):
+        _reuse_address(fd, on)      # the port may be in TIME_WAIT, or connected to another peer
+    else:
+        # connect() chooses the port then, and connections to different peers may have the same one.
+        system.setsockopt(fd, system.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on))
+    return 0 if system.bind(fd, &address.head, length) == 0 else system.errno

@@ -84,6 +84,7 @@ cdef extern from "netinet/in.h" nogil:
     bint IN6_IS_ADDR_LINKLOCAL(const in6_addr *address)
     enum:
         INET6_ADDRSTRLEN
+        IPPROTO_IP
         IPPROTO_IPV6
         IPPROTO_TCP
         IPV6_V6ONLY

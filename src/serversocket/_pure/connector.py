@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from .output import reset
 from .reactor import WRITE, Reactor
-from .sockets import SocketAddress, Source
+from .sockets import SocketAddress, Source, reuse_address
 
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
+IP_BIND_ADDRESS_NO_PORT = 24  # of Linux; Python has no name for it yet
 
 
 class Connector(Source):
@@ -21,16 +24,23 @@ class Connector(Source):
         family: ``AF_INET`` or ``AF_INET6``.
         address: ``(host, port)`` or ``(host, port, flow, scope)``.
         callback: Called with the connector when `errno` tells how it went.
+        local: What to connect from, in the same form; ``None`` lets the system choose.
     """
 
     errno = 0
 
     def __init__(
-        self, reactor: Reactor, family: int, address: SocketAddress, callback: Callable[[Connector], object]
+        self,
+        reactor: Reactor,
+        family: int,
+        address: SocketAddress,
+        callback: Callable[[Connector], object],
+        local: SocketAddress | None = None,
     ) -> None:
         self._attach(reactor)
         self._family_ = family
         self._address_ = address
+        self._local_end_ = local
         self._callback_: Callable[[Connector], object] | None = callback
 
     def start(self) -> None:
@@ -45,6 +55,8 @@ class Connector(Source):
             slot.owner = self
             try:
                 sock.setblocking(False)
+                if self._local_end_ is not None:
+                    _bind_local(sock, self._local_end_)
                 code = sock.connect_ex(self._address_)
                 if code in IN_PROGRESS:
                     reactor._watch_(slot, WRITE)
@@ -77,6 +89,17 @@ class Connector(Source):
             self._shut_()
         if callback is not None:
             callback(self)
+
+
+def _bind_local(sock: socket.socket, address: SocketAddress) -> None:
+    """Binds the end that connects."""
+    if address[1]:
+        reuse_address(sock, True)  # the port may be in TIME_WAIT, or connected to another peer
+    elif sys.platform == "linux":
+        # connect() chooses the port then, and connections to different peers may have the same one.
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind(address)
 
 
 def _met_itself(sock: socket.socket) -> bool:

@@ -315,12 +315,12 @@ class Acceptor(Source):
         if sock is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         _defer_accept(sock, defer_accept)
-        _reuse_address(sock, True)
+        reuse_address(sock, True)
         try:
             sock.listen(backlog)
         except BaseException:
             if not self._listening_:
-                _reuse_address(sock, False)
+                reuse_address(sock, False)
                 _defer_accept(sock, 0)
             raise
         reactor._open_spare_()
@@ -473,7 +473,7 @@ def _defer_accept(sock: socket.socket, seconds: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
 
 
-def _reuse_address(sock: socket.socket, on: bool) -> None:
+def reuse_address(sock: socket.socket, on: bool) -> None:
     if sys.platform != "win32":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)
 
@@ -495,8 +495,8 @@ def _bind_apart(sock: socket.socket, address: SocketAddress) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        _reuse_address(sock, True)
+        reuse_address(sock, True)
         try:
             sock.bind(address)
         finally:
-            _reuse_address(sock, False)
+            reuse_address(sock, False)

@@ -16,11 +16,11 @@
 Below it are the same `ServerSocket` and `Socket` as for listeners: `AsyncServer.server`, `AsyncSocket.socket`.
 """
 
+from .clients import connect as connect
 from .pipes import Piped as Piped
 from .pipes import pipe as pipe
 from .servers import AsyncServer as AsyncServer
 from .servers import listen as listen
 from .sockets import AsyncSocket as AsyncSocket
-from .sockets import connect as connect
 
 __all__ = ["AsyncServer", "AsyncSocket", "Piped", "connect", "listen", "pipe"]

@@ -32,7 +32,7 @@ from .. import aio
 from ..addresses import Host
 from ..limits import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
-from .options import ListenOptions
+from .options import ConnectOptions, ListenOptions
 
 if TYPE_CHECKING:
     from .. import ServerSocket, Socket
@@ -145,9 +145,9 @@ def _attributes(host: str | None, port: int) -> dict[Any, Callable[[], Any]]:
     }
 
 
-async def connect_tcp(host: Host, port: SupportsIndex) -> SocketStream:
-    """Connects to a server. Arguments and errors are those of `serversocket.aio.connect`."""
-    return SocketStream(await aio.connect(host, port))
+async def connect_tcp(host: Host, port: SupportsIndex, **options: Unpack[ConnectOptions]) -> SocketStream:
+    """Connects to a server. Arguments, options and errors are those of `serversocket.aio.connect`."""
+    return SocketStream(await aio.connect(host, port, **options))
 
 
 async def create_tcp_listener(

@@ -1,8 +1,10 @@
-"""What `serversocket.aio.listen` is told beside port and host, for functions that hand it on."""
+"""What `serversocket.aio.listen` and `connect` are told beside port and host, for functions that hand it on."""
 
 from __future__ import annotations
 
 from typing import SupportsIndex, TypedDict
+
+from ..addresses import Host
 
 
 class ListenOptions(TypedDict, total=False):
@@ -13,3 +15,10 @@ class ListenOptions(TypedDict, total=False):
     reuse_port: bool
     defer_accept: SupportsIndex
     max_connections: SupportsIndex | None
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The options of `serversocket.aio.connect`, which says what they are."""
+
+    local_address: Host | None
+    local_port: SupportsIndex

@@ -24,9 +24,9 @@ class Piped(NamedTuple):
 async def pipe(source: AsyncSocket, target: AsyncSocket) -> Piped:
     """Carries what each of two connections receives to the other one, until both have ended.
 
-    Each direction ends by itself: the end of one peer's stream is told to the other peer, which may go on sending. A
-    peer that does not keep up makes the other one wait. When this returns, the system has taken all bytes of both
-    streams, and both connections are closed.
+    Each direction ends by itself: the end of one peer's stream is told to the other peer, which may go on sending.
+    Backpressure goes through: a peer that does not keep up makes the other one wait. When this returns, the system has
+    taken all bytes of both streams, and both connections are closed.
 
     A stream arrives whole, or its receiver sees a reset, never an end behind a part of it. So where a connection breaks
     or this task is cancelled, both are closed: one that has got the other's whole stream with what is still pending,

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from weakref import WeakKeyDictionary
 
 from .. import errors
-from ..addresses import Host
 from ..libraries import Library, Waiter, current_library
 from ..naming import with_as3_names
-from ..once import once
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -538,44 +536,3 @@ def close_forgotten(facade: object, reactor: Reactor, close: Callable[[], object
     with suppress(RuntimeError):  # it is closed, with all that belongs to it
         reactor.call_soon_threadsafe(close)
     warnings.warn(f"unclosed {facade!r}", ResourceWarning, source=facade, stacklevel=3)
-
-
-async def connect(host: Host, port: SupportsIndex) -> AsyncSocket:
-    """Connects to a server.
-
-    How long that may take, `asyncio.timeout` and its like say; 20 seconds by itself (`Socket.timeout`).
-
-    Args:
-        host: A host name, an IP address as a string or an object of the `ipaddress` module.
-        port: 0 to 65535.
-
-    Returns:
-        The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
-
-    Raises:
-        IOError: The connection was refused, the name has no address, or nobody answered (#2031); it is a
-            `ConnectionRefusedError`, a `socket.gaierror` or a `TimeoutError`, too.
-        SecurityError: `port` is outside 0 to 65535 (#2003).
-        ArgumentError: `host` cannot be a host name (#2004).
-        TypeError: An argument has the wrong type.
-        RuntimeError: The call does not come from a coroutine of asyncio or trio.
-    """
-    library = current_library("connect")
-    socket: Any = Socket()
-    made: list[AsyncSocket] = []
-
-    def begin() -> None:
-        socket.remove_event_listener("connect", begin)
-        made.append(AsyncSocket(socket, _library=library))
-
-    try:
-        # Before the task is woken, which in trio is later: the peer may have answered and left by then.
-        socket.add_event_listener("connect", begin)
-        connected = once(socket, "connect")
-        socket.connect(host, port)
-        await connected
-        return made.pop()
-    except BaseException:
-        if socket._opened:
-            socket.close()
-        raise

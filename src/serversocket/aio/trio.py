@@ -25,7 +25,7 @@ from .. import aio
 from ..addresses import Host
 from ..limits import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
-from .options import ListenOptions
+from .options import ConnectOptions, ListenOptions
 
 __all__ = ["SocketListener", "SocketStream", "open_tcp_listener", "open_tcp_stream"]
 
@@ -79,9 +79,9 @@ class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):
         return SocketStream(await self._accept())
 
 
-async def open_tcp_stream(host: Host, port: SupportsIndex) -> SocketStream:
-    """Connects to a server. Arguments and errors are those of `serversocket.aio.connect`."""
-    return SocketStream(await aio.connect(host, port))
+async def open_tcp_stream(host: Host, port: SupportsIndex, **options: Unpack[ConnectOptions]) -> SocketStream:
+    """Connects to a server. Arguments, options and errors are those of `serversocket.aio.connect`."""
+    return SocketStream(await aio.connect(host, port, **options))
 
 
 async def open_tcp_listener(

@@ -1,0 +1,61 @@
+"""`connect`: a connection to a server, for coroutines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from ..addresses import Host
+from ..libraries import current_library
+from ..once import once
+from .sockets import AsyncSocket
+
+if TYPE_CHECKING:
+    from .. import Socket
+else:
+    from ..stream import Socket
+
+
+async def connect(
+    host: Host, port: SupportsIndex, *, local_address: Host | None = None, local_port: SupportsIndex = 0
+) -> AsyncSocket:
+    """Connects to a server.
+
+    How long that may take, `asyncio.timeout` and its like say; 20 seconds by itself (`Socket.timeout`).
+
+    Args:
+        host: A host name, an IP address as a string or an object of the `ipaddress` module.
+        port: 0 to 65535.
+        local_address: The IP address of this machine to connect from, see `Socket.connect`.
+        local_port: The port to connect from; 0 for any.
+
+    Returns:
+        The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
+
+    Raises:
+        IOError: The connection was refused, the name has no address, nobody answered, or `local_address` is none of
+            this machine's (#2031); it is a `ConnectionRefusedError`, a `socket.gaierror` or a `TimeoutError`, too.
+        SecurityError: `port` is outside 0 to 65535 (#2003).
+        RangeError: `local_port` is outside 0 to 65535 (#2003).
+        ArgumentError: `host` cannot be a host name, or `local_address` is not a well-formed IP address (#2004).
+        TypeError: An argument has the wrong type.
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+    """
+    library = current_library("connect")
+    socket: Any = Socket()
+    made: list[AsyncSocket] = []
+
+    def begin() -> None:
+        socket.remove_event_listener("connect", begin)
+        made.append(AsyncSocket(socket, _library=library))
+
+    try:
+        # Before the task is woken, which in trio is later: the peer may have answered and left by then.
+        socket.add_event_listener("connect", begin)
+        connected = once(socket, "connect")
+        socket.connect(host, port, local_address=local_address, local_port=local_port)
+        await connected
+        return made.pop()
+    except BaseException:
+        if socket._opened:
+            socket.close()
+        raise
