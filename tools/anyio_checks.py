@@ -37,7 +37,6 @@ LEFT_OUT: dict[str, str] = {
             "TestTCPStream::test_connect_tcp_with_tls",
             "TestTCPStream::test_connect_tcp_with_tls_cert_check_fail",
             "TestTCPStream::test_connect_tcp_with_tls_unicode_hostname",
-            "TestTCPStream::test_connect_tcp_with_local_port",
         ],
         "an option of anyio's `connect_tcp`",
     ),
@@ -71,8 +70,8 @@ LEFT_OUT: dict[str, str] = {
 OTHERWISE = {
     '("localhost", 0)': "(ADDRESSES[family], 0)",
     "max_bytes must be a positive integer": "max_bytes: -?[01] is not positive",
-    "already writing to": "is sending on this stream already",
-    "already reading from": "is receiving from this stream already",
+    "already writing to": "already sending on",
+    "already reading from": "already receiving from",
 }
 
 #: The module that pytest loads as a plugin: it changes names in anyio's module of tests before they are looked at.
@@ -123,6 +122,10 @@ def with_raw_socket(kind, below):
 ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
 
+async def connect_tcp(host, port, *, local_host=None, local_port=None):
+    return await ours.connect_tcp(host, port, local_address=local_host, local_port=local_port or 0)
+
+
 async def create_tcp_listener(
     *, local_host=None, local_port=0, family=socket.AF_UNSPEC, backlog=65536, reuse_port=False
 ):
@@ -146,7 +149,7 @@ def pytest_pycollect_makemodule(module_path, parent):
         module.obj.ADDRESSES = ADDRESSES
         ours.SocketStream = with_raw_socket(ours.SocketStream, lambda stream: stream.socket.socket)
         ours.SocketListener = with_raw_socket(ours.SocketListener, lambda listener: listener.server.server)
-        module.obj.connect_tcp = ours.connect_tcp
+        module.obj.connect_tcp = connect_tcp
         module.obj.create_tcp_listener = create_tcp_listener
         module.obj.SocketStream = ours.SocketStream
         module.obj.SocketListener = ours.SocketListener
