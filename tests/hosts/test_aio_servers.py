@@ -243,7 +243,7 @@ def test_the_names_of_actionscript(run):
             async with client, accepted:
                 assert accepted.remotePort == client.local_port
                 assert server.localPort == client.remote_port
-                await client.send(b"hello\n")
+                assert client.sendNowait(b"hello\n")
                 assert await accepted.receiveUntil(b"\n") == b"hello\n"
 
     run(main)
