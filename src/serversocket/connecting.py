@@ -124,7 +124,9 @@ class Attempt:
 
     def _wait_for(self, endpoints: list[Endpoint]) -> None:
         local = self._origin and self._origin.address
-        self._waiting = [each for each in endpoints if local is None or each.family == local.family]
+        for each in endpoints:  # no comprehension: without memory for its cell CPython 3.11 loses the arguments
+            if local is None or each.family == local.family:
+                self._waiting.append(each)
         if endpoints and not self._waiting:
             self._error = OSError(errno.EAFNOSUPPORT, "the host has no address of the family of local_address")
 

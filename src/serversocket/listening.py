@@ -14,11 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .addresses import Address, SocketAddress
+from .unpatched import original
 
-__all__ = ["bind", "inspect", "listen", "name_of", "private"]
+__all__ = ["bind", "inspect", "listen", "private"]
 
 
-def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> int:
+# Python's own class sets attributes when it has the descriptor already: where memory runs out there, it closes it.
+_RawSocket: type[socket.socket] = original("_socket", "socket")
+
+
+def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> tuple[int, SocketAddress]:
     """Makes a socket that is bound, non-blocking and not inherited by other programs.
 
     Args:
@@ -28,7 +33,7 @@ def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> 
         reuse_port: Share the port with others that do the same.
 
     Returns:
-        The descriptor, which is the caller's.
+        The descriptor, which is the caller's, and its local address.
 
     Raises:
         OSError: The system refuses.
@@ -42,7 +47,9 @@ def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> 
             _bind_apart(sock, (address.host, port, 0, address.scope_id))
         else:
             _bind_apart(sock, (address.host, port))
-        return sock.detach()
+        bound = sock.fileno(), sock.getsockname()
+        sock.detach()  # last: whatever fails before closes it
+        return bound
 
 
 def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> None:
@@ -57,7 +64,8 @@ def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> 
     Raises:
         OSError: The system refuses.
     """
-    with _borrowed(descriptor) as sock:
+    sock = _RawSocket(fileno=descriptor)
+    try:
         _defer_accept(sock, defer_accept)
         _reuse_address(sock, True)
         try:
@@ -67,27 +75,36 @@ def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> 
                 _reuse_address(sock, False)
                 _defer_accept(sock, 0)
             raise
+    finally:
+        sock.detach()
 
 
-def inspect(descriptor: int) -> bool:
-    """Returns True if an inherited descriptor listens, False if it is only bound; it stays as it was.
+def inspect(descriptor: int) -> tuple[bool, SocketAddress]:
+    """Looks at an inherited descriptor, and leaves it as it was.
 
     Args:
         descriptor: The descriptor of a TCP socket.
 
+    Returns:
+        True if it listens, False if it is only bound; and its local address.
+
     Raises:
         OSError: It is no TCP socket, is not bound, or is a connection.
     """
-    with _borrowed(descriptor) as sock:
+    sock = _RawSocket(fileno=descriptor)
+    try:
         internet = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
         if not internet or sock.proto not in (0, socket.IPPROTO_TCP):
             raise OSError(errno.EINVAL, f"descriptor {descriptor} is not a TCP socket")
         listening = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         if not listening and _is_connected(sock):
             raise OSError(errno.EISCONN, f"descriptor {descriptor} is a connection")
-        if not sock.getsockname()[1]:
+        name = sock.getsockname()
+        if not name[1]:
             raise OSError(errno.EINVAL, f"descriptor {descriptor} is not bound")
-        return listening
+        return listening, name
+    finally:
+        sock.detach()
 
 
 @contextmanager
@@ -103,23 +120,6 @@ def private(descriptor: int) -> Iterator[None]:
             os.set_blocking(descriptor, blocking)
             os.set_inheritable(descriptor, inheritable)
         raise
-
-
-def name_of(descriptor: int) -> SocketAddress:
-    """The local address of a socket, as the system tells it."""
-    with _borrowed(descriptor) as sock:
-        name: SocketAddress = sock.getsockname()
-        return name
-
-
-@contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A descriptor as Python's socket, which does not close it."""
-    sock = socket.socket(fileno=descriptor)
-    try:
-        yield sock
-    finally:
-        sock.detach()
 
 
 def _is_connected(sock: socket.socket) -> bool:

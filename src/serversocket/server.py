@@ -103,27 +103,24 @@ class ServerSocket(Acceptor):
         if reuse_port:
             require_reuse_port()
         try:
-            descriptor = listening.bind(address, port, dual_stack=dual_stack, reuse_port=reuse_port)
+            descriptor, name = listening.bind(address, port, dual_stack=dual_stack, reuse_port=reuse_port)
             try:
-                self._hand_over(descriptor, False)
+                self._take(descriptor, False)
             except BaseException:
                 os.close(descriptor)
                 raise
         except OSError as error:
             raise refused("bind", address, port, error) from None
+        self._name = name
 
     def _inherit(self, descriptor: int) -> None:
         """Takes over a descriptor that is bound or listens. If this raises it is the caller's, as it was."""
         self._check_thread()
         if self.bound:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        listens = listening.inspect(descriptor)
+        listens, name = listening.inspect(descriptor)
         with listening.private(descriptor):
-            self._hand_over(descriptor, listens)
-
-    def _hand_over(self, descriptor: int, listens: bool) -> None:
-        name = listening.name_of(descriptor)
-        self._take(descriptor, listens)
+            self._take(descriptor, listens)
         self._name = name
 
     @property

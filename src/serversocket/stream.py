@@ -158,9 +158,14 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._host = name
         self._port = number
         self._origin = source
-        self._attempt = Attempt(self, target, number, self._timeout / 1000, origin)
-        self._begin_connecting()
-        self._follow(self._attempt)
+        attempt = self._attempt = Attempt(self, target, number, self._timeout / 1000, origin)
+        try:
+            self._follow(attempt)
+            self._begin_connecting()
+        except BaseException:
+            self._unfollow(attempt)
+            attempt.cancel()
+            raise
 
     def _connected(self, connector: Connector) -> None:
         self._unfollow(self._attempt)
