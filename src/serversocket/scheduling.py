@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import errors
 from .naming import with_as3_names
+from .uncaught import leaves
 
 __all__ = ["Scheduler", "TimerHandle"]
 
@@ -96,7 +97,7 @@ class Scheduler:
         def _set_deadline(self, when: float | None) -> None: ...
         def _wake(self) -> None: ...
         def _check_thread(self) -> None: ...
-        def _report(self, exception: Exception, source: object) -> None: ...
+        def _report(self, exception: BaseException, source: object) -> None: ...
 
     _timers: list[tuple[float, int, TimerHandle]]  # a heap; of those that were cancelled some stay for a while
     _awaited: set[TimerHandle]  # those that `run` waits for
@@ -246,7 +247,9 @@ class Scheduler:
         heapreplace(timers, following)
         try:
             callback(*arguments)
-        except Exception as exception:
+        except BaseException as exception:
+            if leaves(exception):
+                raise
             self._report(exception, callback)
         return True
 
@@ -267,7 +270,7 @@ class Scheduler:
             if not begun:
                 heappush(self._timers, entry)
                 raise
-            if not isinstance(exception, Exception):
+            if leaves(exception):
                 raise
             self._report(exception, callback)
         finally:
@@ -292,7 +295,7 @@ class Scheduler:
                 if not begun:
                     self._calls.appendleft(call)
                     raise
-                if not isinstance(exception, Exception):
+                if leaves(exception):
                     raise
                 self._report(exception, callback)
         return ran

@@ -340,7 +340,9 @@ cdef class EventDispatcher:
     cdef int _listener_raised(self) except -1:
         try:
             pending_error()
-        except Exception as error:
+        except BaseException as error:
+            if leaves(error):
+                raise
             report(error, self)
         return 0
 

@@ -573,8 +573,10 @@ cdef class Reactor(EventDispatcher):
                 handled += 1
                 try:
                     source._ready(events)
-                except Exception as error:
+                except BaseException as error:
                     # No single connection's trouble, such as memory running out, may end the service of the others.
+                    if leaves(error):
+                        raise
                     report(error, source)
             source = None
             if haunted:
@@ -690,7 +692,9 @@ cdef class Reactor(EventDispatcher):
                 source.dirty = False
                 try:
                     source._send_output()
-                except Exception as error:
+                except BaseException as error:
+                    if leaves(error):
+                        raise
                     report(error, source)
         finally:
             self.dirty[:0] = sources[done:]     # what an interrupt left undone
@@ -707,7 +711,9 @@ cdef class Reactor(EventDispatcher):
                 source.postponed = False
                 try:
                     source._attend()
-                except Exception as error:
+                except BaseException as error:
+                    if leaves(error):
+                        raise
                     report(error, source)
                 done += 1
                 if self.dead:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from .. import errors
 from ..forgetting import when_gone
 from ..formatting import format_event
+from ..uncaught import leaves
 
 Listener = Callable[..., object]
 
@@ -43,16 +44,16 @@ class _Nesting(threading.local):
 
 
 nesting = _Nesting()
-_report_error: Callable[[Exception, EventDispatcher], object] | None = None
+_report_error: Callable[[BaseException, EventDispatcher], object] | None = None
 
 
-def set_error_reporter(reporter: Callable[[Exception, EventDispatcher], object] | None) -> None:
+def set_error_reporter(reporter: Callable[[BaseException, EventDispatcher], object] | None) -> None:
     """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
     global _report_error
     _report_error = reporter
 
 
-def report_error(error: Exception, dispatcher: EventDispatcher) -> None:
+def report_error(error: BaseException, dispatcher: EventDispatcher) -> None:
     if _report_error is None:
         raise error
     _report_error(error, dispatcher)
@@ -576,7 +577,9 @@ class EventDispatcher:
             event._target_ = target
             try:
                 call(event)
-            except Exception as error:
+            except BaseException as error:
+                if leaves(error):
+                    raise
                 report_error(error, self)
             if event._stopped_:
                 break

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
+from ..uncaught import leaves
 from ..unpatched import RLock, get_ident, original
 from .events import EventDispatcher, nesting, report_error
 
@@ -537,7 +538,9 @@ class Reactor(EventDispatcher):
                     handled += 1
                     try:
                         source._ready_(events)
-                    except Exception as error:
+                    except BaseException as error:
+                        if leaves(error):
+                            raise
                         report_error(error, source)
                     del source
             if self._deadline_ is not None and self._deadline_ <= monotonic():
@@ -557,11 +560,11 @@ class Reactor(EventDispatcher):
                     call = self._postponed_.popleft()
                     try:
                         call()
-                    except Exception as error:
+                    except BaseException as error:
+                        if leaves(error):
+                            self._postponed_.appendleft(call)  # it may have more to attend to
+                            raise
                         report_error(error, self)
-                    except BaseException:
-                        self._postponed_.appendleft(call)  # it may have more to attend to
-                        raise
                     del call  # it may be what keeps a stream alive
         finally:
             self._in_turn_ = False
