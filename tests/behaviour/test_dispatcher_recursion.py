@@ -167,8 +167,7 @@ outer.add_event_listener("ready", load)
 outer.dispatch_event(Event("ready"))
 outer.remove_event_listener("ready", load)
 depths.append(deepest())
-"""
-        .replace("PROGRAM", repr(GREENLETS))
+""".replace("PROGRAM", repr(GREENLETS))
         + f"assert depths == [{LIMIT - 1}, {LIMIT}], depths"
     )
 
