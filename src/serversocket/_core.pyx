@@ -49,6 +49,9 @@ from .accepting import Action, action_for
 from .forgetting import when_gone
 from .formatting import format_event
 from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
+from .listeners import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
+from .nesting import BY_GREENLET, nesting
+from .uncaught import leaves
 
 include "_native/calls.pxi"
 include "_native/address.pxi"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 from . import errors
+from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 from .reactor import current_reactor
 from .unpatched import get_ident
@@ -83,7 +84,7 @@ class BackgroundReactor(Generic[_T]):
             What the function returned. What it raised is raised here.
 
         Raises:
-            TypeError: `function` cannot be called.
+            TypeError: `function` cannot be called, or is a coroutine function.
             RuntimeError: The reactor has stopped, or stopped before the function was called.
         """
         if threading.current_thread() is self._thread:
@@ -98,6 +99,7 @@ class BackgroundReactor(Generic[_T]):
         """
         if not callable(function):
             raise errors.wrong_type("function", function, "callable")
+        refuse_coroutine_function("function", function)
         future: Future[_R] = Future()
 
         def run() -> None:
@@ -206,7 +208,7 @@ def run_in_thread(function: Callable[_P, _T], *args: _P.args, **options: _P.kwar
         The running reactor, and what the function has returned as its `result`.
 
     Raises:
-        TypeError: `function` cannot be called.
+        TypeError: `function` cannot be called, or is a coroutine function.
         Exception: Whatever the function raised; the thread has ended then.
 
     Example:
@@ -223,4 +225,5 @@ def run_in_thread(function: Callable[_P, _T], *args: _P.args, **options: _P.kwar
     """
     if not callable(function):
         raise errors.wrong_type("function", function, "callable")
+    refuse_coroutine_function("function", function)
     return BackgroundReactor(lambda: function(*args, **options))

@@ -23,6 +23,7 @@ from .data import (
     overwrite,
     resize,
     source_bytes,
+    source_view,
     string,
     unsigned,
 )
@@ -97,7 +98,8 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     """Whether workers share the bytes; kept, but without meaning here. AIR: ``shareable``."""
 
     def __init__(self, data: Storage | Buffer = b"") -> None:
-        self._data = bytearray(source_bytes("data", data))
+        with source_view("data", data) as view:
+            self._data = bytearray(view)
         self._position = 0
         if ByteArray.default_object_encoding != ObjectEncoding.DEFAULT:
             self._object_encoding = ByteArray.default_object_encoding
@@ -188,6 +190,10 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         data = self._lookahead(size, call)
         self._position += size
         return data
+
+    def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None:
+        overwrite(target, offset, self._lookahead(size, call))
+        self._position += size
 
     def _require_writable(self, call: str, /) -> None:
         """A byte array is always open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import locale
+import re
 
 from . import errors
 
@@ -83,17 +84,40 @@ _NAMES: dict[str, str] = {
 _CODECS: dict[str, str] = {name: codec for codec, names in _NAMES.items() for name in names.split()}
 
 _BOM = b"\xef\xbb\xbf"
-_BYTES_AS_CHARACTERS = "serversocket.bytes-as-characters"
+_AS_THE_PLAYER = "serversocket.as-the-player"
+
+# Bytes that begin no sequence of the player's, one after the other: no lead byte, one that is not followed by as many
+# continuation bytes as it asks for, or one of a character that fewer bytes can tell. The player asks for three after
+# any byte from F0 on, and takes the low three bits of that.
+_NO_SEQUENCES = re.compile(
+    rb"(?:"
+    rb"[\x00-\xc1]++"
+    rb"|[\xc2-\xdf](?![\x80-\xbf])"
+    rb"|[\xe0-\xef](?![\x80-\xbf]{2})|\xe0(?=[\x80-\x9f])"
+    rb"|[\xf0-\xff](?![\x80-\xbf]{3})|[\xf0\xf8](?=[\x80-\x8f])"
+    rb")++"
+)
+_SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])++")
 
 
-def _bytes_as_characters(error: UnicodeError) -> tuple[str, int]:
-    """The error handler that turns each malformed byte into the character of the same number."""
+def _as_the_player(error: UnicodeError) -> tuple[str, int]:
+    """The error handler that decodes what Python takes for malformed, as much of it as it can at once."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return error.object[error.start : error.end].decode("latin-1"), error.end
+    data, start = error.object, error.start
+    if found := _NO_SEQUENCES.match(data, start):
+        return found[0].decode("latin-1"), found.end()
+    if found := _SURROGATES.match(data, start):
+        return found[0].decode("utf-8", "surrogatepass"), found.end()
+    # Beyond U+10FFFF. Of the two surrogates that it becomes each keeps its ten low bits.
+    lead, *rest = data[start : start + 4]
+    code = lead & 0x07
+    for byte in rest:
+        code = code << 6 | byte & 0x3F
+    return chr(0x10000 + (code - 0x10000 & 0xFFFFF)), start + 4
 
 
-codecs.register_error(_BYTES_AS_CHARACTERS, _bytes_as_characters)
+codecs.register_error(_AS_THE_PLAYER, _as_the_player)
 
 
 def codec_for(char_set: object) -> str:
@@ -129,28 +153,47 @@ def decode(data: bytes, codec: str) -> str:
 
 def encode(text: str, codec: str) -> bytes:
     """The bytes of a text, with a question mark for what the character set lacks; `codec` comes from `codec_for`."""
-    unicode = codecs.lookup(codec).name in ("utf-8", "utf-16-le", "utf-16-be")
-    return text.encode(codec, "surrogatepass" if unicode else "replace")
+    if codecs.lookup(codec).name == "utf-8":
+        return encode_utf8(text)
+    return text.encode(codec, "surrogatepass" if codec.startswith("utf-16") else "replace")
 
 
 def decode_utf8(data: bytes) -> str:
-    """UTF-8 as ``readUTFBytes`` reads it.
-
-    A byte order mark is skipped, the text ends at its first NUL, and malformed bytes become the characters U+0080 to
-    U+00FF.
+    """UTF-8 as ``readUTFBytes`` reads it: as `utf8_text`, up to the first NUL behind a byte order mark.
 
     Example:
         >>> decode_utf8(b"caf\\xe9\\x00rest")
         'café'
     """
-    return utf8_text(data).partition("\0")[0]
+    return utf8_text(data.partition(b"\0")[0])
 
 
 def utf8_text(data: bytes) -> str:
-    """UTF-8 as ``ByteArray.toString`` reads it: as `decode_utf8`, but NULs are kept."""
-    return data.removeprefix(_BOM).decode("utf-8", _BYTES_AS_CHARACTERS)
+    """UTF-8 as ``ByteArray.toString`` reads it, NULs included.
+
+    A byte order mark is skipped. Surrogates count as characters, and two that belong together are one. A byte from F0
+    on begins a sequence of four bytes, of whose character 20 bits count. The bytes of what is no such sequence, or is
+    longer than it need be, become the characters U+0080 to U+00FF.
+
+    Example:
+        >>> utf8_text(b"\\xed\\xa0\\xbd\\xed\\xb0\\x8c"), utf8_text(b"\\xc1\\x80")
+        ('🐌', 'Á\\x80')
+    """
+    data = data.removeprefix(_BOM)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _in_pairs(data.decode("utf-8", _AS_THE_PLAYER))
 
 
 def encode_utf8(text: str) -> bytes:
     """UTF-8; half a surrogate pair, which ActionScript's strings may hold too, takes its three bytes."""
-    return text.encode("utf-8", "surrogatepass")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _in_pairs(text).encode("utf-8", "surrogatepass")
+
+
+def _in_pairs(text: str) -> str:
+    """The text with one character for two surrogates that belong together, as in ActionScript's strings."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -91,19 +91,49 @@ def string(parameter: str, value: object) -> str:
     raise errors.null(parameter) if value is None else errors.wrong_type(parameter, value, "a string")
 
 
+def source_view(parameter: str, value: object) -> memoryview:
+    """The present content of a `ByteArray` or of anything bytes-like, where it lies; to be released soon."""
+    if value is None:
+        raise errors.null(parameter)
+    try:
+        return memoryview(value._data if isinstance(value, Storage) else value)  # type: ignore[arg-type]
+    except TypeError:
+        raise errors.wrong_type(parameter, value, "a ByteArray or bytes-like") from None
+
+
 def source_bytes(parameter: str, value: object) -> bytes:
     """The present content of a `ByteArray` or of anything bytes-like."""
     if isinstance(value, bytes):
         return value
-    if isinstance(value, Storage):
-        return bytes(value._data)
-    if value is None:
-        raise errors.null(parameter)
-    try:
-        with memoryview(value) as view:  # type: ignore[arg-type]
-            return view.tobytes()
-    except TypeError:
-        raise errors.wrong_type(parameter, value, "a ByteArray or bytes-like") from None
+    with source_view(parameter, value) as view:
+        return view.tobytes()
+
+
+def source_part(call: str, value: object, offset: int, length: int) -> bytes:
+    """So many bytes of a `ByteArray` or of anything bytes-like, 0 for all from the offset on; copies no others."""
+    if isinstance(value, bytes):
+        return value[offset : _part_end(call, offset, length, len(value))]
+    with source_view("bytes", value) as view:
+        return _cut(view, offset, _part_end(call, offset, length, view.nbytes))
+
+
+def _part_end(call: str, offset: int, length: int, available: int) -> int:
+    if length > available - offset:
+        beyond = f"offset {errors.shown(offset)} and length {errors.shown(length)} go beyond the {available} bytes"
+        raise errors.out_of_bounds(call, beyond)
+    return offset + length if length else available
+
+
+def _cut(view: memoryview, start: int, end: int) -> bytes:
+    if start == end:
+        return b""
+    if view.c_contiguous:
+        part: bytes = Struct(f"{end - start}s").unpack_from(view, start)[0]  # whatever the format of the items
+        return part
+    row = view.nbytes // len(view)
+    first = start // row
+    rows = view[first : -(-end // row)].tobytes()
+    return rows[start - first * row : end - first * row]
 
 
 def accepted_encoding(call: str, value: object) -> int:
@@ -239,6 +269,7 @@ class DataInput(_DataFormat):
         def bytes_available(self) -> int: ...
         def _consume(self, size: int, call: str, /) -> bytes: ...
         def _lookahead(self, size: int, call: str, /) -> bytes: ...
+        def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None: ...
 
     def read_boolean(self) -> bool:
         """One byte; `False` if it is 0, else `True`. AIR: ``readBoolean()``."""
@@ -301,10 +332,6 @@ class DataInput(_DataFormat):
             together = f"offset {errors.shown(offset)} + length {errors.shown(length)}"
             raise errors.out_of_bounds(call, f"{together} is more than 2**32 - 1")
         self._move(target, offset, length or self.bytes_available, call)
-
-    def _move(self, target: bytearray, offset: int, size: int, call: str) -> None:
-        overwrite(target, offset, self._lookahead(size, call))
-        self._consume(size, call)
 
     def read_utf(self) -> str:
         """A text: its length in bytes as an unsigned short, then as `read_utf_bytes`. AIR: ``readUTF()``."""
@@ -431,11 +458,7 @@ class DataOutput(_DataFormat):
         """
         self._require_writable("write_bytes")
         offset, length = unsigned("write_bytes", offset, "offset"), unsigned("write_bytes", length, "length")
-        data = source_bytes("bytes", bytes)
-        if length > len(data) - offset:
-            beyond = f"offset {errors.shown(offset)} and length {errors.shown(length)} go beyond the {len(data)} bytes"
-            raise errors.out_of_bounds("write_bytes", beyond)
-        self._put(data[offset : offset + (length or len(data))])
+        self._put(source_part("write_bytes", bytes, offset, length))
 
     def write_utf(self, value: str) -> None:
         """A text in UTF-8 after its length in bytes as an unsigned short. AIR: ``writeUTF()``.

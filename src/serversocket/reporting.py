@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 
+from .uncaught import leaves
 from .unpatched import original
 
 logger = logging.getLogger("serversocket")
@@ -35,7 +36,7 @@ def log_error(error: BaseException, dispatcher: object, place: str = "") -> None
     _records += 1
     silenced, _silenced = _silenced, 0
     left_out = f"; {silenced} more before it were not logged" if silenced else ""
-    with suppress(Exception):  # a filter of that logger may raise; the reactor goes on
+    try:
         text, place = "uncaught error in %s%s", place or f"a listener of {dispatcher}"
         if logger.hasHandlers() or logging.lastResort is not _last_resort or _poll is None:
             logger.error(text, place, left_out, exc_info=error)
@@ -44,6 +45,9 @@ def log_error(error: BaseException, dispatcher: object, place: str = "") -> None
             record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, (place, left_out), cause)
             if logger.filter(record) and not _write(logging.Formatter().format(record)):
                 _silenced += silenced + 1
+    except BaseException as failure:  # a filter of that logger may raise; the reactor goes on
+        if leaves(failure):
+            raise
 
 
 def _write(text: str) -> bool:

@@ -16,7 +16,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from . import errors
+from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
+from .uncaught import leaves
 
 __all__ = ["Scheduler", "TimerHandle"]
 
@@ -148,7 +150,7 @@ class Scheduler:
         def _set_deadline(self, when: float | None) -> None: ...
         def _wake(self) -> None: ...
         def _check_thread(self) -> None: ...
-        def _report(self, exception: Exception, source: object) -> None: ...
+        def _report(self, exception: BaseException, source: object) -> None: ...
 
     _timers: list[tuple[float, int, TimerHandle]]  # a heap; of those that were cancelled some stay for a while
     _awaited: set[TimerHandle]  # those that `run` waits for
@@ -179,7 +181,7 @@ class Scheduler:
             A handle whose `cancel()` takes the promise back. `run` waits for the call unless `unref()` says otherwise.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called.
+            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
             ValueError: `seconds` is not-a-number.
             RuntimeError: The reactor is closed or belongs to another thread.
         """
@@ -202,7 +204,7 @@ class Scheduler:
             A handle whose `cancel()` ends it. Until then `run` goes on, unless `unref()` says otherwise.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called.
+            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
             ValueError: `seconds` is not-a-number, infinite, 0 or negative.
             RuntimeError: The reactor is closed or belongs to another thread.
 
@@ -246,7 +248,7 @@ class Scheduler:
             args: What to call it with.
 
         Raises:
-            TypeError: `callback` cannot be called.
+            TypeError: `callback` cannot be called, or is a coroutine function.
             RuntimeError: The reactor is closed.
         """
         self._check_schedulable(callback)
@@ -256,6 +258,7 @@ class Scheduler:
     def _check_schedulable(self, callback: object) -> None:
         if not callable(callback):
             raise errors.wrong_type("callback", callback, "callable")
+        refuse_coroutine_function("callback", callback)
         if self.closed:
             raise RuntimeError("the reactor is closed")
 
@@ -300,7 +303,9 @@ class Scheduler:
         heapreplace(timers, following)
         try:
             callback(*arguments)
-        except Exception as exception:
+        except BaseException as exception:
+            if leaves(exception):
+                raise
             self._report(exception, callback)
         return True
 
@@ -321,7 +326,7 @@ class Scheduler:
             if not begun:
                 heappush(self._timers, entry)
                 raise
-            if not isinstance(exception, Exception):
+            if leaves(exception):
                 raise
             self._report(exception, callback)
         finally:
@@ -347,7 +352,7 @@ class Scheduler:
                 if not begun:
                     self._calls.appendleft(call)
                     raise
-                if not isinstance(exception, Exception):
+                if leaves(exception):
                     raise
                 self._report(exception, callback)
         return ran

@@ -192,7 +192,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
             return bytes(data)
         raise errors.wrong_type("data", data, "bytes-like")
 
-    def _move(self, target: bytearray, offset: int, size: int, call: str) -> None:
+    def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None:
         # The target may be `read_buffer`, in which the input stands: `readinto` moves what is still to be read.
         if size > self.bytes_available:
             raise errors.end_of_file(call, size, self.bytes_available)

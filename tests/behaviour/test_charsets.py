@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import locale
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
@@ -75,17 +77,81 @@ def test_no_name() -> None:
         (b"\xe2\x82", "\xe2\x82"),
         (b"\xe2\x82a", "\xe2\x82a"),
         (b"\xc0\x80", "\xc0\x80"),
-        (b"\xed\xa0\x80", "\xed\xa0\x80"),
-        (b"\xf5\x80\x80\x80", "\xf5\x80\x80\x80"),
         (b"\xf0\x9f\x98\x80", "\U0001f600"),
+        (b"\xe9t\xe9 caf\xc3\xa9 \xe2\x82\xac\xe2\x82", "\xe9t\xe9 café €\xe2\x82"),
+        (b"\0\xed\xa0\xbd", ""),
+        (b"\xef\xbb\xbf\xed\xa0\xbd\0\xff", "\ud83d"),
     ],
 )
 def test_utf8_never_fails(data: bytes, text: str) -> None:
     assert charsets.decode_utf8(data) == text
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"\xed\x80", "\xed\x80"),
+        (b"\xedp\x80", "\xedp\x80"),
+        (b"\xed\0\x80\x80", "\xed\0\x80\x80"),
+        (b"\xed\x80p", "\xed\x80p"),
+        (b"\xf9\x80\x80\x80\x80", "\U00040000\x80"),  # D8C0 DC00 0080
+        (b"\xc1\x80", "\xc1\x80"),
+        (b"\xed\xa0\xbd", "\ud83d"),
+        (b"\xed\xa0\xbd\xed\xb0\x8c", "\U0001f40c"),
+        (b"\xff\xff\xff\xff", "\xff\xff\xff\xff"),
+        (b"\xff\x9e", "\xff\x9e"),
+    ],
+)
+def test_utf8_that_the_player_was_seen_to_read(data: bytes, text: str) -> None:
+    assert charsets.utf8_text(data) == text
+    assert charsets.decode_utf8(data) == text.partition("\0")[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"\xe0\x9f\xbf", "\xe0\x9f\xbf"),
+        (b"\xe0\xa0\x80", "\u0800"),
+        (b"\xf0\x8f\xbf\xbf", "\xf0\x8f\xbf\xbf"),
+        (b"\xf8\x8f\xbf\xbf", "\xf8\x8f\xbf\xbf"),
+        (b"\xf8\x90\x80\x80", "\U00010000"),
+        (b"\xfc\x80\x80\x80\x80\x80", "\U00100000\x80\x80"),
+        (b"\xf4\x8f\xbf\xbf", "\U0010ffff"),
+        (b"\xf4\x90\x80\x80", "\U00010000"),
+        (b"\xf5\x80\x80\x80", "\U00040000"),
+        (b"\xff\xbf\xbf\xbf", "\U000fffff"),
+        (b"\xed\xb0\x8c\xed\xa0\xbd", "\udc0c\ud83d"),
+        (b"\xed\xa0\xbd\xf0\x9f\x98\x80", "\ud83d\U0001f600"),
+        (b"\xed\xa0\xbda\xed\xb0\x8c", "\ud83da\udc0c"),
+        (b"\xed\xa0\xbd\xff\xed\xb0\x8c", "\ud83d\xff\udc0c"),
+    ],
+)
+def test_utf8_at_the_edges_of_the_players_rule(data: bytes, text: str) -> None:
+    assert charsets.utf8_text(data) == text
+
+
+@pytest.mark.parametrize(
+    "pattern", [b"\xff", b"\xffa", b"\xe2\x82", b"\xed\xa0\xbd", b"\xf9\x80\x80\x80", b"\xc3\xa9\xff"]
+)
+def test_malformed_utf8_takes_no_more_memory_than_the_texts_it_goes_through(pattern: bytes) -> None:
+    data = pattern * (300_000 // len(pattern))
+    tracemalloc.start()
+    try:
+        text = charsets.utf8_text(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * len(data)
+    assert text == charsets.utf8_text(pattern) * (300_000 // len(pattern))
+
+
 def test_half_a_surrogate_pair_can_be_written() -> None:
     assert charsets.encode_utf8("a\ud800") == b"a\xed\xa0\x80"
+
+
+@pytest.mark.parametrize("encode", [charsets.encode_utf8, lambda text: charsets.encode(text, "utf-8")])
+def test_a_pair_that_python_keeps_apart_is_written_as_one_character(encode: Callable[[str], bytes]) -> None:
+    assert encode("\ud83d\udc0c\ud83d") == "🐌".encode() + b"\xed\xa0\xbd"
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import array as arrays
+import ctypes
 import decimal
 import math
-from typing import Any
+import tracemalloc
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from serversocket import errors
 from serversocket.byte_array import ByteArray
 from serversocket.data import Endian
+
+from .helpers import connection
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 BIG, LITTLE = Endian.BIG_ENDIAN, Endian.LITTLE_ENDIAN
 
@@ -130,6 +138,114 @@ def test_parts_outside_the_array(offset: int, length: int) -> None:
     with pytest.raises(errors.RangeError, match="#2006"):
         array.write_bytes(b"abcd", offset, length)
     assert array.length == 0
+
+
+GRID = memoryview(bytes(range(24)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(GRID[::2], id="every other"),
+        pytest.param(GRID[::-1], id="backwards"),
+        pytest.param(GRID.cast("H"), id="items of two bytes"),
+        pytest.param(GRID.cast("I")[::2], id="every other item"),
+        pytest.param(GRID.cast("B", [4, 6]), id="rows"),
+        pytest.param(GRID.cast("B", [4, 6])[::2], id="every other row"),
+        pytest.param(GRID.cast("H", [2, 3, 2])[::-1], id="three dimensions"),
+        pytest.param(GRID.cast("B", [24, 1])[5:5:2], id="no row"),
+        pytest.param((ctypes.c_int32 * 6)(*range(6)), id="of ctypes"),
+        pytest.param(ctypes.c_int64(2**40 + 5), id="without dimension"),
+        pytest.param(arrays.array("d", [1.5, 2.5]), id="of floats"),
+        pytest.param(b"bytes", id="bytes"),
+        pytest.param(bytearray(), id="nothing"),
+    ],
+)
+def test_any_part_of_anything_bytes_like(source: Buffer) -> None:
+    data = memoryview(source).tobytes()
+    for offset in range(len(data) + 1):
+        for length in range(len(data) + 1 - offset):
+            array = ByteArray()
+            array.write_bytes(source, offset, length)
+            assert bytes(array) == data[offset : offset + length if length else None]
+        with pytest.raises(errors.RangeError, match=rf"#2006.* go beyond the {len(data)} bytes"):
+            ByteArray().write_bytes(source, offset, len(data) + 1 - offset)
+
+
+def test_a_source_is_free_again_when_it_was_written() -> None:
+    for source in (bytearray(b"abcd"), ByteArray(b"abcd")):
+        ByteArray().write_bytes(source, 1, 2)
+        with pytest.raises(errors.RangeError):
+            ByteArray().write_bytes(source, 1, 5)
+        ByteArray(source)
+        source.append(1) if isinstance(source, bytearray) else source.clear()
+
+
+LARGE = 4 * 1024 * 1024
+PART = 1024
+MOST = 16 * PART
+
+sources = pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(bytes, id="bytes"),
+        pytest.param(bytearray, id="bytearray"),
+        pytest.param(ByteArray, id="ByteArray"),
+        pytest.param(memoryview, id="memoryview"),
+        pytest.param(lambda data: memoryview(data)[::2], id="every other byte"),
+        pytest.param(lambda data: memoryview(data).cast("I"), id="items of four bytes"),
+        pytest.param(lambda data: memoryview(data).cast("B", [LARGE // 64, 64])[::2], id="every other row"),
+        pytest.param(lambda data: arrays.array("I", data), id="array"),
+        pytest.param((ctypes.c_int32 * (LARGE // 4)).from_buffer_copy, id="of ctypes"),
+    ],
+)
+
+
+def allocated(call: Callable[[], object]) -> int:
+    """How much memory a call takes at most, on top of what there is."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@sources
+def test_a_part_of_much_costs_no_more_than_the_part(make: Callable[[bytes], Any]) -> None:
+    source = make(bytes(LARGE))
+    array = ByteArray(bytes(LARGE))
+    assert allocated(lambda: array.write_bytes(source, LARGE // 4, PART)) < MOST
+    assert array.position == PART
+    assert allocated(lambda: array.write_bytes(source, 0, PART)) < MOST
+    assert array.position == 2 * PART
+
+
+@sources
+def test_a_part_of_much_costs_a_socket_no_more_than_the_part(make: Callable[[bytes], Any]) -> None:
+    source = make(bytes(LARGE))
+    with connection() as it:
+        assert allocated(lambda: it.socket.write_bytes(source, LARGE // 4, PART)) < MOST
+        assert it.socket.bytes_pending == PART
+
+
+def test_bytes_are_written_to_a_socket_without_a_copy() -> None:
+    data = bytes(LARGE)
+    with connection() as it:
+        assert allocated(lambda: it.socket.write_bytes(data)) < MOST
+        it.socket.abort()
+
+
+def test_a_part_of_much_is_read_at_the_cost_of_the_part() -> None:
+    array, target = ByteArray(bytes(LARGE)), ByteArray(bytes(LARGE))
+    for into in (target, bytearray(LARGE), array):
+        assert allocated(lambda: array.read_bytes(into, LARGE // 2, PART)) < MOST  # noqa: B023 - called at once
+    assert array.position == 3 * PART
+
+
+def test_an_array_is_made_with_one_copy() -> None:
+    for source in (bytes(LARGE), bytearray(LARGE), ByteArray(bytes(LARGE))):
+        assert allocated(lambda: ByteArray(source)) < LARGE + MOST  # noqa: B023 - called at once
 
 
 def test_an_array_can_be_written_into_itself() -> None:

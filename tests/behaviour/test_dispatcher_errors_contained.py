@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import pytest
-
 from serversocket import Event, EventDispatcher
 
 
@@ -51,26 +49,6 @@ def test_stopping_and_preventing_before_the_error_hold(uncaught: list[logging.Lo
     assert not calls
     assert len(uncaught) == 1
     uncaught.clear()
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_is_no_error_leaves_the_dispatch(kind: type[BaseException]) -> None:
-    calls: list[Event] = []
-
-    def leave(event: Event) -> None:
-        raise kind
-
-    dispatcher = EventDispatcher()
-    dispatcher.add_event_listener("ready", leave)
-    dispatcher.add_event_listener("ready", calls.append)
-    event = Event("ready")
-    with pytest.raises(kind):
-        dispatcher.dispatch_event(event)
-    assert not calls
-    assert event.target is dispatcher
-    dispatcher.remove_event_listener("ready", leave)
-    assert dispatcher.dispatch_event(Event("ready"))
-    assert len(calls) == 1
 
 
 def test_a_listener_with_the_wrong_signature_is_an_error_like_others(uncaught: list[logging.LogRecord]) -> None:

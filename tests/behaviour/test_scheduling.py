@@ -169,7 +169,7 @@ def test_what_a_timer_raises_is_reported_and_the_others_run(reactor: Recorder) -
     assert reactor.reports == [(error, fail)]
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_ends_a_program_passes_and_nothing_is_lost(reactor: Recorder, kind: type[BaseException]) -> None:
     def leave() -> None:
         raise kind

@@ -30,6 +30,24 @@ def test_a_listener_may_wait_while_others_run(loop: GeventLoop) -> None:
     assert seen == ["greenlet", "listener"]
 
 
+def test_a_listener_whose_greenlet_is_killed_ends_and_is_no_uncaught_error(loop: GeventLoop) -> None:
+    seen: list[str] = []
+
+    def wait() -> None:
+        loop.gevent.getcurrent().kill(block=False)
+        try:
+            loop.gevent.sleep(60)
+        finally:
+            seen.append("killed")
+
+    with loop.attach() as hosting:
+        hosting.reactor.add_event_listener("uncaughtError", lambda: seen.append("uncaught"))
+        hosting.reactor.call_later(0, wait)
+        hosting.reactor.call_later(0, seen.append, "next")
+        loop.until(lambda: len(seen) == 2)
+    assert seen == ["killed", "next"]
+
+
 def test_the_hub_waits_while_it_is_attached(loop: GeventLoop) -> None:
     with loop.attach() as hosting:
         hosting.reactor.call_later(0.01, hosting.close)

@@ -577,8 +577,10 @@ cdef class Reactor(EventDispatcher):
                 handled += 1
                 try:
                     source._ready(events)
-                except Exception as error:
+                except BaseException as error:
                     # No single connection's trouble, such as memory running out, may end the service of the others.
+                    if leaves(error):
+                        raise
                     report(error, source)
             source = None
             if haunted:
@@ -699,7 +701,9 @@ cdef class Reactor(EventDispatcher):
                 source.dirty = False
                 try:
                     source._send_output()
-                except Exception as error:
+                except BaseException as error:
+                    if leaves(error):
+                        raise
                     report(error, source)
         finally:
             self.dirty[:0] = sources[done:]     # what an interrupt left undone
@@ -716,7 +720,9 @@ cdef class Reactor(EventDispatcher):
                 source.postponed = False
                 try:
                     source._attend()
-                except Exception as error:
+                except BaseException as error:
+                    if leaves(error):
+                        raise
                     report(error, source)
                 done += 1
                 if self.dead:

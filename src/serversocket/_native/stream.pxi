@@ -391,7 +391,9 @@ cdef class Stream(Output):
         cdef bint more
         try:
             open_buffer("read_buffer", self.lent, &view)
-        except Exception as error:
+        except BaseException as error:
+            if leaves(error):
+                raise
             self.lent = None
             report(error, self)
             return self.fd == fd and self.state == CONNECTED

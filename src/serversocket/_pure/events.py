@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import operator
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from .. import errors
 from ..forgetting import when_gone
 from ..formatting import format_event
+from ..listeners import refuse_coroutine_function, warn_of_name
+from ..nesting import BY_GREENLET, nesting
+from ..uncaught import leaves
+from ..unpatched import local
 
 Listener = Callable[..., object]
 
@@ -23,37 +26,39 @@ SOCKET_DATA = "socketData"
 OUTPUT_PROGRESS = "outputProgress"
 END = "end"
 IO_ERROR = "ioError"
-
-RECURSION_LIMIT = 256
+_TYPES = {CONNECT, CLOSE, SOCKET_DATA, OUTPUT_PROGRESS, END, IO_ERROR}
 
 _TAKES_ANY_NUMBER = 4  # the flag CO_VARARGS of a code object
 
 
-class _Nesting(threading.local):
-    """How many dispatches are inside each other, on this thread."""
+class _Depth(local):  # type: ignore[misc]
+    """Dispatches inside each other, on this thread; a turn of a reactor is one."""
 
     depth = 0
 
     def __enter__(self) -> None:
-        if self.depth >= RECURSION_LIMIT:
-            raise errors.dispatch_overflow()
-        self.depth += 1
+        depth = self.depth
+        if depth:
+            depth = nesting.enter(depth)
+        self.depth = depth + 1
 
     def __exit__(self, *exception: object) -> None:
-        self.depth -= 1
+        depth = self.depth = self.depth - 1
+        if depth >= BY_GREENLET:
+            nesting.leave()
 
 
-nesting = _Nesting()
-_report_error: Callable[[Exception, EventDispatcher], object] | None = None
+dispatching = _Depth()
+_report_error: Callable[[BaseException, EventDispatcher], object] | None = None
 
 
-def set_error_reporter(reporter: Callable[[Exception, EventDispatcher], object] | None) -> None:
+def set_error_reporter(reporter: Callable[[BaseException, EventDispatcher], object] | None) -> None:
     """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
     global _report_error
     _report_error = reporter
 
 
-def report_error(error: Exception, dispatcher: EventDispatcher) -> None:
+def report_error(error: BaseException, dispatcher: EventDispatcher) -> None:
     if _report_error is None:
         raise error
     _report_error(error, dispatcher)
@@ -62,6 +67,9 @@ def report_error(error: Exception, dispatcher: EventDispatcher) -> None:
 def extend_type(cls: type, name: str, value: object) -> None:
     """Sets an attribute on an engine class; native types refuse ``setattr``."""
     setattr(cls, name, value)
+
+
+_new = object.__new__  # found sooner than as an attribute of a class
 
 
 class Event:
@@ -82,13 +90,19 @@ class Event:
 
     __slots__ = ("_bubbles_", "_cancelable_", "_prevented_", "_stopped_", "_target_", "_type_")
 
+    _type_: str
+    _target_: Any
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = _new(cls)
+        self._type_ = self._target_ = None  # type: ignore[assignment]
+        self._bubbles_ = self._cancelable_ = self._prevented_ = self._stopped_ = False
+        return self
+
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False) -> None:
         self._type_ = type if type.__class__ is str else _text(type)
         self._bubbles_ = bool(bubbles)
         self._cancelable_ = bool(cancelable)
-        self._target_: Any = None
-        self._prevented_ = False
-        self._stopped_ = False
 
     @property
     def type(self) -> str:
@@ -198,6 +212,11 @@ class ProgressEvent(Event):
     _bytes_loaded_: int
     _bytes_total_: int
 
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._bytes_loaded_ = self._bytes_total_ = 0
+        return self
+
     def __init__(
         self,
         type: str,
@@ -239,9 +258,6 @@ class ProgressEvent(Event):
         )
 
 
-_new = object.__new__  # found sooner than as an attribute of a class
-
-
 def socket_data(size: int) -> ProgressEvent:
     """The event of an arrival: made for every one of them, hence without what `__init__` checks."""
     event = _new(ProgressEvent)
@@ -275,6 +291,11 @@ class OutputProgressEvent(Event):
 
     _bytes_pending_: int
     _bytes_total_: int
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._bytes_pending_ = self._bytes_total_ = 0
+        return self
 
     def __init__(
         self,
@@ -336,6 +357,13 @@ class ServerSocketConnectEvent(Event):
 
     __slots__ = ("socket",)
 
+    socket: Any
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self.socket = None
+        return self
+
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False, socket: Any = None) -> None:
         Event.__init__(self, type, bubbles, cancelable)
         self.socket = socket
@@ -349,6 +377,16 @@ class ServerSocketConnectEvent(Event):
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )
+
+
+def client_connected(stream: object) -> ServerSocketConnectEvent:
+    """The event of an accepted connection, made as `socket_data`."""
+    event = _new(ServerSocketConnectEvent)
+    event._type_ = CONNECT
+    event._bubbles_ = event._cancelable_ = event._prevented_ = event._stopped_ = False
+    event._target_ = None
+    event.socket = stream
+    return event
 
 
 class _Registration:
@@ -458,7 +496,11 @@ class EventDispatcher:
             use_weak_reference: Does not keep the listener alive.
 
         Raises:
-            TypeError: `listener` is ``None`` or cannot be called, or `type` or `priority` has a wrong type.
+            TypeError: `listener` is ``None``, cannot be called or is a coroutine function, or `type` or `priority` has
+                a wrong type.
+
+        Warns:
+            UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
 
         Example:
             >>> EventDispatcher().add_event_listener("ready", print, priority=10)
@@ -469,10 +511,13 @@ class EventDispatcher:
             raise errors.null("listener")
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
+        refuse_coroutine_function("listener", listener)
         if isinstance(priority, bool) or not hasattr(priority, "__index__"):
             raise errors.wrong_type("priority", priority, "an integer")
         rank = min(max(operator.index(priority), -sys.maxsize - 1), sys.maxsize)
         use_capture = bool(use_capture)
+        if type not in _TYPES and type not in self._listeners_:
+            warn_of_name(self, type)
         known = self._listeners_.get(type, _NONE)
         if any(entry.use_capture == use_capture and _same(entry.listener, listener) for entry in known):
             return
@@ -566,7 +611,7 @@ class EventDispatcher:
             _require_event(event)
         entries = self._listeners_.get(event._type_)
         if entries:
-            with nesting:
+            with dispatching:
                 self._deliver_(event, entries)
         return not event.is_default_prevented()
 
@@ -580,7 +625,9 @@ class EventDispatcher:
             event._target_ = target
             try:
                 call(event)
-            except Exception as error:
+            except BaseException as error:
+                if leaves(error):
+                    raise
                 report_error(error, self)
                 self._listener_failed_()
             if event._stopped_:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import errors
+from ..uncaught import leaves
 from ..unpatched import get_ident
 from .events import report_error
 from .memory import distance, writable
@@ -278,7 +279,9 @@ class Input(Source):
         """The program's memory for one read; ``None`` if it cannot be had any more."""
         try:
             memory = writable("read_buffer", self._read_buffer_)
-        except Exception as error:
+        except BaseException as error:
+            if leaves(error):
+                raise
             self._read_buffer_ = None
             report_error(error, self)
             return None

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
+from ..uncaught import leaves
 from ..unpatched import RLock, get_ident, original
-from .events import EventDispatcher, nesting, report_error
+from .events import EventDispatcher, dispatching, report_error
 
 try:
     from .epoll import EpollSelector as DefaultSelector
@@ -539,7 +540,7 @@ class Reactor(EventDispatcher):
         try:
             if self._dirty_:
                 self._send_dirty_()
-            with nesting:
+            with dispatching:
                 for key, events in self._wait_(0 if self._postponed_ or self._woken_ else timeout):
                     slot = key.data
                     if slot.__class__ is not Slot:
@@ -553,7 +554,9 @@ class Reactor(EventDispatcher):
                     handled += 1
                     try:
                         source._ready_(events)
-                    except Exception as error:
+                    except BaseException as error:
+                        if leaves(error):
+                            raise
                         report_error(error, source)
                     del source
             if self._deadline_ is not None and self._deadline_ <= monotonic():
@@ -565,7 +568,7 @@ class Reactor(EventDispatcher):
                 self._send_dirty_()
             # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn. And what one
             # postpones does, so they are counted; but a child that a listener has forked has nothing to do any more.
-            with nesting:
+            with dispatching:
                 for _ in range(len(self._postponed_)):
                     if not self._postponed_:
                         break
@@ -573,11 +576,11 @@ class Reactor(EventDispatcher):
                     call = self._postponed_.popleft()
                     try:
                         call()
-                    except Exception as error:
+                    except BaseException as error:
+                        if leaves(error):
+                            self._postponed_.appendleft(call)  # it may have more to attend to
+                            raise
                         report_error(error, self)
-                    except BaseException:
-                        self._postponed_.appendleft(call)  # it may have more to attend to
-                        raise
                     del call  # it may be what keeps a stream alive
         finally:
             self._in_turn_ = False
