@@ -305,10 +305,11 @@ cdef class EventDispatcher:
     cdef int _tell(self, int kind, double part, double total) except -1:
         """Dispatches what the engine has to tell, if somebody listens."""
         cdef tuple entries = listeners_of(self, kind)
-        cdef Event event
-        if entries is None:
-            return 0
-        event = take_event(kind)
+        return 0 if entries is None else self._tell_listeners(entries, kind, part, total)
+
+    @cython.final
+    cdef int _tell_listeners(self, tuple entries, int kind, double part, double total) except -1:
+        cdef Event event = take_event(kind)
         event.part = part
         event.total = total
         try:

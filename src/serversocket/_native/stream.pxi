@@ -446,18 +446,18 @@ cdef class Stream(Output):
     @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
         """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
-        cdef bint unheard = listeners_of(self, SOCKET_DATA) is None
+        cdef tuple entries = listeners_of(self, SOCKET_DATA)
         self.moment = self._reactor.moment
-        if self.size or unheard:
+        if self.size or entries is None:
             if not self._append_input(data, count):
                 return self._finish(system.ENOMEM, "recv")
-            if unheard:
+            if entries is None:
                 return self._finish(system.ENOBUFS, "recv") if not self.failure and self._crowded() else 0
         else:
             self.data = data
             self.size = count
         try:
-            self._tell(SOCKET_DATA, count, 0)
+            self._tell_listeners(entries, SOCKET_DATA, count, 0)
         finally:
             if self.size:
                 self._keep_input()
