@@ -46,9 +46,10 @@ from types import BuiltinMethodType, FunctionType, MethodType
 
 from . import errors, limits
 from .accepting import Action, action_for
+from .checks import as_limit, as_timeout
 from .forgetting import when_gone
 from .formatting import format_event
-from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
+from .limits import CONNECTION_LIMIT, REACTOR_LIMIT
 
 include "_native/calls.pxi"
 include "_native/address.pxi"
