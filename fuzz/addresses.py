@@ -9,7 +9,7 @@ import socket
 
 from choices import Choices
 
-from serversocket import ServerSocket, Socket, addresses, errors
+from serversocket import ServerSocket, Socket, addresses, checks, errors
 
 REFUSALS = (errors.ArgumentError, errors.RangeError, errors.SecurityError, errors.IOError, TypeError)
 
@@ -50,7 +50,7 @@ def check(data: bytes) -> None:
 def check_port(port: object, number: int) -> None:
     good = isinstance(port, (int, Index)) and not isinstance(port, bool) and 0 <= number <= 65535
     try:
-        taken = addresses.parse_port(port)  # type: ignore[arg-type]
+        taken = checks.as_port("local_port", port)
     except (errors.RangeError, TypeError):
         assert not good, port
     else:

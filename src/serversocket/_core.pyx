@@ -46,9 +46,10 @@ from types import BuiltinMethodType, FunctionType, MethodType
 
 from . import errors, limits
 from .accepting import Action, action_for
+from .checks import as_int, as_limit, as_timeout
 from .forgetting import when_gone
 from .formatting import format_event
-from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
+from .limits import CONNECTION_LIMIT, REACTOR_LIMIT
 from .listeners import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
 from .nesting import BY_GREENLET, nesting
 from .uncaught import leaves

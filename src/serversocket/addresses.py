@@ -1,10 +1,9 @@
-"""What a port, a backlog, an address and a host name may be. Nothing here ever asks a name server."""
+"""What an address and a host name may be. Nothing here ever asks a name server."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import operator
 import re
 import socket
 import sys
@@ -20,11 +19,8 @@ __all__ = [
     "host_of",
     "no_descriptor",
     "parse_address",
-    "parse_backlog",
-    "parse_client_port",
     "parse_host",
     "parse_origin",
-    "parse_port",
     "port_of",
     "refused",
     "require_local",
@@ -37,8 +33,6 @@ Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
 SocketAddress = tuple[Any, ...]
 """What the system calls take: ``(host, port)`` or ``(host, port, flow, scope)``."""
 
-_PORTS = range(65536)
-_MAX_BACKLOG = 2**31 - 1
 _MAX_HOST_LENGTH = 255
 _SCOPE = re.compile(r"[!-.0-~]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -82,86 +76,6 @@ class Origin(NamedTuple):
 
     port: int = 0
     """0 for any."""
-
-
-# ------------------------------------------------------------------------------------------------- numbers
-
-
-def parse_port(value: object) -> int:
-    """The port for a server.
-
-    Args:
-        value: An int, or anything with ``__index__``.
-
-    Raises:
-        TypeError: Any other type, `bool` included.
-        RangeError: Outside 0 to 65535 (#2003).
-    """
-    port = _integer("local_port", value)
-    if port not in _PORTS:
-        raise errors.bad_port(port)
-    return port
-
-
-def parse_client_port(value: object) -> int:
-    """The port for a client.
-
-    Args:
-        value: An int, or anything with ``__index__``.
-
-    Raises:
-        TypeError: Any other type, `bool` included.
-        SecurityError: Outside 0 to 65535 (#2003).
-    """
-    port = _integer("port", value)
-    if port not in _PORTS:
-        raise errors.security_port(port)
-    return port
-
-
-def parse_backlog(value: object) -> int:
-    """The backlog as ``listen(2)`` takes it, which cuts it to the system's maximum.
-
-    Args:
-        value: The wanted number of waiting connections, an int or anything with ``__index__``; 0 for the maximum.
-
-    Raises:
-        TypeError: Any other type, `bool` included.
-        RangeError: Negative (#2006).
-    """
-    backlog = _integer("backlog", value)
-    if backlog < 0:
-        raise errors.out_of_bounds("listen", f"backlog {errors.shown(backlog)} is negative")
-    return min(backlog, _MAX_BACKLOG) or _MAX_BACKLOG
-
-
-def parse_defer_accept(value: object) -> int:
-    """How long the system may hold a client back that sends nothing, as ``TCP_DEFER_ACCEPT`` takes it.
-
-    Args:
-        value: Seconds, an int or anything with ``__index__``; 0 for not at all.
-
-    Raises:
-        TypeError: Any other type, `bool` included.
-        RangeError: Negative, or more than a C int holds (#2006).
-        IOError: The system does not know how (#2002, ``ENOTSUP``).
-    """
-    seconds = _integer("defer_accept", value)
-    if not 0 <= seconds < 2**31:
-        raise errors.out_of_bounds("listen", f"defer_accept {errors.shown(seconds)} is not between 0 and 2**31 - 1")
-    if seconds and sys.platform != "linux":
-        detail = f"defer_accept: {sys.platform} does not hold clients back until they send"
-        raise errors.invalid_socket("listen", detail, errno.ENOTSUP)
-    return seconds
-
-
-def _integer(parameter: str, value: object) -> int:
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise errors.wrong_type(parameter, value, "an int")
-    return operator.index(value)  # type: ignore[arg-type]
-
-
-# ----------------------------------------------------------------------------------------------- addresses
 
 
 def parse_address(value: object) -> Address:
@@ -259,30 +173,26 @@ def no_descriptor() -> OSError | None:
     return None
 
 
-def parse_origin(address: object, port: object) -> Origin | None:
+def parse_origin(address: object, port: int) -> Origin | None:
     """What a client connects from; ``None`` where the system is to choose both.
 
     Args:
         address: An IP literal as for `parse_address`, an address of the `ipaddress` module, or ``None`` for any.
-        port: An int, or anything with ``__index__``; 0 for any.
+        port: 0 for any.
 
     Raises:
-        TypeError: Any other type.
-        RangeError: `port` is outside 0 to 65535 (#2003).
+        TypeError: `address` has any other type.
         ArgumentError: `address` is anything else that a string may hold (#2004).
         IOError: It is no address of a machine, or there is no such interface (#2002).
     """
-    number = _integer("local_port", port)
-    if number not in _PORTS:
-        raise errors.bad_port(number, "connect: local_port")
     if address is None:
-        return Origin(None, number) if number else None
+        return Origin(None, port) if port else None
     literal = _text("local_address", address)
     parsed = _parse_literal(literal, "connect")
     if parsed is None:
         raise errors.bad_address(literal, "is not an IPv4 or IPv6 address to connect from", "connect")
-    require_local(parsed, number)
-    return Origin(parsed, number)
+    require_local(parsed, port)
+    return Origin(parsed, port)
 
 
 def format_endpoint(host: str, port: int) -> str:

@@ -12,20 +12,18 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, overload
 
 from . import charsets, errors
+from .checks import as_choice, as_index, as_size, as_string, is_index
 from .data import (
+    ENCODINGS,
     MAX_LENGTH,
     DataInput,
     DataOutput,
     ObjectEncoding,
     Storage,
-    accepted_encoding,
-    integer,
     overwrite,
     resize,
     source_bytes,
     source_view,
-    string,
-    unsigned,
 )
 from .naming import with_as3_names
 
@@ -69,7 +67,9 @@ class _ByteArrayType(type):
 
     @default_object_encoding.setter
     def default_object_encoding(cls, value: int) -> None:
-        _ByteArrayType._default_object_encoding = accepted_encoding("default_object_encoding", value)
+        _ByteArrayType._default_object_encoding = as_choice(
+            "object_encoding", value, ENCODINGS, "default_object_encoding"
+        )
 
 
 @with_as3_names
@@ -149,7 +149,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @length.setter
     def length(self, value: int) -> None:
-        resize(self._data, unsigned("length", value))
+        resize(self._data, as_size("length", value))
         self._position = min(self._position, len(self._data))
 
     @property
@@ -166,7 +166,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @position.setter
     def position(self, value: int) -> None:
-        position = unsigned("position", value)
+        position = as_size("position", value)
         if position > _MAX_POSITION:
             raise errors.out_of_bounds("position", f"{errors.shown(position)} is more than {_MAX_POSITION}")
         self._position = position
@@ -235,7 +235,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             MemoryError: More than `max_length` bytes, or than there is memory for (#1000).
         """
         chosen = _algorithm("uncompress", algorithm)
-        limit = min(unsigned("uncompress", max_length, "max_length"), MAX_LENGTH, sys.maxsize - 1)
+        limit = min(as_size("max_length", max_length, "uncompress"), MAX_LENGTH, sys.maxsize - 1)
         if not self._data:
             return
         try:
@@ -315,7 +315,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             RangeError: Negative (#2006).
             MemoryError: More than there is room for (#1000).
         """
-        count = unsigned("write_random_bytes", length, "length")
+        count = as_size("length", length, "write_random_bytes")
         if self._position + count > MAX_LENGTH:
             raise errors.out_of_memory("write_random_bytes")
         try:
@@ -347,8 +347,8 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             ArgumentError: `byte_index` is negative or no multiple of 4 (#2004).
             RangeError: The int would not lie inside the array (#2006).
         """
-        index = integer("byte_index", byte_index)
-        expected, new = integer("expected_value", expected_value), integer("new_value", new_value)
+        index = as_index("byte_index", byte_index)
+        expected, new = as_index("expected_value", expected_value), as_index("new_value", new_value)
         call = "atomic_compare_and_swap_int_at"
         if index < 0 or index % 4:
             raise errors.bad_argument(call, f"byte_index {errors.shown(index)} is no multiple of 4")
@@ -376,8 +376,8 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             MemoryError: As for `length` (#1000).
         """
         call = "atomic_compare_and_swap_length"
-        expected = unsigned(call, expected_length, "expected_length")
-        new = unsigned(call, new_length, "new_length")
+        expected = as_size("expected_length", expected_length, call)
+        new = as_size("new_length", new_length, call)
         with _ATOMIC:
             before = len(self._data)
             if before == expected:
@@ -402,8 +402,8 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such an index, as in AIR; for bytes-like things, whether they occur."""
-        if hasattr(type(item), "__index__"):
-            return 0 <= integer("index", item) < len(self._data)
+        if is_index(item):
+            return 0 <= as_index("index", item) < len(self._data)
         return source_bytes("item", item) in self._data
 
     @overload
@@ -414,13 +414,13 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         """A byte, `None` beyond the end; or the bytes of a slice. The position does not move."""
         if isinstance(index, slice):
             return bytes(self._data[index])
-        number = integer("index", index)
+        number = as_index("index", index)
         return self._data[number] if -len(self._data) <= number < len(self._data) else None
 
     def __setitem__(self, index: int, value: int) -> None:
         """Sets a byte to the low 8 bits of an int; beyond the end the array grows. The position does not move."""
-        number = integer("index", index)
-        byte = integer("value", value) & 0xFF
+        number = as_index("index", index)
+        byte = as_index("value", value) & 0xFF
         if number < 0:
             number += len(self._data)
         if number < 0:
@@ -447,7 +447,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
 
 def _from_base64(call: str, value: str) -> bytes:
-    text = string("value", value)
+    text = as_string("value", value)
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:
@@ -455,7 +455,7 @@ def _from_base64(call: str, value: str) -> bytes:
 
 
 def _from_hex(call: str, value: str) -> bytes:
-    text = string("value", value)
+    text = as_string("value", value)
     try:
         return binascii.unhexlify(text)
     except ValueError as error:
@@ -473,7 +473,7 @@ class _Algorithm(NamedTuple):
 
 def _algorithm(call: str, name: str) -> _Algorithm:
     try:
-        return _ALGORITHMS[string("algorithm", name)]
+        return _ALGORITHMS[as_string("algorithm", name)]
     except KeyError:
         raise errors.decompression_failed(call, f"there is no algorithm {errors.shown(name)}") from None
 

@@ -6,7 +6,7 @@ import codecs
 import locale
 import re
 
-from . import errors
+from .checks import as_string
 
 __all__ = ["codec_for", "decode", "decode_utf8", "encode", "encode_utf8"]
 
@@ -133,11 +133,7 @@ def codec_for(char_set: object) -> str:
         >>> codec_for("shift-jis"), codec_for("unicodeFFFE")
         ('cp932', 'utf-16-be')
     """
-    if char_set is None:
-        raise errors.null("char_set")
-    if not isinstance(char_set, str):
-        raise errors.wrong_type("char_set", char_set, "a string")
-    return _CODECS.get(char_set.strip().lower()) or locale.getencoding()
+    return _CODECS.get(as_string("char_set", char_set).strip().lower()) or locale.getencoding()
 
 
 def decode(data: bytes, codec: str) -> str:

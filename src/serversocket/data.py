@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import operator
+import math
 import sys
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from . import charsets, errors
+from .checks import as_choice, as_float, as_index, as_size, as_string
 from .naming import with_as3_names
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class ObjectEncoding:
     DEFAULT: Final = 3
 
 
+ENCODINGS: Final = ObjectEncoding.AMF0, ObjectEncoding.AMF3
+
+
 class _Layout(NamedTuple):
     short: Struct
     unsigned_short: Struct
@@ -62,33 +66,6 @@ class Storage:
 
 
 # ----------------------------------------------------------------------------------------------- arguments
-
-
-def unsigned(call: str, value: object, parameter: str = "") -> int:
-    """An offset, a length or a position: a parameter of a call, or what a property is set to.
-
-    Raises:
-        TypeError: No int.
-        RangeError: Negative (#2006).
-    """
-    number = integer(parameter or call, value)
-    if number < 0:
-        raise errors.out_of_bounds(call, f"{parameter} {errors.shown(number)} is negative".lstrip())
-    return number
-
-
-def integer(parameter: str, value: object) -> int:
-    """An int, or what has ``__index__``; anything else is `TypeError`."""
-    if not hasattr(type(value), "__index__"):
-        raise errors.wrong_type(parameter, value, "an int")
-    return operator.index(value)  # type: ignore[arg-type]
-
-
-def string(parameter: str, value: object) -> str:
-    """A string; `None` is `TypeError` #2007, anything else `TypeError`."""
-    if isinstance(value, str):
-        return value
-    raise errors.null(parameter) if value is None else errors.wrong_type(parameter, value, "a string")
 
 
 def source_view(parameter: str, value: object) -> memoryview:
@@ -136,21 +113,6 @@ def _cut(view: memoryview, start: int, end: int) -> bytes:
     return rows[start - first * row : end - first * row]
 
 
-def accepted_encoding(call: str, value: object) -> int:
-    """A version of AMF; anything else is `ArgumentError` #2008."""
-    if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 3):
-        raise errors.not_accepted(call, "object_encoding", value)
-    return int(value)
-
-
-def _accepted_endian(value: object) -> str:
-    if value is None:
-        raise errors.null("type")
-    if not isinstance(value, str) or value not in _LAYOUTS:
-        raise errors.not_accepted("endian", "type", value)
-    return str.__str__(value)
-
-
 def resize(buffer: bytearray, length: int) -> None:
     """Cuts a buffer, or fills it up with zeros.
 
@@ -177,19 +139,6 @@ def overwrite(buffer: bytearray, offset: int, data: bytes) -> None:
     if offset + len(data) > len(buffer):
         resize(buffer, offset + len(data))
     buffer[offset : offset + len(data)] = data
-
-
-def _number(parameter: str, value: object) -> float:
-    if not (hasattr(type(value), "__float__") or hasattr(type(value), "__index__")):
-        raise errors.wrong_type(parameter, value, "a number")
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        return _infinity(value)
-
-
-def _infinity(value: Any) -> float:
-    return float("inf") if value > 0 else float("-inf")
 
 
 def _amf_missing(call: str) -> NoReturn:
@@ -226,7 +175,9 @@ class _DataFormat:
     @endian.setter
     def endian(self, value: str) -> None:
         self._check_thread()
-        self._endian = _accepted_endian(value)  # type: ignore[misc]
+        if value is None:
+            raise errors.null("type")
+        self._endian = as_choice("type", value, _LAYOUTS, "endian")  # type: ignore[misc]
 
     @property
     def object_encoding(self) -> int:
@@ -240,7 +191,7 @@ class _DataFormat:
     @object_encoding.setter
     def object_encoding(self, value: int) -> None:
         self._check_thread()
-        self._object_encoding = accepted_encoding("object_encoding", value)  # type: ignore[misc]
+        self._object_encoding = as_choice("object_encoding", value, ENCODINGS, "object_encoding")  # type: ignore[misc]
 
     def _check_thread(self) -> None:
         """Refuses calls from a thread that does not own this object. Bytes in memory belong to nobody."""
@@ -326,7 +277,7 @@ class DataInput(_DataFormat):
         """
         call = "read_bytes"
         self._lookahead(0, call)
-        offset, length = unsigned(call, offset, "offset"), unsigned(call, length, "length")
+        offset, length = as_size("offset", offset, call), as_size("length", length, call)
         target = _target("bytes", bytes)
         if offset + length > MAX_LENGTH + 1:
             together = f"offset {errors.shown(offset)} + length {errors.shown(length)}"
@@ -365,7 +316,7 @@ class DataInput(_DataFormat):
         return charsets.decode(self._exactly("read_multi_byte", length), codec)
 
     def _exactly(self, call: str, length: object) -> bytes:
-        size = unsigned(call, length, "length")
+        size = as_size("length", length, call)
         if size > sys.maxsize:
             raise errors.end_of_file(call, size, self.bytes_available)
         return self._consume(size, call)
@@ -411,38 +362,38 @@ class DataOutput(_DataFormat):
     def write_byte(self, value: int) -> None:
         """One byte, the low 8 bits. AIR: ``writeByte()``."""
         self._require_writable("write_byte")
-        self._put(bytes((integer("value", value) & 0xFF,)))
+        self._put(bytes((as_index("value", value) & 0xFF,)))
 
     def write_short(self, value: int) -> None:
         """Two bytes, the low 16 bits. AIR: ``writeShort()``."""
         self._require_writable("write_short")
-        self._put(_LAYOUTS[self._endian].unsigned_short.pack(integer("value", value) & 0xFFFF))
+        self._put(_LAYOUTS[self._endian].unsigned_short.pack(as_index("value", value) & 0xFFFF))
 
     def write_int(self, value: int) -> None:
         """Four bytes, the low 32 bits. AIR: ``writeInt()``."""
         self._require_writable("write_int")
-        self._put(_LAYOUTS[self._endian].unsigned_int.pack(integer("value", value) & 0xFFFFFFFF))
+        self._put(_LAYOUTS[self._endian].unsigned_int.pack(as_index("value", value) & 0xFFFFFFFF))
 
     def write_unsigned_int(self, value: int) -> None:
         """Four bytes, the low 32 bits. AIR: ``writeUnsignedInt()``."""
         self._require_writable("write_unsigned_int")
-        self._put(_LAYOUTS[self._endian].unsigned_int.pack(integer("value", value) & 0xFFFFFFFF))
+        self._put(_LAYOUTS[self._endian].unsigned_int.pack(as_index("value", value) & 0xFFFFFFFF))
 
     def write_float(self, value: float) -> None:
         """Four bytes, IEEE 754; infinite if the value is too large for them. AIR: ``writeFloat()``."""
         self._require_writable("write_float")
-        number = _number("value", value)
+        number = as_float("value", value)
         layout = _LAYOUTS[self._endian].float
         try:
             data = layout.pack(number)
         except OverflowError:
-            data = layout.pack(_infinity(number))
+            data = layout.pack(math.copysign(math.inf, number))
         self._put(data)
 
     def write_double(self, value: float) -> None:
         """Eight bytes, IEEE 754. AIR: ``writeDouble()``."""
         self._require_writable("write_double")
-        self._put(_LAYOUTS[self._endian].double.pack(_number("value", value)))
+        self._put(_LAYOUTS[self._endian].double.pack(as_float("value", value)))
 
     def write_bytes(self, bytes: Storage | Buffer, offset: int = 0, length: int = 0) -> None:
         """Copies bytes from another array. AIR: ``writeBytes()``.
@@ -457,7 +408,7 @@ class DataOutput(_DataFormat):
             RangeError: `offset` or `offset` + `length` lies behind the end (#2006); nothing is written.
         """
         self._require_writable("write_bytes")
-        offset, length = unsigned("write_bytes", offset, "offset"), unsigned("write_bytes", length, "length")
+        offset, length = as_size("offset", offset, "write_bytes"), as_size("length", length, "write_bytes")
         self._put(source_part("write_bytes", bytes, offset, length))
 
     def write_utf(self, value: str) -> None:
@@ -468,7 +419,7 @@ class DataOutput(_DataFormat):
             RangeError: More than 65,535 bytes (#2006); nothing is written.
         """
         self._require_writable("write_utf")
-        data = charsets.encode_utf8(string("value", value))
+        data = charsets.encode_utf8(as_string("value", value))
         if len(data) > _MAX_UTF:
             raise errors.out_of_bounds("write_utf", f"{len(data)} bytes of text are more than {_MAX_UTF}")
         self._put(_LAYOUTS[self._endian].unsigned_short.pack(len(data)) + data)
@@ -480,7 +431,7 @@ class DataOutput(_DataFormat):
             TypeError: `None` (#2007) or no string.
         """
         self._require_writable("write_utf_bytes")
-        self._put(charsets.encode_utf8(string("value", value)))
+        self._put(charsets.encode_utf8(as_string("value", value)))
 
     def write_multi_byte(self, value: str, char_set: str) -> None:
         """A text in another character set. AIR: ``writeMultiByte()``.
@@ -493,7 +444,7 @@ class DataOutput(_DataFormat):
             TypeError: One of them is `None` (#2007) or no string.
         """
         self._require_writable("write_multi_byte")
-        self._put(charsets.encode(string("value", value), charsets.codec_for(char_set)))
+        self._put(charsets.encode(as_string("value", value), charsets.codec_for(char_set)))
 
     def write_object(self, object: Any) -> None:
         """An object in AMF. AIR: ``writeObject()``.

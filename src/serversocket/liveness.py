@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from . import errors
-from .limits import as_seconds
+from .checks import as_seconds
 from .naming import with_as3_names
 
 _PROBES = 3

@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from . import errors
+from .checks import as_delay, as_period
 from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 from .uncaught import leaves
@@ -187,7 +188,7 @@ class Scheduler:
         """
         self._check_thread()
         self._check_schedulable(callback)
-        return self._promise(TimerHandle(self, time.monotonic() + _parse_delay(seconds), callback, args))
+        return self._promise(TimerHandle(self, time.monotonic() + as_delay("seconds", seconds), callback, args))
 
     def call_every(self, seconds: float, callback: Callable[..., object], *args: object) -> TimerHandle:
         """Calls `callback` from the reactor again and again, the first time once a period has passed.
@@ -225,9 +226,7 @@ class Scheduler:
         """
         self._check_thread()
         self._check_schedulable(callback)
-        period = _parse_delay(seconds)
-        if not 0 < period < math.inf:
-            raise ValueError(f"seconds must be a number of seconds that is more than 0, not {seconds!r}")
+        period = as_period("seconds", seconds)
         return self._promise(TimerHandle(self, time.monotonic() + period, callback, args, period))
 
     def _promise(self, handle: TimerHandle) -> TimerHandle:
@@ -403,15 +402,3 @@ class Scheduler:
                 return
             self._deadline = deadline
             self._set_deadline(deadline)  # and look again: a handler may have come in with another one
-
-
-def _parse_delay(seconds: float) -> float:
-    if isinstance(seconds, bool) or not (isinstance(seconds, int) or hasattr(type(seconds), "__float__")):
-        raise errors.wrong_type("seconds", seconds, "a number of seconds")
-    try:
-        delay = float(seconds)
-    except OverflowError:
-        delay = math.inf if seconds > 0 else 0.0
-    if math.isnan(delay):
-        raise ValueError("seconds must be a number, not nan")
-    return max(delay, 0.0)

@@ -16,14 +16,12 @@ from .addresses import (
     format_endpoint,
     host_of,
     parse_address,
-    parse_backlog,
-    parse_defer_accept,
-    parse_port,
     port_of,
     refused,
     require_local,
     require_reuse_port,
 )
+from .checks import as_backlog, as_defer_accept, as_port
 from .events import IOErrorEvent
 from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
@@ -93,7 +91,7 @@ class ServerSocket(Acceptor):
             TypeError: An argument has the wrong type.
         """
         self._check_thread()
-        port = parse_port(local_port)
+        port = as_port("local_port", local_port)
         address = parse_address(local_address)
         if dual_stack and not address.is_ipv6:
             raise errors.bad_address(local_address, "is IPv4; dual_stack needs an IPv6 address such as '::'")
@@ -151,8 +149,8 @@ class ServerSocket(Acceptor):
         self._check_thread()
         if not self.bound:
             raise errors.not_open("listen")
-        length = parse_backlog(backlog)
-        seconds = parse_defer_accept(defer_accept)
+        length = as_backlog("backlog", backlog)
+        seconds = as_defer_accept("defer_accept", defer_accept)
         try:
             listening.listen(self.fileno(), length, seconds, again=self.listening)
             self._listen(seconds > 0)

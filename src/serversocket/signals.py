@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .checks import as_int
 from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 
@@ -202,10 +203,9 @@ def _take_over(number: int) -> None:
 
 
 def _parse_signal(signum: int) -> int:
-    if isinstance(signum, bool) or not hasattr(type(signum), "__index__"):
-        raise errors.wrong_type("signum", signum, "the number of a signal")
+    wanted = as_int("signum", signum, "the number of a signal")
     valid = {int(number): number for number in signal.valid_signals()}  # those in real time are numbers only
-    if (number := valid.get(signum.__index__())) is None:
+    if (number := valid.get(wanted)) is None:
         raise ValueError(f"signum: {errors.shown(signum)} is not the number of a signal")
     return number
 

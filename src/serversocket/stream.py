@@ -7,19 +7,16 @@ from typing import Self, SupportsIndex
 
 from . import errors
 from ._engine import Connector, Source, Stream, extend_type, quicken
-from .addresses import Address, Host, format_endpoint, parse_client_port, parse_host, parse_origin
+from .addresses import Address, Host, format_endpoint, parse_host, parse_origin
 from .byte_array import ByteArray
+from .checks import as_client_port, as_mark, as_milliseconds, as_port
 from .connecting import Attempt
 from .data import DataInput, DataOutput, resize
 from .events import IOErrorEvent
-from .limits import HIGH_WATER_MARK, as_mark
+from .limits import DEFAULT_TIMEOUT, HIGH_WATER_MARK
 from .liveness import Liveness
 from .naming import with_as3_names
 from .reactor import Reactor, current_reactor
-
-LEAST_TIMEOUT = 250
-LONGEST_TIMEOUT = 2**62
-DEFAULT_TIMEOUT = 20_000
 
 
 @with_as3_names
@@ -73,10 +70,8 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
 
     @timeout.setter
     def timeout(self, value: int) -> None:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise errors.wrong_type("timeout", value, "an integer, in milliseconds")
         self._check_thread()
-        self._timeout = min(max(value.__index__(), LEAST_TIMEOUT), LONGEST_TIMEOUT)
+        self._timeout = as_milliseconds("timeout", value)
 
     @property
     def high_water_mark(self) -> int:
@@ -91,7 +86,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     @high_water_mark.setter
     def high_water_mark(self, value: SupportsIndex) -> None:
         self._check_thread()
-        self._high_water_mark = as_mark(value)
+        self._high_water_mark = as_mark("high_water_mark", value)
 
     @property
     def congested(self) -> bool:
@@ -144,15 +139,16 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
             >>> socket.close()
         """
         self._check_thread()
-        number = parse_client_port(port)
+        number = as_client_port("port", port)
+        own_port = as_port("local_port", local_port, "connect: local_port")
         target: str | Address | OSError
         try:
             target = parse_host(host)
             name = target.text if isinstance(target, Address) else target
-            origin = parse_origin(local_address, local_port)
+            origin = parse_origin(local_address, own_port)
         except errors.IOError as error:  # about the interface that one of them names, or what no machine has
             target, name, origin = error.with_traceback(None), str(host), None
-        source = _shown_origin(local_address, local_port)
+        source = _shown_origin(local_address, own_port)
         if self._opened:
             self.close()
         self._host = name
@@ -220,12 +216,11 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         return f"<{name} {'connecting' if self._opened else 'not connected'}>"
 
 
-def _shown_origin(address: Host | None, port: SupportsIndex) -> str:
+def _shown_origin(address: Host | None, port: int) -> str:
     """What a client connects from, as its errors tell it."""
-    number = port.__index__()
     if address is None:
-        return f" from port {number}" if number else ""
-    return f" from {format_endpoint(str(address), number) if number else address}"
+        return f" from port {port}" if port else ""
+    return f" from {format_endpoint(str(address), port) if port else address}"
 
 
 for _class in Stream.__mro__[: Stream.__mro__.index(Source)]:

@@ -1,11 +1,9 @@
-"""What a port, a backlog, an address and a host name may be."""
+"""What an address and a host name may be."""
 
 from __future__ import annotations
 
-import decimal
 import errno
 import ipaddress
-import math
 import re
 import socket
 
@@ -16,10 +14,7 @@ from serversocket.addresses import (
     Address,
     format_endpoint,
     parse_address,
-    parse_backlog,
-    parse_client_port,
     parse_host,
-    parse_port,
     refused,
     require_local,
 )
@@ -30,94 +25,6 @@ INET, INET6 = socket.AF_INET, socket.AF_INET6
 def _named(value: object) -> str:
     """A test's name for a value, the same in every process."""
     return re.sub(r" at 0x[0-9a-f]+", "", errors.shown(value))
-
-
-class _Index:
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __index__(self) -> int:
-        if isinstance(self.value, Exception):
-            raise self.value
-        return self.value  # type: ignore[return-value]
-
-
-NO_INTEGERS = [
-    80.0,
-    80.5,
-    math.nan,
-    "80",
-    "\uff18\uff10",
-    b"80",
-    "http",
-    True,
-    False,
-    None,
-    [],
-    {},
-    decimal.Decimal(80),
-    8j,
-    int,
-]
-TOO_SMALL_OR_LARGE = [-1, 65536, 70000, 2**31, 2**32, 2**63, 2**64, -(2**64), 10**6000]
-
-
-# ------------------------------------------------------------------------------------------------- numbers
-
-
-@pytest.mark.parametrize("value", [0, 1, 80, 65535, _Index(8080)], ids=_named)
-def test_ports(value: object) -> None:
-    expected = value.value if isinstance(value, _Index) else value
-    assert parse_port(value) == parse_client_port(value) == expected
-    assert type(parse_port(value)) is int
-
-
-@pytest.mark.parametrize("value", [*TOO_SMALL_OR_LARGE, _Index(65536)], ids=_named)
-def test_a_port_out_of_range(value: object) -> None:
-    with pytest.raises(errors.RangeError, match="#2003") as caught:
-        parse_port(value)
-    assert caught.value.error_id == 2003
-    with pytest.raises(errors.SecurityError, match="#2003") as refusal:
-        parse_client_port(value)
-    assert refusal.value.error_id == 2003
-
-
-def test_the_message_names_the_port() -> None:
-    with pytest.raises(errors.RangeError, match=r"Invalid socket port number specified\. bind: port 70000 "):
-        parse_port(70000)
-
-
-@pytest.mark.parametrize("value", NO_INTEGERS, ids=_named)
-@pytest.mark.parametrize("parse", [parse_port, parse_client_port, parse_backlog])
-def test_what_is_no_integer(parse: object, value: object) -> None:
-    with pytest.raises(TypeError, match="must be an int"):
-        parse(value)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("parse", [parse_port, parse_client_port, parse_backlog])
-def test_what_an_index_method_raises_comes_through(parse: object) -> None:
-    with pytest.raises(LookupError, match="mine"):
-        parse(_Index(LookupError("mine")))  # type: ignore[operator]
-    with pytest.raises(TypeError):
-        parse(_Index("80"))  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(1, 1), (128, 128), (0, 2**31 - 1), (2**31 - 1, 2**31 - 1), (2**70, 2**31 - 1), (_Index(5), 5)],
-)
-def test_backlogs(value: object, expected: int) -> None:
-    assert parse_backlog(value) == expected
-
-
-@pytest.mark.parametrize("value", [-1, -(2**70)], ids=_named)
-def test_a_negative_backlog(value: int) -> None:
-    with pytest.raises(errors.RangeError, match="#2006") as caught:
-        parse_backlog(value)
-    assert caught.value.error_id == 2006
-
-
-# ----------------------------------------------------------------------------------------------- addresses
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,9 @@ from serversocket.addresses import (
     Address,
     format_endpoint,
     parse_address,
-    parse_backlog,
-    parse_client_port,
     parse_host,
-    parse_port,
 )
+from serversocket.checks import as_backlog, as_client_port, as_port
 
 texts = st.text() | st.text(string.hexdigits + ".:%/[]x \0\n", max_size=50)
 objects = st.recursive(
@@ -35,9 +33,9 @@ colons = st.lists(st.sampled_from(["", "0", "1", "FFFF", "127.0.0.1", "g"]), min
 
 @given(st.integers())
 def test_a_port_is_in_range_or_refused(value: int) -> None:
-    for parse, error in ((parse_port, errors.RangeError), (parse_client_port, errors.SecurityError)):
+    for parse, error in ((as_port, errors.RangeError), (as_client_port, errors.SecurityError)):
         try:
-            assert parse(value) == value
+            assert parse("port", value) == value
         except error:
             assert not 0 <= value <= 65535
         else:
@@ -46,9 +44,9 @@ def test_a_port_is_in_range_or_refused(value: int) -> None:
 
 @given(objects)
 def test_any_object_as_a_number(value: object) -> None:
-    for parse in (parse_port, parse_client_port, parse_backlog):
+    for parse in (as_port, as_client_port, as_backlog):
         try:
-            assert type(parse(value)) is int
+            assert type(parse("port", value)) is int
         except TypeError:
             assert isinstance(value, bool) or not isinstance(value, int)
         except (errors.RangeError, errors.SecurityError):

@@ -65,7 +65,7 @@ cdef class Acceptor(Source):
     @max_connections.setter
     def max_connections(self, value):
         self._check()
-        self.most = 0 if value is None else as_limit(value, "max_connections")
+        self.most = 0 if value is None else as_limit("max_connections", value)
 
     @property
     def turned_away(self):

@@ -409,9 +409,7 @@ cdef Py_ssize_t _place(str kind) except -1:
 
 
 cdef Py_ssize_t _rank(priority) except? -1:
-    if isinstance(priority, bool) or not hasattr(priority, "__index__"):
-        raise errors.wrong_type("priority", priority, "an integer")
-    return PyNumber_AsSsize_t(priority, NULL)
+    return PyNumber_AsSsize_t(as_int("priority", priority, "an integer"), NULL)
 
 
 cdef Registration _weak_entry(listener, bint use_capture, Py_ssize_t priority, bint bare, gone):

@@ -58,7 +58,7 @@ cdef class Output(Input):
     @buffer_limit.setter
     def buffer_limit(self, value):
         self._check()
-        self.leeway = as_limit(value) - DEFAULT_LIMIT
+        self.leeway = as_limit("buffer_limit", value) - DEFAULT_LIMIT
 
     @property
     def bytes_pending(self):

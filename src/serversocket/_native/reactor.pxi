@@ -27,15 +27,14 @@ cdef double _seconds(timeout) except? -1:
     cdef double seconds
     if timeout is None:
         return NEVER
-    if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
-        raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
-    try:
-        seconds = timeout
-    except OverflowError:
-        seconds = NEVER if timeout > 0 else -NEVER
-    if not seconds >= 0:
-        raise ValueError(f"timeout must be a number of seconds that is not negative, not {errors.shown(timeout)}")
-    return seconds
+    if type(timeout) is float or type(timeout) is int:
+        try:
+            seconds = timeout
+            if seconds >= 0:
+                return seconds
+        except OverflowError:
+            pass
+    return as_timeout("timeout", timeout)
 
 
 @cython.no_gc_clear     # as every Source, see there
@@ -291,7 +290,7 @@ cdef class Reactor(EventDispatcher):
     @buffer_limit.setter
     def buffer_limit(self, value):
         self._check_owner()
-        self.limit = as_limit(value)
+        self.limit = as_limit("buffer_limit", value)
 
     @property
     def bytes_kept(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import sys
 import weakref
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, NoReturn, Self
 
 from .. import errors
+from ..checks import as_int
 from ..forgetting import when_gone
 from ..formatting import format_event
 from ..listeners import refuse_coroutine_function, warn_of_name
@@ -512,9 +512,7 @@ class EventDispatcher:
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
         refuse_coroutine_function("listener", listener)
-        if isinstance(priority, bool) or not hasattr(priority, "__index__"):
-            raise errors.wrong_type("priority", priority, "an integer")
-        rank = min(max(operator.index(priority), -sys.maxsize - 1), sys.maxsize)
+        rank = min(max(as_int("priority", priority, "an integer"), -sys.maxsize - 1), sys.maxsize)
         use_capture = bool(use_capture)
         if type not in _TYPES and type not in self._listeners_:
             warn_of_name(self, type)

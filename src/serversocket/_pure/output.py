@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
 
 from .. import errors
-from ..limits import CONNECTION_LIMIT, as_limit
+from ..checks import as_limit
+from ..limits import CONNECTION_LIMIT
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
@@ -94,7 +95,7 @@ class Output(Input):
     @buffer_limit.setter
     def buffer_limit(self, value: SupportsIndex) -> None:
         self._check_()
-        self._limit_ = as_limit(value)
+        self._limit_ = as_limit("buffer_limit", value)
 
     def write(self, data: Buffer | SupportsBytes) -> int:
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.

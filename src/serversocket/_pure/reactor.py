@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import selectors
 import socket
@@ -17,7 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import errors, unpatched
-from ..limits import REACTOR_LIMIT, as_limit
+from ..checks import as_limit, as_timeout
+from ..limits import REACTOR_LIMIT
 from ..uncaught import leaves
 from ..unpatched import RLock, get_ident, original
 from .events import EventDispatcher, dispatching, report_error
@@ -333,7 +333,7 @@ class Reactor(EventDispatcher):
     @buffer_limit.setter
     def buffer_limit(self, value: SupportsIndex) -> None:
         self._check_()
-        self._limit_ = as_limit(value)
+        self._limit_ = as_limit("buffer_limit", value)
 
     @property
     def bytes_kept(self) -> int:
@@ -406,7 +406,7 @@ class Reactor(EventDispatcher):
             ValueError: `timeout` is negative or not a number of seconds.
             RuntimeError: The reactor is closed, is in a turn already, or belongs to another thread.
         """
-        seconds = _seconds(timeout)
+        seconds = None if timeout is None else as_timeout("timeout", timeout)
         self._open_selector_()
         self._refuse_nesting_()
         return self._turn_(seconds)
@@ -643,17 +643,3 @@ def _source(slot: Slot) -> Source | None:
 
 def _counted(source: Source) -> int:
     return source._counted_
-
-
-def _seconds(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
-        raise errors.wrong_type("timeout", timeout, "a number of seconds or None")
-    try:
-        seconds = float(timeout)
-    except OverflowError:
-        seconds = math.inf if timeout > 0 else -math.inf
-    if not seconds >= 0:
-        raise ValueError(f"timeout must be a number of seconds that is not negative, not {errors.shown(timeout)}")
-    return seconds

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import errors
 from ..accepting import Action, action_for
 from ..addresses import SocketAddress
-from ..limits import as_limit
+from ..checks import as_limit
 from ..unpatched import get_ident
 from .events import CLOSE, CONNECT, Event, EventDispatcher, client_connected
 from .reactor import READ, WRITE, Reactor, Slot
@@ -260,7 +260,7 @@ class Acceptor(Source):
     @max_connections.setter
     def max_connections(self, value: SupportsIndex | None) -> None:
         self._check_()
-        self._most_ = 0 if value is None else as_limit(value, "max_connections")
+        self._most_ = 0 if value is None else as_limit("max_connections", value)
 
     @property
     def turned_away(self) -> int:

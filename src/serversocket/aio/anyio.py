@@ -30,7 +30,7 @@ from anyio.abc import SocketAttribute
 
 from .. import aio
 from ..addresses import Host
-from ..limits import as_limit
+from ..checks import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
 from .options import ConnectOptions, ListenOptions
 
@@ -78,7 +78,7 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
             ValueError: `max_bytes` is not positive.
             TypeError: It is no integer.
         """
-        data = await self._receive(as_limit(max_bytes, "max_bytes"))
+        data = await self._receive(as_limit("max_bytes", max_bytes))
         if not data:
             raise anyio.EndOfStream
         return data

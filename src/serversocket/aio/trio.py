@@ -23,7 +23,7 @@ import trio.abc
 
 from .. import aio
 from ..addresses import Host
-from ..limits import as_limit
+from ..checks import as_limit
 from .adapters import ListenerAdapter, StreamAdapter
 from .options import ConnectOptions, ListenOptions
 
@@ -62,7 +62,7 @@ class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
             ValueError: `max_bytes` is not positive.
             TypeError: It is no integer.
         """
-        return await self._receive(-1 if max_bytes is None else as_limit(max_bytes, "max_bytes"))
+        return await self._receive(-1 if max_bytes is None else as_limit("max_bytes", max_bytes))
 
 
 class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):

@@ -6,25 +6,26 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from .. import SecurityError
-from ..addresses import parse_address, parse_client_port, parse_host, parse_port
+from ..addresses import parse_address, parse_host
+from ..checks import as_client_port, as_port
 from ..supervisor import parse_workers
 from . import console
 
-_Value = TypeVar("_Value")
+_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
 def server_port(text: str) -> int:
     """A port to bind to."""
-    return _accepted(parse_port, _number(text))
+    return _accepted(as_port, "port", _number(text))
 
 
 def client_port(text: str) -> int:
     """A port to connect to."""
-    return _accepted(parse_client_port, _number(text))
+    return _accepted(as_client_port, "port", _number(text))
 
 
 def address(text: str) -> str:
@@ -60,9 +61,9 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _accepted(parse: Callable[[_Value], _Result], value: _Value) -> _Result:
+def _accepted(parse: Callable[_Arguments, _Result], *args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
     try:
-        return parse(value)
+        return parse(*args, **options)
     except (ValueError, SecurityError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     except OSError as error:  # well formed, and not on this machine

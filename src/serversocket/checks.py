@@ -1,0 +1,301 @@
+"""What the numbers, times and texts may be that a program gives: every check of an argument, once.
+
+Each takes the parameter's name and the value, and returns the value as the package works with it. What a value can do
+is asked of its type, as Python's own operators do it. A `bool` is no number, but for the typed writers, which convert
+what they get as ActionScript does. What ``__index__`` or ``__float__`` of a value raises comes through.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import operator
+import sys
+from collections.abc import Iterable
+from typing import SupportsIndex, TypeGuard, TypeVar
+
+from . import errors
+from .limits import LEAST_TIMEOUT, LONGEST_TIMEOUT
+
+_T = TypeVar("_T")
+
+_PORTS = range(65536)
+_LARGEST_INT = 2**31 - 1  # of C
+_LARGEST_LIMIT = 2**62
+_LEAST_SECONDS = 0.001
+_MOST_SECONDS = 2_000_000  # in milliseconds they must fit into 31 bits
+
+
+# ------------------------------------------------------------------------------------------- kinds of values
+
+
+def is_index(value: object) -> TypeGuard[SupportsIndex]:
+    """Returns True for an int, `bool` included, and for anything with ``__index__``."""
+    return hasattr(type(value), "__index__")
+
+
+def as_index(parameter: str, value: object, expected: str = "an int") -> int:
+    """An int, or anything with ``__index__``, `bool` included.
+
+    Args:
+        parameter: The name of the parameter.
+        value: What was given.
+        expected: What the error says that it must be.
+
+    Raises:
+        TypeError: Any other type.
+    """
+    if not is_index(value):
+        raise errors.wrong_type(parameter, value, expected)
+    return operator.index(value)
+
+
+def as_int(parameter: str, value: object, expected: str = "an int") -> int:
+    """As `as_index`, without `bool`.
+
+    Example:
+        >>> as_int("workers", True, "an int or None")
+        Traceback (most recent call last):
+        TypeError: workers must be an int or None, not True (bool)
+    """
+    if isinstance(value, bool):
+        raise errors.wrong_type(parameter, value, expected)
+    return as_index(parameter, value, expected)
+
+
+def as_float(parameter: str, value: object, expected: str = "a number") -> float:
+    """A number, `bool` included; infinite where a float cannot hold it.
+
+    Args:
+        parameter: The name of the parameter.
+        value: An int, a float, or anything with ``__float__`` or ``__index__``.
+        expected: What the error says that it must be.
+
+    Raises:
+        TypeError: Any other type.
+    """
+    if not (hasattr(type(value), "__float__") or is_index(value)):
+        raise errors.wrong_type(parameter, value, expected)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        exact = operator.index(value) if is_index(value) else value
+        return math.inf if exact > 0 else -math.inf  # type: ignore[operator]
+
+
+def as_number(parameter: str, value: object, expected: str = "a number of seconds") -> float:
+    """As `as_float`, without `bool`; infinity and not-a-number included."""
+    if isinstance(value, bool):
+        raise errors.wrong_type(parameter, value, expected)
+    return as_float(parameter, value, expected)
+
+
+def as_string(parameter: str, value: object) -> str:
+    """A string.
+
+    Raises:
+        TypeError: `None` (#2007) or any other type.
+    """
+    if isinstance(value, str):
+        return value
+    raise errors.null(parameter) if value is None else errors.wrong_type(parameter, value, "a string")
+
+
+def as_choice(parameter: str, value: object, accepted: Iterable[_T], call: str) -> _T:
+    """The accepted value of the same type that is equal to what was given.
+
+    Raises:
+        ArgumentError: There is none (#2008).
+    """
+    for one in accepted:
+        if isinstance(value, type(one)) and not isinstance(value, bool) and value == one:
+            return one
+    raise errors.not_accepted(call, parameter, value)
+
+
+# ------------------------------------------------------------------------------------------- sizes and limits
+
+
+def as_size(parameter: str, value: object, call: str = "") -> int:
+    """An offset, a length or a position: `as_index` that is not negative.
+
+    Args:
+        parameter: The name of the parameter, or of the property that is set.
+        value: What was given.
+        call: The call that has the parameter; none for a property.
+
+    Raises:
+        TypeError: No int.
+        RangeError: Negative (#2006).
+    """
+    number = as_index(parameter, value)
+    if number < 0:
+        raise _negative(parameter, number, call)
+    return number
+
+
+def as_limit(parameter: str, value: object) -> int:
+    """How much or how many may be kept: an int that is at least 1; more than any machine can reach is cut.
+
+    Raises:
+        TypeError: No int.
+        RangeError: Less than 1 (#2006).
+    """
+    number = as_int(parameter, value, "an integer")
+    if number < 1:
+        raise errors.out_of_bounds(parameter, f"{errors.shown(number)} is not positive")
+    return min(number, _LARGEST_LIMIT)
+
+
+def as_mark(parameter: str, value: object) -> int:
+    """A mark of how much is pending: an int that is at least 0.
+
+    Raises:
+        TypeError: No int.
+        RangeError: Negative (#2006).
+    """
+    number = as_int(parameter, value, "an integer")
+    if number < 0:
+        raise _negative(parameter, number)
+    return number
+
+
+def _negative(parameter: str, number: int, call: str = "") -> errors.RangeError:
+    shown = f"{errors.shown(number)} is negative"
+    return errors.out_of_bounds(call, f"{parameter} {shown}") if call else errors.out_of_bounds(parameter, shown)
+
+
+# ------------------------------------------------------------------------------------------- for the network
+
+
+def as_port(parameter: str, value: object, shown_as: str = "bind: port") -> int:
+    """A port of this machine.
+
+    Args:
+        parameter: The name of the parameter.
+        value: An int, or anything with ``__index__``.
+        shown_as: What the error for a number out of range calls it.
+
+    Raises:
+        TypeError: Any other type.
+        RangeError: Outside 0 to 65535 (#2003).
+    """
+    port = as_int(parameter, value)
+    if port not in _PORTS:
+        raise errors.bad_port(port, shown_as)
+    return port
+
+
+def as_client_port(parameter: str, value: object) -> int:
+    """The port that a client connects to.
+
+    Raises:
+        TypeError: No int.
+        SecurityError: Outside 0 to 65535 (#2003).
+    """
+    port = as_int(parameter, value)
+    if port not in _PORTS:
+        raise errors.security_port(port)
+    return port
+
+
+def as_backlog(parameter: str, value: object) -> int:
+    """The backlog as ``listen(2)`` takes it, which cuts it to the system's maximum.
+
+    Args:
+        parameter: The name of the parameter.
+        value: The wanted number of waiting connections, an int or anything with ``__index__``; 0 for the maximum.
+
+    Raises:
+        TypeError: Any other type.
+        RangeError: Negative (#2006).
+    """
+    backlog = as_int(parameter, value)
+    if backlog < 0:
+        raise _negative(parameter, backlog, "listen")
+    return min(backlog, _LARGEST_INT) or _LARGEST_INT
+
+
+def as_defer_accept(parameter: str, value: object) -> int:
+    """How long the system may hold a client back that sends nothing, as ``TCP_DEFER_ACCEPT`` takes it.
+
+    Args:
+        parameter: The name of the parameter.
+        value: Seconds, an int or anything with ``__index__``; 0 for not at all.
+
+    Raises:
+        TypeError: Any other type.
+        RangeError: Negative, or more than a C int holds (#2006).
+        IOError: The system does not know how (#2002, ``ENOTSUP``).
+    """
+    seconds = as_int(parameter, value)
+    if not 0 <= seconds <= _LARGEST_INT:
+        raise errors.out_of_bounds("listen", f"{parameter} {errors.shown(seconds)} is not between 0 and 2**31 - 1")
+    if seconds and sys.platform != "linux":
+        detail = f"{parameter}: {sys.platform} does not hold clients back until they send"
+        raise errors.invalid_socket("listen", detail, errno.ENOTSUP)
+    return seconds
+
+
+# ------------------------------------------------------------------------------------------- times
+
+
+def as_milliseconds(parameter: str, value: object) -> int:
+    """How many milliseconds a connect may take; less or more than is possible is cut.
+
+    Raises:
+        TypeError: No int.
+    """
+    return min(max(as_int(parameter, value, "an integer, in milliseconds"), LEAST_TIMEOUT), LONGEST_TIMEOUT)
+
+
+def as_seconds(parameter: str, value: object) -> float:
+    """How long something may last: seconds, at least a millisecond; ``None`` and 0 are 0, which is off.
+
+    Raises:
+        TypeError: Neither a number nor ``None``.
+        RangeError: Negative or not-a-number (#2006).
+    """
+    seconds = 0.0 if value is None else as_number(parameter, value, "a number of seconds or None")
+    if not seconds >= 0:
+        raise errors.out_of_bounds(parameter, f"{errors.shown(value)} is not a number of seconds that is 0 or more")
+    return min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS) if seconds else 0.0
+
+
+def as_timeout(parameter: str, value: object) -> float:
+    """How long to wait: seconds; ``None`` is infinite.
+
+    Raises:
+        TypeError: Neither a number nor ``None``.
+        ValueError: Negative or not-a-number.
+    """
+    seconds = math.inf if value is None else as_number(parameter, value, "a number of seconds or None")
+    if not seconds >= 0:
+        raise ValueError(f"{parameter} must be a number of seconds that is not negative, not {errors.shown(value)}")
+    return seconds
+
+
+def as_delay(parameter: str, value: object) -> float:
+    """After how long something happens: seconds; negative ones are 0, infinite is never.
+
+    Raises:
+        TypeError: No number.
+        ValueError: Not-a-number.
+    """
+    seconds = as_number(parameter, value)
+    if math.isnan(seconds):
+        raise ValueError(f"{parameter} must be a number, not nan")
+    return max(seconds, 0.0)
+
+
+def as_period(parameter: str, value: object) -> float:
+    """How far apart things happen: seconds.
+
+    Raises:
+        TypeError: No number.
+        ValueError: Not-a-number, infinite, 0 or negative.
+    """
+    seconds = as_number(parameter, value)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{parameter} must be a number of seconds that is more than 0, not {errors.shown(value)}")
+    return seconds
