@@ -163,7 +163,7 @@ def _infinity(value: Any) -> float:
 
 
 def _amf_missing(call: str) -> NoReturn:
-    raise NotImplementedError(f'{call} needs AMF, which is an extra: pip install "serversocket-air[amf]"')
+    raise NotImplementedError(f"{call}: there is no AMF in this package yet; use the calls for single types")
 
 
 # ------------------------------------------------------------------------------------------------- classes
@@ -347,7 +347,7 @@ class DataInput(_DataFormat):
         """An object in AMF. AIR: ``readObject()``.
 
         Raises:
-            NotImplementedError: AMF is not installed.
+            NotImplementedError: Always; there is no AMF yet.
         """
         self._lookahead(0, "read_object")
         _amf_missing("read_object")
@@ -476,7 +476,7 @@ class DataOutput(_DataFormat):
         """An object in AMF. AIR: ``writeObject()``.
 
         Raises:
-            NotImplementedError: AMF is not installed.
+            NotImplementedError: Always; there is no AMF yet.
         """
         self._require_writable("write_object")
         _amf_missing("write_object")
