@@ -110,7 +110,7 @@ def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
     (tmp_path / "file").write_bytes(data)
     code = LARGE_DATA["Sending no faster than the peer receives"]
     with client_of(code, unused_port, str(tmp_path / "file")) as client, client.makefile("rb") as answer:
-        with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as impatient:
+        with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
         assert answer.read() == data
 
@@ -132,17 +132,17 @@ def test_the_proxy(unused_port):
             with client.makefile("rb") as answer:
                 assert answer.read() == LARGE
             for leave in ("client", "server", "client resets", "server resets"):
-                with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+                with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as client:
                     ends = {"client": client, "server": upstream.accept()[0]}
                     with ends.pop("client" if "client" in leave else "server") as leaving:
                         if "resets" in leave:
                             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     for staying in ends.values():
                         with staying, suppress(ConnectionResetError):
-                            staying.settimeout(30)
+                            staying.settimeout(60)
                             assert staying.recv(1) == b""
             upstream.close()
-            with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+            with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as client:
                 assert client.recv(1) == b""
 
 
@@ -186,14 +186,14 @@ def running(command, port):
             yield client, server
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=30)
-    assert errors == b""
+        _, errors = server.communicate(timeout=60)
+    assert helpers.complaints(errors.decode()) == ""
 
 
 def connected(port, server):
     while server.poll() is None:
         try:
-            client = socket.create_connection(("127.0.0.1", port), timeout=30)
+            client = socket.create_connection(("127.0.0.1", port), timeout=60)
         except ConnectionRefusedError:
             continue
         return client

@@ -13,7 +13,8 @@ from anyio.abc import SocketAttribute
 import serversocket
 from serversocket import aio
 
-PATIENCE = 20
+from ..behaviour.helpers import PATIENCE
+
 RESET = struct.pack("ii", 1, 0)
 
 trio = pytest.importorskip("trio", reason="needs trio")
