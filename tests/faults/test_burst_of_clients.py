@@ -20,7 +20,7 @@ from serversocket.reactor import current_reactor
 
 from ..behaviour.helpers import descriptors, listening, on_linux, run_until
 
-pytestmark = on_linux
+pytestmark = [on_linux, pytest.mark.long]
 
 CLIENTS = 10_000
 TOGETHER = 1000  # fewer than the backlog holds
