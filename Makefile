@@ -13,16 +13,23 @@ NATIVE_SOURCES := src/serversocket/_core.pyx $(wildcard src/serversocket/_native
 SOURCES := $(NATIVE_SOURCES) $(wildcard src/serversocket/*.py src/serversocket/*/*.py)
 # A native package of its own, for what is not the usual build. What an earlier one left in build/lib would come with it.
 PACKAGE = rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What takes a while says so.
+STEP := sh tools/step
+INSTALLING := Compiling the native engine, if there is a C compiler: about 30 seconds, once
+ifeq ($(SERVERSOCKET_BUILD),pure)
+INSTALLING := Installing serversocket on pure Python
+endif
 # CFLAGS takes the place of the interpreter's own.
 USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
+.PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
 
 help:
-	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, and sends what is typed'
-	@echo 'make test [ARGS="-k name"] [JOBS=0]       run the tests on every engine that is built'
+	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, at 127.0.0.1:8000 by default'
+	@echo 'make test [ARGS="-k name"] [JOBS=0]       run the tests on every engine that is built: about 4 minutes'
+	@echo 'make test-all                             those that take longer, too: about 7 minutes'
 	@echo 'make inject [SEED=number]                 the tests with injected faults, long, with another seed each time'
 	@echo 'make wheel                                what is released: compiled by a profile of the loads of the benchmark'
 	@echo 'make bench                                measure, and draw what was measured'
@@ -46,18 +53,22 @@ help:
 serve: $(INSTALLED)
 	$(BIN)/python -m serversocket serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
-# In as many processes as there are cores; JOBS=0 is in this one, which shows the tests one by one.
+# In several processes; JOBS=0 is in this one, which shows the tests one by one.
 JOBS ?= auto
-test: $(INSTALLED) .venv/group-test
+test: MEANT = -m 'not long'
+test: WHAT = those that take longer are left to make test-all. About 2 minutes for an engine on two idle cores
+test-all: WHAT = all of them. About 3 minutes for an engine on two idle cores
+test test-all: $(INSTALLED) .venv/group-test
 	@engines=pure; failed=; \
 	if ls $(NATIVE) >/dev/null 2>&1; then \
 		engines='native pure'; \
 	else \
 		echo '== The native engine is not built, so it is not tested (make install SERVERSOCKET_BUILD=native says why)'; \
 	fi; \
+	echo "== Tests on: $$engines; $(if $(ARGS),with $(subst ",\",$(ARGS)),$(WHAT))"; \
 	for engine in $$engines; do \
 		echo "== Tests on the $$engine engine"; \
-		SERVERSOCKET_IMPL=$$engine $(BIN)/python -m pytest -n $(JOBS) $(ARGS) || failed="$$failed $$engine"; \
+		SERVERSOCKET_IMPL=$$engine $(BIN)/python -m pytest -n $(JOBS) $(MEANT) $(ARGS) || failed="$$failed $$engine"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "== Failed on:$$failed"; exit 1; fi; \
 	echo "== Passed on: $$engines"
@@ -65,7 +76,7 @@ test: $(INSTALLED) .venv/group-test
 INJECT = tests/injection --timeout=0 -rP --inject-connections=50000 --inject-seed=$(or $(SEED),$(shell date +%s))
 
 inject:
-	@$(MAKE) --no-print-directory test JOBS=0 ARGS='$(INJECT)'
+	@$(MAKE) --no-print-directory test-all JOBS=0 ARGS='$(INJECT)'
 
 # What is released is compiled by what the engine did under the loads of the benchmark: the paths that were taken
 # straight and side by side, what was not recorded as usual. It wants GCC; a profile of other sources is an error.
@@ -133,7 +144,7 @@ $(SANITIZED) $(GREENLETS): $(VENV) setup.py $(SOURCES)
 	@touch $@
 
 # Nothing is measured here; the command line's own tests time out, and a sanitizer takes a worker's SIGSEGV for its own.
-UNDER_ASAN := -m pytest -o timeout=300 --ignore=tests/performance --deselect tests/behaviour/test_cli_commands.py \
+UNDER_ASAN := -m pytest -o timeout=1200 -o faulthandler_timeout=0 --ignore=tests/performance --ignore-glob='*/test_cli_*' \
 	--deselect tests/behaviour/test_supervisor.py::test_how_it_died_is_told
 asan: $(INSTALLED) .venv/group-test $(SANITIZED) $(GREENLETS)
 	$(SANITIZERS) $(BIN)/python $(UNDER_ASAN) $(ARGS) -k 'not gevent'
@@ -149,7 +160,7 @@ valgrind: .venv/group-test
 	export CFLAGS='-g -O1'; $(PACKAGE) install --no-deps --target $(VALGRIND) .
 	SERVERSOCKET_STEPS=2001 PYTHONMALLOC=malloc SERVERSOCKET_IMPL=native PYTHONPATH=$(VALGRIND) valgrind --num-callers=25 --error-exitcode=99 \
 		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q --least-timeout 3000 -o faulthandler_timeout=0 \
-		--ignore=tests/performance --ignore=tests/injection --deselect tests/behaviour/test_cli_commands.py \
+		--ignore=tests/performance --ignore=tests/injection --ignore-glob='*/test_cli_*' \
 		--deselect tests/behaviour/test_supervisor.py --ignore-glob='*/test_failing_*' \
 		--ignore=tests/faults/test_clocks.py --ignore=tests/faults/test_two_owners.py \
 		--deselect tests/behaviour/test_server_out_of_descriptors.py::test_nothing_spins_and_nothing_is_logged $(ARGS)
@@ -158,8 +169,8 @@ valgrind: .venv/group-test
 coverage: .venv/group-coverage
 	@$(MAKE) --no-print-directory install SERVERSOCKET_TRACE=1 SERVERSOCKET_BUILD=native
 	@rm -f .coverage .coverage.*
-	-SERVERSOCKET_IMPL=native $(BIN)/coverage run -m pytest -q -o timeout=300 --ignore=tests/performance \
-		-k 'not tracing_function' $(ARGS)
+	-SERVERSOCKET_IMPL=native $(BIN)/coverage run -m pytest -q -o timeout=1200 -o faulthandler_timeout=0 \
+		--ignore=tests/performance -k 'not tracing_function' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -216,17 +227,20 @@ $(VENV):
 		{ echo 'serversocket needs Python 3.11 or later; name one: make PYTHON=python3.13 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo 'This Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	@$(STEP) 'Making a virtual environment in .venv' $(PYTHON) -m venv --clear .venv
 	@touch $@
 
 # An editable install: changes in .py files take effect at once, changes in the native sources rebuild.
 $(INSTALLED): $(VENV) pyproject.toml setup.py $(NATIVE_SOURCES)
 	@rm -f .venv/installed-* $(NATIVE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(STEP) '$(INSTALLING)' $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@env -u SERVERSOCKET_IMPL $(BIN)/python -c 'import serversocket; print("== Installed serversocket, the", serversocket.implementation, "engine")'
+	@[ '$(SERVERSOCKET_BUILD)' = pure ] || ls $(NATIVE) >/dev/null 2>&1 || \
+		echo '== No C compiler could build the native engine (make install SERVERSOCKET_BUILD=native says why)'
 	@touch $@
 
 .venv/group-%: $(VENV) pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group $*
+	@$(STEP) 'Fetching what is needed for: $*; a minute at most, once' sh -ec '\
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --group $*'
 	@touch $@

@@ -23,7 +23,7 @@ else:
         implementation = "native"
     except ImportError as error:
         if _demanded == "native" or not isinstance(error, ModuleNotFoundError):
-            how = "build it with a C compiler: SERVERSOCKET_BUILD=native pip install --no-binary :all: serversocket-air"
+            how = "build it with a C compiler, in a checkout or an sdist: SERVERSOCKET_BUILD=native pip install ."
             raise ImportError(f"the native engine cannot be imported ({error}); {how}") from error
         from . import _pure as _chosen
 

@@ -142,7 +142,7 @@ def overwrite(buffer: bytearray, offset: int, data: bytes) -> None:
 
 
 def _amf_missing(call: str) -> NoReturn:
-    raise NotImplementedError(f'{call} needs AMF, which is an extra: pip install "serversocket-air[amf]"')
+    raise NotImplementedError(f"{call}: there is no AMF in this package yet; use the calls for single types")
 
 
 # ------------------------------------------------------------------------------------------------- classes
@@ -325,7 +325,7 @@ class DataInput(_DataFormat):
         """An object in AMF. AIR: ``readObject()``.
 
         Raises:
-            NotImplementedError: AMF is not installed.
+            NotImplementedError: Always; there is no AMF yet.
         """
         self._lookahead(0, "read_object")
         _amf_missing("read_object")
@@ -450,7 +450,7 @@ class DataOutput(_DataFormat):
         """An object in AMF. AIR: ``writeObject()``.
 
         Raises:
-            NotImplementedError: AMF is not installed.
+            NotImplementedError: Always; there is no AMF yet.
         """
         self._require_writable("write_object")
         _amf_missing("write_object")

@@ -244,7 +244,7 @@ def test_output_that_is_fetched_is_not_limited():
             it.socket.write(data)
             it.socket.flush()
             received = 0
-            it.peer.settimeout(10)
+            it.peer.settimeout(60)
             while received < len(data):
                 it.reactor.poll(0)
                 received += len(it.peer.recv(65536))

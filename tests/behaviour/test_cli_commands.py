@@ -1,4 +1,4 @@
-"""The command line, as a user runs it: each command in a process of its own."""
+"""The command line: its arguments and errors, the servers, and what is told of the system."""
 
 from __future__ import annotations
 
@@ -10,117 +10,44 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import serversocket
+from serversocket.cli import make_parser
 
-from .helpers import on_linux
+from .commands import (
+    COMMAND,
+    MB,
+    SERVERS,
+    Start,
+    connect,
+    connect_to_silent,
+    ends,
+    fdinfo,
+    line,
+    memory,
+    name_of,
+    port_of,
+    receive,
+    receive_all,
+    run,
+    start,
+    type_in,
+)
+from .helpers import PATIENCE, on_linux, unused_port
+
+__all__ = ["start"]  # a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc")
-
-COMMAND = [sys.executable, "-m", "serversocket"]
-MB = 1 << 20
-
-Process = subprocess.Popen[bytes]
-Start = Callable[..., Process]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts commands, with pipes as their standard streams, and ends those that a test leaves running."""
-    processes: list[Process] = []
-
-    def start(*arguments: str, **options: Any) -> Process:
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([*COMMAND, *arguments], preexec_fn=_heed_interrupts, **{**streams, **options})
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
-
-
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job begins with it ignored
-
-
-def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Runs a command to its end."""
-    options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
-    if options["stdin"] is None:
-        del options["stdin"]
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, **options)
-
-
-def line(process: Process) -> str:
-    """The next line of its standard output."""
-    assert process.stdout is not None
-    return process.stdout.readline().decode().removesuffix("\n")
-
-
-def type_in(process: Process, data: bytes) -> None:
-    assert process.stdin is not None
-    process.stdin.write(data)
-    process.stdin.flush()
-
-
-def ends(process: Process, number: int = signal.SIGTERM) -> tuple[int, bytes]:
-    """Ends it with a signal: its exit code, and what it said on standard error."""
-    process.send_signal(number)
-    _, complaints = process.communicate()
-    return process.returncode, complaints
-
-
-def port_of(server: Process) -> int:
-    """The port that a server's log tells."""
-    assert line(server) == f"Implementation: {serversocket.implementation}"
-    bound = re.fullmatch(r"Bound to: (?:127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d+)", line(server))
-    assert bound
-    return int(bound[1])
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port))
-
-
-def name_of(client: socket.socket) -> str:
-    host, port = client.getsockname()
-    return f"{host}:{port}"
-
-
-def receive(client: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size and (piece := client.recv(min(MB, size - len(data)))):
-        data += piece
-    return bytes(data)
-
-
-def receive_all(client: socket.socket) -> bytes:
-    return receive(client, sys.maxsize)
-
-
-def memory(process: Process, what: str = "VmRSS") -> int:
-    """Bytes of a process's memory."""
-    found = re.search(rf"{what}:\s*(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
 
 
 # ------------------------------------------------------------------------------------------------ in general
 
 
-COMMANDS = ("serve", "echo", "discard", "chargen", "connect", "info")
+COMMANDS = (*SERVERS, "connect", "info")
 
 
 @pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)], ids=str)
@@ -128,7 +55,7 @@ def test_help_has_an_example(arguments: list[str]) -> None:
     result = run(*arguments, "--help")
     assert result.returncode == 0
     assert b"example" in result.stdout
-    assert b"serversocket " in result.stdout.partition(b"example")[2]
+    assert b"  serversocket " in result.stdout.partition(b"example")[2]
     assert result.stderr == b""
 
 
@@ -138,29 +65,66 @@ def test_version() -> None:
     assert result.stdout.decode() == f"serversocket {serversocket.__version__} ({serversocket.implementation})\n"
 
 
+@pytest.mark.parametrize(("command", "port"), [("serve", 8000), ("echo", 7000), ("discard", 9000), ("chargen", 19000)])
+def test_servers_listen_on_this_machine_alone_by_default(command: str, port: int) -> None:
+    options = make_parser().parse_args([command])
+    assert (options.host, options.port) == ("127.0.0.1", port)
+    assert f"(default: {port})" in " ".join(run(command, "--help").stdout.decode().split())
+
+
+@pytest.mark.parametrize("name", ["localhost", "LocalHost"])
+def test_localhost_is_what_clients_find_under_that_name(start: Start, name: str) -> None:
+    server = start("echo", "--host", name)
+    with socket.create_connection(("localhost", port_of(server)), timeout=PATIENCE) as client:
+        assert line(server) == f"Connection from {name_of(client)}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "COMMAND"),
+        ([], 2, "serversocket: a COMMAND is missing: serve, echo, discard, chargen, connect, info (see"),
         (["sing"], 2, "invalid choice: 'sing'"),
-        (["serve", "--port", "70000"], 2, "Error #2003: Invalid socket port number specified. bind: port 70000 is"),
-        (["serve", "--port", "-1"], 2, "port -1 is outside 0 to 65535"),
+        (["serve", "--wait"], 2, "serversocket serve: unrecognized arguments: --wait (see serversocket serve --help)"),
+        (["serve", "--port", "70000"], 2, "argument --port: port 70000 is outside 0 to 65535 (see"),
+        (["serve", "--port", "-1"], 2, "argument --port: port -1 is outside 0 to 65535 (see"),
         (["serve", "--port", "http"], 2, "'http' is not a number"),
         (["serve", "--port", "1" * 5000], 2, "is not a number"),
-        (["serve", "--host", "localhost"], 2, "bind: 'localhost' is not an IPv4 or IPv6 address"),
-        (["serve", "--host", "fe80::1%nowhere"], 1, "bind 'fe80::1%nowhere': No such device"),
-        (["serve", "--host", "192.0.2.1"], 1, "bind 192.0.2.1:0: Cannot assign requested address"),
-        (["echo", "--workers", "0"], 2, "argument --workers: Error #2006: The supplied index is out of bounds."),
-        (["echo", "--workers", "some"], 2, "'some' is not a number"),
-        (["serve", "--workers", "2"], 2, "unrecognized arguments: --workers 2"),
-        (["chargen", "--workers", "2", "--host", "192.0.2.1"], 1, "bind 192.0.2.1:0: Cannot assign requested address"),
-        (["discard", "--workers", "2", "--dual-stack"], 2, "dual_stack needs an IPv6 address"),
-        (["serve", "--dual-stack"], 2, "dual_stack needs an IPv6 address"),
+        (["serve", "--host", "example"], 2, "'example' is not an IPv4 or IPv6 address: 127.0.0.1 is for this machine"),
+        (["serve", "--host", ""], 2, "no address is given: 127.0.0.1 is for this machine alone, 0.0.0.0 all of IPv4"),
+        (["serve", "--host", "fe80::1%nowhere"], 1, "fe80::1%nowhere: No such device (there is no such interface"),
+        (
+            ["serve", "--host", "fe80::1"],
+            1,
+            "Invalid argument (a link-local address needs its interface, as in fe80::1%",
+        ),
+        (
+            ["serve", "--host", "192.0.2.1"],
+            1,
+            "serversocket: cannot listen on 192.0.2.1:8000: Cannot assign requested address (this machine does not",
+        ),
+        (["echo", "--workers", "0"], 2, "argument --workers: 0 workers are less than 1 (see"),
+        (["echo", "--workers", "some"], 2, "'some' is not a number, or auto for one worker on each core"),
+        (
+            ["serve", "--workers", "2"],
+            2,
+            "serve gives each line of standard input to every client, which it can in one",
+        ),
+        (["serve", "--workers"], 2, "echo, discard and chargen take workers"),
+        (["chargen", "--workers", "2", "--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1:19000: Cannot assign"),
+        (
+            ["discard", "--workers", "2", "--dual-stack"],
+            2,
+            "--dual-stack is for an IPv6 address, and 127.0.0.1 is none",
+        ),
+        (["serve", "--dual-stack"], 2, "--dual-stack is for an IPv6 address, and 127.0.0.1 is none: --host :: is"),
         (["serve", "--verbose", "--quiet"], 2, "not allowed with"),
+        (["connect", "127.0.0.1"], 2, "serversocket connect: the following arguments are required: PORT"),
+        (["connect", "127.0.0.1", "0"], 2, "argument PORT: port 0 is outside 1 to 65535 (see"),
         (["connect", "127.0.0.1", "65536"], 2, "port 65536 is outside 0 to 65535"),
-        (["connect", "http://host/", "80"], 2, "connect: 'http://host/' is not a host name"),
+        (["connect", "http://host/", "80"], 2, "'http://host/' is not a host name: give a name or an address, without"),
+        (["connect", "fe80::1", "80"], 1, "connect to [fe80::1]:80: Invalid argument (a link-local address needs its"),
         (["connect", "127.0.0.1", "80", "--wait", "long"], 2, "'long' is not a number of seconds"),
-        (["connect", "127.0.0.1", "1", "--timeout", "1e306"], 1, "Connection refused"),
+        (["connect", "127.0.0.1", "1", "--timeout", "1e306"], 1, "Connection refused (no server listens there)"),
         (["connect", "127.0.0.1", "80", "--timeout", "nan"], 2, "'nan' is not a number of seconds"),
     ],
 )
@@ -173,23 +137,95 @@ def test_what_is_refused_is_named_in_one_line(arguments: list[str], code: int, s
     assert said in message
     assert message.endswith("\n")
     assert message.count("\n") == 1
+    assert "Error #" not in message
 
 
-@pytest.mark.parametrize("command", ["serve", "echo", "discard", "chargen"])
+@pytest.mark.parametrize("command", SERVERS)
 def test_a_port_in_use(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = run(command, "--host", "127.0.0.1", "--port", str(port))
+        result = run(command, "--port", str(port))
     assert result.returncode == 1
     assert result.stdout == b""
     assert result.stderr.decode() == (
-        "serversocket: Error #2002: Operation attempted on invalid socket. "
+        f"serversocket: cannot listen on 127.0.0.1:{port}: Address already in use (another program has this port: "
+        "end it, or choose another with --port, 0 for a free one)\n"
+    )
+
+
+def test_what_the_library_says_comes_after_that_and_only_where_it_is_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(port), "--verbose")
+    assert result.stderr.startswith(b"serversocket: cannot listen on ")
+    assert result.stdout.decode() == (
+        "as the library says it: Error #2002: Operation attempted on invalid socket. "
         f"bind 127.0.0.1:{port}: Address already in use\n"
     )
 
 
+REFUSED = """
+import errno, os, sys
+import serversocket.cli
+
+def refuse(*_, **__):
+    raise OSError(errno.{reason}, os.strerror(errno.{reason}))
+
+{call} = refuse
+sys.exit(serversocket.cli.main(sys.argv[1:]))
+"""
+
+
+def run_refused(reason: str, call: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a command in which a call fails."""
+    return subprocess.run(
+        [sys.executable, "-c", REFUSED.format(reason=reason, call=call), *arguments], capture_output=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "advice"),
+    [(80, " (ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another with --port)"), (8080, "")],
+)
+def test_a_port_for_root(port: int, advice: str) -> None:
+    result = run_refused("EACCES", "serversocket.ServerSocket.bind", "echo", "--port", str(port))
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.decode() == (f"serversocket: cannot listen on 127.0.0.1:{port}: Permission denied{advice}\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [("serversocket.cli.console.run_until_signal", []), ("serversocket.Supervisor.run", ["--workers", "2"])],
+)
+def test_a_server_that_can_have_no_descriptor_says_what_to_do(call: str, arguments: list[str]) -> None:
+    result = run_refused("EMFILE", call, "echo", "--port", "0", "--quiet", *arguments)
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.decode() == (
+        "serversocket: cannot go on: Too many open files (ulimit -n says how many one process may have, and raises "
+        "that)\n"
+    )
+
+
+@on_linux
+def test_clients_that_cannot_be_accepted(start: Start) -> None:
+    resource = pytest.importorskip("resource")
+    server = start("echo")
+    port = port_of(server)
+    connect(port).close()
+    assert [line(server).split()[:2] for _ in range(2)] == [["Connection", "from"], ["Connection", "closed"]]
+    limit = max(map(int, os.listdir(f"/proc/{server.pid}/fd"))) + 1
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with connect(port) as client:
+        assert server.stderr is not None
+        assert server.stderr.readline().decode() == (
+            "serversocket: cannot accept clients: Too many open files (ulimit -n says how many one process may have, "
+            "and raises that)\n"
+        )
+        assert receive_all(client) == b""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", ["serve", "echo", "discard", "chargen"])
+@pytest.mark.parametrize("command", SERVERS)
 def test_a_signal_is_how_a_server_ends(start: Start, command: str, number: int) -> None:
     server = start(command)
     with connect(port_of(server)) as client:
@@ -198,16 +234,9 @@ def test_a_signal_is_how_a_server_ends(start: Start, command: str, number: int) 
 
 
 def test_quiet_and_verbose(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    quiet = start("echo", "--host", "127.0.0.1", "--port", str(port), "--quiet", bufsize=0)
-    client = None
-    while client is None:
-        try:
-            client = connect(port)
-        except ConnectionRefusedError:
-            assert quiet.poll() is None
-    with client:
+    port = unused_port()
+    quiet = start("echo", "--port", str(port), "--quiet", bufsize=0)
+    with connect_to_silent(quiet, port) as client:
         client.sendall(b"x")
         assert receive(client, 1) == b"x"
     quiet.send_signal(signal.SIGTERM)
@@ -304,7 +333,9 @@ def test_the_network_does_not_control_the_terminal(start: Start) -> None:
 def test_serve_without_input(redirection: str, start: Start) -> None:
     streams = subprocess.PIPE
     script = f'exec "$0" "$@" {redirection}'
-    server = subprocess.Popen(["/bin/sh", "-c", script, *COMMAND, "serve"], stdout=streams, stderr=streams)
+    server = subprocess.Popen(
+        ["/bin/sh", "-c", script, *COMMAND, "serve", "--port", "0"], stdout=streams, stderr=streams
+    )
     try:
         with connect(port_of(server)) as client:
             assert line(server) == f"Connection from {name_of(client)}"
@@ -329,18 +360,11 @@ def test_serve_goes_on_when_its_input_ends(start: Start) -> None:
 
 
 def test_a_server_without_any_standard_stream() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = unused_port()
     script = 'exec "$0" "$@" <&- >&- 2>&-'
-    server = subprocess.Popen(["/bin/sh", "-c", script, *COMMAND, "echo", "--host", "127.0.0.1", "--port", str(port)])
+    server = subprocess.Popen(["/bin/sh", "-c", script, *COMMAND, "echo", "--port", str(port)])
     try:
-        client = None
-        while client is None:
-            try:
-                client = connect(port)
-            except ConnectionRefusedError:
-                assert server.poll() is None
-        with client:
+        with connect_to_silent(server, port) as client:
             client.sendall(b"hello")
             assert receive(client, 5) == b"hello"
             client.shutdown(socket.SHUT_WR)
@@ -356,35 +380,22 @@ def test_serve_reads_no_faster_than_its_clients(start: Start, tmp_path: Path) ->
     text = tmp_path / "text"
     with text.open("wb") as file:
         file.write(b"a line of text\n" * (64 * MB // 15))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = unused_port()
     read, write = os.pipe()
-    server = start("serve", "--host", "127.0.0.1", "--port", str(port), "--quiet", stdin=read)
+    server = start("serve", "--port", str(port), "--quiet", stdin=read)
     os.close(read)
-    with os.fdopen(write, "wb"):
-        client = None
-        while client is None:
-            try:
-                client = connect(port)
-            except ConnectionRefusedError:
-                assert server.poll() is None
-        with client, text.open("rb") as file:
-            client.sendall(b"ready\n")
-            assert line(server) == "Received: ready"
-            feeder = subprocess.Popen(["cat"], stdin=file, stdout=write)
-            try:
-                receive(client, 8 * MB)
-                assert int(_fdinfo(feeder, 0)["pos"]) < 32 * MB
-                receive(client, 64 * MB // 15 * 15 - 8 * MB)
-                assert memory(server, "VmHWM") < 64 * MB
-            finally:
-                feeder.kill()
-                feeder.wait()
-
-
-def _fdinfo(process: Process, descriptor: int) -> dict[str, str]:
-    lines = Path(f"/proc/{process.pid}/fdinfo/{descriptor}").read_text().splitlines()
-    return {name: value.strip() for name, _, value in (entry.partition(":") for entry in lines)}
+    with os.fdopen(write, "wb"), connect_to_silent(server, port) as client, text.open("rb") as file:
+        client.sendall(b"ready\n")
+        assert line(server) == "Received: ready"
+        feeder = subprocess.Popen(["cat"], stdin=file, stdout=write)
+        try:
+            receive(client, 8 * MB)
+            assert int(fdinfo(feeder, 0)["pos"]) < 32 * MB
+            receive(client, 64 * MB // 15 * 15 - 8 * MB)
+            assert memory(server, "VmHWM") < 64 * MB
+        finally:
+            feeder.kill()
+            feeder.wait()
 
 
 # ------------------------------------------------------------------------------------- echo, discard, chargen
@@ -402,12 +413,12 @@ def test_echo(start: Start) -> None:
 def test_echo_reads_no_more_from_a_client_that_does_not_read(start: Start) -> None:
     server = start("echo")
     with connect(port_of(server)) as client:
-        client.settimeout(2)
+        client.settimeout(0.5)
         sent = 0
         with pytest.raises(TimeoutError):
             while sent < 256 * MB:
                 sent += client.send(bytes(MB))
-        client.settimeout(20)
+        client.settimeout(PATIENCE)
         received = receive(client, sent)
         assert len(received) == sent
         client.shutdown(socket.SHUT_WR)
@@ -417,7 +428,7 @@ def test_echo_reads_no_more_from_a_client_that_does_not_read(start: Start) -> No
 @on_linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_echo_with_workers(start: Start, number: int) -> None:
-    server = start("echo", "--host", "127.0.0.1", "--workers", "2")
+    server = start("echo", "--workers", "2")
     port = port_of(server)
     workers = set()
     for _ in range(2):
@@ -441,8 +452,20 @@ def test_echo_with_workers(start: Start, number: int) -> None:
 
 
 @on_linux
+def test_a_worker_on_each_core(start: Start) -> None:
+    server = start("discard", "--workers", "auto")
+    port_of(server)
+    cores = len(os.sched_getaffinity(0))
+    if cores > 1:  # one serves in the process itself
+        for _ in range(cores):
+            assert re.fullmatch(r"worker \d+ \(pid \d+\) started", line(server))
+    code, _ = ends(server)
+    assert code == 0
+
+
+@on_linux
 def test_workers_whose_output_nobody_reads_end_too(start: Start) -> None:
-    server = start("discard", "--host", "127.0.0.1", "--workers", "2")
+    server = start("discard", "--workers", "2")
     port = port_of(server)
     assert server.stdout is not None
     server.stdout.close()
@@ -479,149 +502,6 @@ def test_chargen_takes_no_memory_for_a_client_that_does_not_read(start: Start) -
             receive(eager, 8 * MB)
         assert memory(server) < before + 16 * MB
         assert len(receive(lazy, MB)) == MB
-
-
-# --------------------------------------------------------------------------------------------------- connect
-
-
-def test_connect_to_echo_gives_the_same_bytes(start: Start) -> None:
-    server = start("echo")
-    data = os.urandom(8 * MB)
-    result = run("connect", "127.0.0.1", str(port_of(server)), input=data)
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert result.stdout == data
-
-
-def test_connect_to_discard(start: Start) -> None:
-    server = start("discard")
-    result = run("connect", "localhost", str(port_of(server)), input=os.urandom(8 * MB))
-    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
-
-
-def test_connect_to_serve(start: Start) -> None:
-    server = start("serve")
-    client = start("connect", "127.0.0.1", str(port_of(server)))
-    line(server)
-    type_in(client, "grüß dich\n".encode())
-    assert line(server) == "Received: grüß dich"
-    type_in(server, "grüß Gott\n".encode())
-    assert line(client) == "grüß Gott"
-    server.terminate()
-    assert client.wait() == 0
-
-
-def test_connect_receives_after_the_end_of_its_input(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]))
-        connection, _ = listener.accept()
-        with connection:
-            type_in(client, b"question")
-            client.stdin.close()
-            assert receive_all(connection) == b"question"
-            connection.sendall(b"long after")
-    assert client.stdout.read() == b"long after"
-    assert client.wait() == 0
-
-
-@on_linux
-def test_connect_tells_of_the_end_of_its_input_without_a_descriptor_to_spare(start: Start) -> None:
-    resource = pytest.importorskip("resource")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]))
-        with listener.accept()[0] as connection:
-            type_in(client, b"question")
-            assert receive(connection, 8) == b"question"
-            resource.prlimit(client.pid, resource.RLIMIT_NOFILE, (0, 0))
-            client.stdin.close()
-            assert receive_all(connection) == b""
-    assert client.wait() == 0
-
-
-def test_connect_can_keep_its_side_open(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]), "--keep-open", "--wait", "0.2")
-        connection, _ = listener.accept()
-        with connection:
-            type_in(client, b"question")
-            client.stdin.close()
-            assert receive(connection, 8) == b"question"
-            assert client.wait() == 0
-            assert receive_all(connection) == b""
-
-
-def test_connect_ends_when_the_peer_closes(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]))
-        listener.accept()[0].close()
-        assert client.wait() == 0
-        assert client.stderr.read() == b""
-
-
-def test_connect_is_refused() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    result = run("connect", "127.0.0.1", str(port), input=b"data")
-    assert (result.returncode, result.stdout) == (1, b"")
-    assert result.stderr.decode() == f"serversocket: connect 127.0.0.1:{port}: Connection refused\n"
-
-
-def test_connect_breaks(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        client = start("connect", "127.0.0.1", str(port))
-        connection, _ = listener.accept()
-        type_in(client, b"x")
-        assert receive(connection, 1) == b"x"
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        connection.close()
-        assert client.wait() == 1
-    assert client.stderr.read().decode() == (
-        f"serversocket: connection with 127.0.0.1:{port}: Connection reset by peer\n"
-    )
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_interrupts_connect(start: Start, number: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]))
-        with listener.accept()[0] as connection:
-            type_in(client, b"x")
-            receive(connection, 1)
-            assert ends(client, number) == (128 + number, b"")
-
-
-def test_connect_whose_output_nobody_reads(start: Start) -> None:
-    server = start("chargen")
-    client = start("connect", "127.0.0.1", str(port_of(server)))
-    assert line(client).startswith(" !")
-    client.stdout.close()
-    assert client.wait() == 128 + signal.SIGPIPE
-    assert client.stderr.read() == b""
-
-
-def test_connect_reads_its_input_no_faster_than_it_sends(start: Start, tmp_path: Path) -> None:
-    size = 128 * MB
-    large = tmp_path / "large"
-    with large.open("wb") as file:
-        file.truncate(size)
-    with socket.create_server(("127.0.0.1", 0)) as listener, large.open("rb") as file:
-        client = start("connect", "127.0.0.1", str(listener.getsockname()[1]), stdin=file)
-        with listener.accept()[0] as connection:
-            received = len(receive(connection, 8 * MB))
-            assert int(_fdinfo(client, 0)["pos"]) < received + 32 * MB
-            while piece := connection.recv(MB):
-                received += len(piece)
-            assert memory(client, "VmHWM") < 64 * MB
-        assert received == size
-        assert client.wait() == 0
-
-
-def test_connect_receives_no_faster_than_it_writes(start: Start) -> None:
-    server = start("chargen")
-    client = start("connect", "127.0.0.1", str(port_of(server)))
-    for _ in range(64):
-        assert len(client.stdout.read(MB)) == MB
-    assert memory(client, "VmHWM") < 64 * MB
 
 
 # ------------------------------------------------------------------------------------------------------ info

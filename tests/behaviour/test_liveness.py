@@ -12,7 +12,19 @@ import pytest
 import serversocket
 from serversocket import IOError, RangeError, Socket
 
-from .helpers import connection, dialling, on_linux, pattern, receive_exactly, reset, run_until, settle
+from .helpers import (
+    PATIENCE,
+    connection,
+    dialling,
+    in_time,
+    on_linux,
+    pattern,
+    receive_exactly,
+    reset,
+    run_until,
+    settle,
+    within,
+)
 
 NAMES = ["keep_alive", "user_timeout", "idle_timeout"]
 
@@ -108,18 +120,22 @@ def test_a_connection_that_is_idle_for_too_long_breaks():
 
 @pytest.mark.parametrize("direction", ["in", "out"])
 def test_bytes_in_either_direction_keep_it_alive(direction):
-    with connection() as it:
-        it.socket.idle_timeout = 4
-        end = time.monotonic() + 6
-        while time.monotonic() < end:
-            if direction == "in":
-                it.peer.sendall(b"x")
-            else:
-                it.socket.write(b"x")
-                receive_exactly(it.reactor, it.peer, 1)
-            it.reactor.poll(0.02)
-        assert it.socket.connected
-        it.until_event("close")
+    def attempt(seconds):
+        with connection() as it:
+            it.socket.idle_timeout = 2 * seconds
+            for _ in range(30):
+                with within(seconds):
+                    time.sleep(seconds / 10)
+                    if direction == "in":
+                        it.peer.sendall(b"x")
+                    else:
+                        it.socket.write(b"x")
+                        receive_exactly(it.reactor, it.peer, 1)
+                    it.reactor.poll(0)
+            assert it.socket.connected
+            it.until_event("close")
+
+    in_time(attempt)
 
 
 def test_a_client_is_idle_from_its_connect_on():
@@ -164,17 +180,20 @@ def test_an_idle_socket_that_nobody_listens_to_is_closed_too():
 
 
 def test_a_peer_that_fetches_slowly_is_not_idle():
-    with connection(receive_buffer=4096) as it:
-        it.socket.idle_timeout = 3
-        data = pattern(300_000)
-        it.socket.write(data)
-        received = b""
-        while len(received) < len(data):
-            received += receive_exactly(it.reactor, it.peer, min(20_000, len(data) - len(received)))
-            end = time.monotonic() + 0.05
-            while time.monotonic() < end:
-                it.reactor.poll(0.01)
-        assert received == data
+    data = pattern(300_000)
+
+    def attempt(seconds):
+        with connection(receive_buffer=4096) as it:
+            it.socket.idle_timeout = 2 * seconds
+            it.socket.write(data)
+            received = b""
+            while len(received) < len(data):
+                with within(seconds):
+                    time.sleep(seconds / 5)
+                    received += receive_exactly(it.reactor, it.peer, 20_000)
+            assert received == data
+
+    in_time(attempt)
 
 
 def test_writing_to_a_peer_that_fetches_nothing_does_not_keep_it_alive():
@@ -183,7 +202,7 @@ def test_writing_to_a_peer_that_fetches_nothing_does_not_keep_it_alive():
         it.socket.write(bytes(20_000))
         settle(it.reactor)
         it.socket.idle_timeout = 0.3
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while it.socket.connected and time.monotonic() < end:
             it.socket.write(b"ping")
             it.reactor.poll(0.02)

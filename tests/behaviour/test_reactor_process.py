@@ -158,7 +158,7 @@ def test_interpreter_ends_well_while_a_daemon_thread_waits():
             server.reactor.call_later(0, ready.set)
             serversocket.run()
         threading.Thread(target=serve, daemon=True).start()
-        ready.wait(10)
+        ready.wait(60)
         """
     )
 

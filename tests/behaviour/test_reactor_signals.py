@@ -29,7 +29,7 @@ def test_handler_runs_while_run_waits(handler):
     waiting = threading.Event()
 
     def send():
-        waiting.wait(10)
+        waiting.wait(60)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     thread = threading.Thread(target=send)
@@ -63,7 +63,7 @@ def test_keyboard_interrupt_leaves_a_waiting_run():
         for round in range(20):
             ready = threading.Event()
             def interrupt():
-                ready.wait(10)
+                ready.wait(60)
                 os.kill(os.getpid(), signal.SIGINT)
             thread = threading.Thread(target=interrupt)
             thread.start()
@@ -176,7 +176,7 @@ def test_signal_handler_may_stop_the_reactor():
             waiting = threading.Event()
 
             def send():
-                waiting.wait(10)
+                waiting.wait(60)
                 os.kill(os.getpid(), signal.SIGUSR1)
 
             thread = threading.Thread(target=send)

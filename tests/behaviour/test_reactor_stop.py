@@ -49,7 +49,7 @@ def test_stop_from_another_thread_wakes_run():
     with listening() as server:
         server.add_event_listener("connect", print)
         started = threading.Event()
-        thread = threading.Thread(target=lambda: (started.wait(10), reactor.stop()))
+        thread = threading.Thread(target=lambda: (started.wait(60), reactor.stop()))
         thread.start()
         reactor.call_later(0, started.set)
         reactor.run()

@@ -23,7 +23,7 @@ def in_thread(function):
 
     thread = threading.Thread(target=call, name="the other one")
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert outcome, "the thread did not end"
     return outcome[0]
 
@@ -119,7 +119,7 @@ def test_servers_in_several_threads():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert results == [b"ping"] * 4
 
 
@@ -148,7 +148,7 @@ def test_call_from_another_thread_wakes_a_waiting_run():
     seen = []
 
     def call():
-        waiting.wait(10)
+        waiting.wait(60)
         reactor.call_soon_threadsafe(lambda: (seen.append(threading.current_thread()), reactor.stop()))
 
     thread = threading.Thread(target=call)

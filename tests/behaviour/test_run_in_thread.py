@@ -161,7 +161,7 @@ def test_what_leaves_the_reactor_ends_it():
 
         background = run_in_thread(lambda: None)
         background.reactor.call_soon_threadsafe(leave)
-        background.thread.join(20)
+        background.thread.join(60)
         assert not background.thread.is_alive()
         assert background.reactor.closed
         try:

@@ -90,7 +90,7 @@ def test_link_local_address_is_bound_with_its_scope():
         server.bind(0, address)
         server.listen()
         assert server.local_address == address
-        with socket.create_connection((address, server.local_port), timeout=10) as client:
+        with socket.create_connection((address, server.local_port), timeout=60) as client:
             reactor, remotes = current_reactor(), []
             server.add_event_listener(
                 "connect", lambda event: (remotes.append(event.socket.remote_address), event.socket.close())

@@ -51,8 +51,9 @@ def test_waiting_clients_are_told_and_one_error_is_reported(exhaust):
         server.add_event_listener("ioError", errors.append)
         clients = [connect_to("127.0.0.1", server.local_port) for _ in range(20)]
         release = exhaust()
+        began = time.monotonic()
         run_until(reactor, lambda: all(ended(client) for client in clients))
-        assert len(errors) == 1
+        assert 1 <= len(errors) <= 1 + time.monotonic() - began
         assert isinstance(errors[0], IOErrorEvent)
         assert (errors[0].target, errors[0].errno, errors[0].error_id) == (server, errno.EMFILE, 2002)
         assert "accept" in errors[0].text
@@ -99,15 +100,15 @@ def test_nothing_spins_and_nothing_is_logged(exhaust, uncaught):
         release = exhaust()
         began = time.monotonic()
         told = idle_turns = 0
-        while len(errors) < 2:
+        while len(errors) < 2 or told < 20:
             client.close()
             client = socket.socket()  # under the number that has just become free
             client.connect(("127.0.0.1", server.local_port))
             run_until(reactor, lambda it=client: ended(it))
             told += 1
             idle_turns += sum(reactor.poll(0) for _ in range(10))
-        assert time.monotonic() - began >= 1, "two errors in one second"
-        assert told == server.turned_away > 20
+        assert len(errors) <= 1 + time.monotonic() - began, "two errors in one second"
+        assert told == server.turned_away
         assert idle_turns == 0
         assert uncaught == []
         release()

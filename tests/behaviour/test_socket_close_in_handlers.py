@@ -10,7 +10,7 @@ import pytest
 import serversocket
 from serversocket.reactor import current_reactor
 
-from .helpers import Log, connect_to, connection, ended, listening, on_linux, run_until, settle
+from .helpers import Log, connect_to, connection, ended, listening, on_linux, readable, run_until, settle
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
@@ -72,6 +72,7 @@ def test_no_event_reaches_the_next_owner_of_a_number(kind):
                 it.peer.sendall(b"x")
                 it.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 it.peer.close()
+        readable(*(it.socket.fileno() for it in connections))
         reactor.poll(0)
         settle(reactor)
         used_again = numbers & {it.fileno() for it, _ in (*fresh, *listeners)}
@@ -110,6 +111,7 @@ def test_close_in_a_handler_frees_the_number_and_a_stranger_may_have_it():
         for it in connections:
             it.socket.add_event_listener("socketData", swap)
             it.peer.sendall(b"x")
+        readable(*(it.socket.fileno() for it in connections))
         current_reactor().poll(0)
         settle(current_reactor())
         for it in connections:

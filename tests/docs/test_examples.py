@@ -110,7 +110,7 @@ def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
     (tmp_path / "file").write_bytes(data)
     code = LARGE_DATA["Sending no faster than the peer receives"]
     with client_of(code, unused_port, str(tmp_path / "file")) as client, client.makefile("rb") as answer:
-        with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as impatient:
+        with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
         assert answer.read() == data
 
@@ -132,17 +132,17 @@ def test_the_proxy(unused_port):
             with client.makefile("rb") as answer:
                 assert answer.read() == LARGE
             for leave in ("client", "server", "client resets", "server resets"):
-                with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+                with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as client:
                     ends = {"client": client, "server": upstream.accept()[0]}
                     with ends.pop("client" if "client" in leave else "server") as leaving:
                         if "resets" in leave:
                             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     for staying in ends.values():
                         with staying:
-                            staying.settimeout(30)
+                            staying.settimeout(60)
                             assert end_of(staying) == ("reset" if "resets" in leave else "end")
             upstream.close()
-            with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+            with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as client:
                 assert end_of(client) == "reset"
 
 
@@ -159,20 +159,20 @@ def test_the_proxy_for_the_command_line(unused_port):
                 server.sendall(LARGE)
             with client.makefile("rb") as answer:
                 assert answer.read() == LARGE
-            assert program.wait(30) == 0
+            assert program.wait(60) == 0
         with running(command, unused_port) as (client, program):
             with upstream.accept()[0] as server:
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             assert end_of(client) == "reset"
             upstream.close()
-            with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as client:
+            with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as client:
                 assert end_of(client) == "reset"
         assert program.returncode == 0
 
 
 def test_the_chat_in_coroutines(unused_port):
     with running(example("async_chat.py", str(unused_port)), unused_port) as (ann, program):
-        with ann.makefile("rb") as heard, socket.create_connection(("127.0.0.1", unused_port), timeout=30) as bob:
+        with ann.makefile("rb") as heard, socket.create_connection(("127.0.0.1", unused_port), timeout=60) as bob:
             me, other = (b"127.0.0.1:%d" % it.getsockname()[1] for it in (ann, bob))
             assert heard.readline() == b"* %s has come, 1 here\n" % me
             assert heard.readline() == b"* %s has come, 2 here\n" % other
@@ -183,7 +183,7 @@ def test_the_chat_in_coroutines(unused_port):
             assert heard.readline() == b"%s: half a line is a line\n" % other
             assert heard.readline() == b"* %s has gone, 1 here\n" % other
         program.terminate()
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
 
 
 def example(name, *arguments):
@@ -239,14 +239,14 @@ def running(command, port):
             yield client, server
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=30)
-    assert errors == b""
+        _, errors = server.communicate(timeout=60)
+    assert helpers.complaints(errors.decode()) == ""
 
 
 def connected(port, server):
     while server.poll() is None:
         try:
-            client = socket.create_connection(("127.0.0.1", port), timeout=30)
+            client = socket.create_connection(("127.0.0.1", port), timeout=60)
         except ConnectionRefusedError:
             continue
         return client

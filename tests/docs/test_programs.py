@@ -22,12 +22,11 @@ from typing import NamedTuple
 
 import pytest
 
-from ..behaviour.helpers import unused_port
+from ..behaviour.helpers import PATIENCE, complaints, unused_port
 from ..hosts.loops import DEBIAN, display
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PATIENCE = 30
 PORTS = re.compile(r"\b(8000|8080)\b")
 HELLO = b"hello"
 MILK = b"Lucy can't drink milk."
@@ -135,11 +134,11 @@ def running(command: list[str], port: int, *, status: int = -signal.SIGTERM) -> 
     try:
         yield it
         it.process.terminate()
-        _, complaints = it.process.communicate(timeout=PATIENCE)
+        _, stderr = it.process.communicate(timeout=PATIENCE)
     finally:
         it.process.kill()
         it.process.communicate()
-    assert complaints.decode() == ""
+    assert complaints(stderr.decode()) == ""
     assert it.process.returncode == status
 
 
@@ -238,7 +237,8 @@ def waits_for_its_first_client(program: Program) -> None:
 def greets(program: Program) -> None:
     """By name, or without one when that does not come in time; the signal ends it."""
     with serving(program.code, status=0) as it:
-        assert it.talk(b"Lu", b"cy\nand more") == b"hello Lucy\n"
+        # A slow machine may take longer for that than the program waits.
+        assert b"hello Lucy\n" in (it.talk(b"Lu", b"cy\nand more") for _ in range(20))
         with it.connect() as silent:
             assert receive(silent, 100) == b"hello whoever you are\n"
 
@@ -257,8 +257,8 @@ def waits_for_enter(program: Program) -> None:
             it.process.stdin.write(b"\n")
             it.process.stdin.flush()
             assert it.process.stdout.readline() == b"Enter ends it. 1 connections\n"
-        _, complaints = it.process.communicate(timeout=PATIENCE)
-        assert (complaints, it.process.returncode) == (b"", 0)
+        _, stderr = it.process.communicate(timeout=PATIENCE)
+        assert (complaints(stderr.decode()), it.process.returncode) == ("", 0)
     finally:
         it.process.kill()
         it.process.communicate()

@@ -32,7 +32,7 @@ def test_servers_of_asyncio_work_under_its_number():
         for server in servers:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             writer.write(b"hello")
-            assert await asyncio.wait_for(reader.read(), 10) == b"hello"
+            assert await asyncio.wait_for(reader.read(), 60) == b"hello"
             writer.close()
             await writer.wait_closed()
             server.close()
@@ -52,7 +52,7 @@ def test_next_reactor_works_under_its_number():
             server.add_event_listener("connect", lambda event: accepted.set_result(event.socket))
             server.listen()
             with socket.create_connection(("127.0.0.1", server.local_port)):
-                it = await asyncio.wait_for(accepted, 10)
+                it = await asyncio.wait_for(accepted, 60)
                 assert isinstance(it, Socket)
                 it.close()
         server.reactor.close()

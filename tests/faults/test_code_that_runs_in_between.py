@@ -17,7 +17,7 @@ server.bind(0, "127.0.0.1")
 server.listen()
 server.add_event_listener("connect", lambda event: held.append(event.socket))
 reactor = server.reactor
-client = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
+client = socket.create_connection(("127.0.0.1", server.local_port), timeout=60)
 while not held:
     reactor.poll(1)
 it = held[0]

@@ -15,7 +15,7 @@ server.listen()
 server.add_event_listener("connect", lambda event: held.append(event.socket))
 reactor = server.reactor
 def connect():
-    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
+    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=60)
     while not held:
         reactor.poll(1)
     return client
@@ -84,7 +84,7 @@ other.add_event_listener("connect", lambda event: held.append(event.socket))
 {last_words}
 forget()
 assert ran == [descriptor] and server.connections == 0, (ran, server.connections)
-with socket.create_connection(("127.0.0.1", other.local_port), timeout=10):
+with socket.create_connection(("127.0.0.1", other.local_port), timeout=60):
     while not held:
         reactor.poll(1)
     held.pop().close()

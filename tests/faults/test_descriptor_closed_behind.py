@@ -166,4 +166,4 @@ def test_a_loop_goes_on_hosting_a_reactor_that_had_to_begin_anew():
                 writer.close()
             accepted[1].close()
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -62,7 +62,7 @@ STATES = {
         "    other.add_event_listener('connect', print)\n"
         "    def again():\n        ready.set(); other.reactor.call_later(0, again)\n"
         "    again(); serversocket.run()\n"
-        "threading.Thread(target=serve, daemon=True).start(); ready.wait(10); connect(); leave()"
+        "threading.Thread(target=serve, daemon=True).start(); ready.wait(60); connect(); leave()"
     ),
 }
 ENDS = ["sys.exit(7)", "os._exit(7)"]
@@ -75,7 +75,6 @@ def test_in_silence_and_with_its_status(state, end):
         [sys.executable, "-X", "dev", "-c", PROLOGUE.format(end=end) + STATES[state]],
         capture_output=True,
         text=True,
-        timeout=50,
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     assert (result.returncode, result.stdout, result.stderr) == (7, "", "")

@@ -49,6 +49,10 @@ server.add_event_listener("connect", accept)
 server.add_event_listener("ioError", lambda event: errors.append(event.errno))
 server.add_event_listener("close", closes.append)
 server.listen()
+began = time.monotonic()
+def paced():
+    \"\"\"Errors come once a second at most.\"\"\"
+    return len(errors) <= 1 + time.monotonic() - began
 def until(predicate):
     turns = 0
     while not predicate():
@@ -61,7 +65,7 @@ def descriptors():
 def serve_one():
     \"\"\"A client is served; how many turns it took.\"\"\"
     before = descriptors()
-    with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
         count = len(logs)
         turns = until(lambda: len(logs) > count)
         it, data = logs.pop()
@@ -81,7 +85,6 @@ def with_failing(calls: str, name: str, when: str, program: str) -> int:
         [*command, sys.executable, "-X", "dev", "-W", "error", "-c", PROLOGUE + textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=50,
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"
@@ -124,7 +127,7 @@ def test_a_shortage_and_an_unknown_error_pause_and_are_told_once(name):
         turns = serve_one()
         assert turns < 50, turns
         assert errors and set(errors) == {{errno.{name}}}, errors
-        assert len(errors) <= 2, errors     # at most one a second
+        assert paced(), errors
         for _ in range(3):
             serve_one()
         assert closes == []
@@ -144,15 +147,15 @@ def test_a_lasting_error_makes_no_spin(name, in_a_turn):
         name,
         "1+",
         f"""
-        with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
             turns = 0
             end = time.monotonic() + 1
             while time.monotonic() < end:
                 reactor.poll(0.1)
                 turns += 1
-            assert 2 <= turns < 100, turns
+            assert turns < 100, turns
             assert set(errors) == {{errno.{name}}}, errors
-            assert len(errors) <= 2, errors
+            assert paced(), errors
         server.close()
         reactor.run()
         """,

@@ -57,7 +57,6 @@ def with_failing(nth: int, program: str) -> None:
         [*command, sys.executable, "-X", "dev", "-W", "error", "-c", PROLOGUE + textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=50,
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"
@@ -143,7 +142,7 @@ def test_accept():
             server.add_event_listener("connect", accept)
             server.listen()
             before = descriptors()
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
                 until(lambda: accepted and accepted[0][1][-1:] == ["close"])
                 it, events = accepted.pop()
                 assert events == ["ioError", "close"], events
@@ -151,7 +150,7 @@ def test_accept():
                 with contextlib.suppress(ConnectionResetError):
                     assert client.recv(1) == b""
             assert descriptors() == before
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
                 until(lambda: accepted)
                 it, events = accepted.pop()
                 client.sendall(b"hello")
@@ -172,7 +171,7 @@ def test_output_that_is_still_to_be_sent_when_the_program_closes():
             server.add_event_listener("connect", lambda event: accepted.append(event.socket))
             server.listen()
             before = descriptors()
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
                 until(lambda: accepted)
                 it = accepted.pop()
                 events = note(it, "ioError", "close")

@@ -23,7 +23,7 @@ def test_an_interrupted_call_is_made_again(calls):
         "EINTR",
         "1..5",
         """
-        with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
             until(lambda: logs)
             it, data = logs.pop()
             it.add_event_listener("ioError", lambda event: errors.append(event.errno))
@@ -57,7 +57,7 @@ def test_a_read_that_fails_ends_that_connection_alone(name):
         "1",
         f"""
         before = descriptors()
-        with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
             until(lambda: logs)
             it, data = logs.pop()
             told = []

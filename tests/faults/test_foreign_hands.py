@@ -21,7 +21,7 @@ def accept(event):
     event.socket.add_event_listener("socketData", lambda event: event.target.write(event.target.read()))
 server.add_event_listener("connect", accept)
 def connect():
-    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
+    client = socket.create_connection(("127.0.0.1", server.local_port), timeout=60)
     before = len(held)
     while len(held) == before:
         reactor.poll(1)
@@ -30,7 +30,7 @@ def connect():
     return client
 def is_served(client, turn=lambda: reactor.poll(0.01)):
     client.send(b"hello")
-    received, end = b"", time.monotonic() + 20
+    received, end = b"", time.monotonic() + 60
     while received != b"hello":
         assert time.monotonic() < end
         turn()
@@ -110,7 +110,7 @@ for nth in range(1, 60):
             raise Traced
         return trace
     reactor.add_event_listener("uncaughtError", lambda event: None)
-    other = socket.create_connection(("127.0.0.1", server.local_port), timeout=10)
+    other = socket.create_connection(("127.0.0.1", server.local_port), timeout=60)
     sys.settrace(trace)
     try:
         reactor.poll(0)

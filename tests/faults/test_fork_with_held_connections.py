@@ -23,7 +23,7 @@ server.bind(0, "127.0.0.1")
 server.listen()
 server.add_event_listener("connect", accept)
 reactor = server.reactor
-clients = [socket.create_connection(("127.0.0.1", server.local_port), timeout=10) for _ in range(3)]
+clients = [socket.create_connection(("127.0.0.1", server.local_port), timeout=60) for _ in range(3)]
 while accepted < 3:
     reactor.poll(1)
 gc.collect()
@@ -86,7 +86,7 @@ def fork(event):
     event.socket.add_event_listener("socketData", lambda event: event.target.write(event.target.read()))
 server.remove_event_listener("connect", accept)
 server.add_event_listener("connect", fork)
-clients.append(socket.create_connection(("127.0.0.1", server.local_port), timeout=10))
+clients.append(socket.create_connection(("127.0.0.1", server.local_port), timeout=60))
 is_served(clients[-1])
 end()
 """

@@ -20,13 +20,13 @@ def test_the_package_is_imported_anew():
             return server
 
         def connect(server):
-            client = socket.create_connection(("127.0.0.1", server.local_port), timeout=20)
+            client = socket.create_connection(("127.0.0.1", server.local_port), timeout=60)
             client.setblocking(False)
             return client
 
         def is_served(client, server):
             client.send(b"hello")
-            received, end = b"", time.monotonic() + 20
+            received, end = b"", time.monotonic() + 60
             while received != b"hello":
                 assert time.monotonic() < end
                 server.reactor.poll(0.01)

@@ -37,7 +37,7 @@ import serversocket
 def system(*command):
     subprocess.run(command, check=True, capture_output=True)
 def until(predicate):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not predicate():
         assert time.monotonic() < end, "in vain"
         reactor.poll(0.05)
@@ -57,7 +57,7 @@ reactor = server.reactor
 accepted = []
 server.add_event_listener("connect", lambda event: accepted.append(event.socket))
 def connect(host):
-    client = socket.create_connection((host, server.local_port), timeout=10)
+    client = socket.create_connection((host, server.local_port), timeout=60)
     before = len(accepted)
     until(lambda: len(accepted) > before)
     return client
@@ -80,7 +80,6 @@ def alone(program: str) -> None:
         [*ALONE, sys.executable, "-X", "dev", "-c", PROLOGUE + program + EPILOGUE],
         capture_output=True,
         text=True,
-        timeout=50,
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     if result.returncode == CANNOT:
@@ -234,7 +233,7 @@ import socket, subprocess, sys
 port = int(sys.stdin.readline())
 subprocess.run(["ip", "address", "add", "192.0.2.2/24", "dev", "v1"], check=True)
 subprocess.run(["ip", "link", "set", "v1", "up"], check=True)
-held = socket.create_connection(("192.0.2.1", port), timeout=10)
+held = socket.create_connection(("192.0.2.1", port), timeout=60)
 sys.stdin.readline()
 '''
 first = neighbour()

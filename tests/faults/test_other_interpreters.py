@@ -36,7 +36,7 @@ def echo():
     server.bind(0, "127.0.0.1")
     server.listen()
     server.add_event_listener("connect", lambda event: (event.socket.write(b"hello"), event.socket.close()))
-    with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
         server.reactor.poll(10)
         assert client.recv(10) == b"hello"
     server.close()

@@ -15,8 +15,6 @@ import struct
 import threading
 import warnings
 
-import pytest
-
 from serversocket import ServerSocket
 from serversocket.reactor import current_reactor
 
@@ -226,12 +224,10 @@ def race(seed: int, events: int = EVENTS) -> Race:
     return it
 
 
-@pytest.mark.timeout(300)
 def test_nothing_reaches_a_closed_socket_or_another_owner():
     race(1).check()
 
 
-@pytest.mark.timeout(300)
 def test_two_threads_race_for_the_same_numbers():
     finished = []
 
@@ -251,7 +247,6 @@ def test_two_threads_race_for_the_same_numbers():
     finished[0].check()
 
 
-@pytest.mark.timeout(300)
 def test_signals_every_millisecond():
     seen = []
     with storm_of_signals(lambda number, frame: seen.append(number)):
@@ -260,7 +255,6 @@ def test_signals_every_millisecond():
 
 
 @on_linux
-@pytest.mark.timeout(300)
 def test_children_that_end_in_every_way_disturb_nothing():
     it = Race(5)
     children = []

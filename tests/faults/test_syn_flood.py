@@ -53,7 +53,7 @@ server = serversocket.ServerSocket()
 server.add_event_listener("connect", accept)
 server.bind(0, "10.77.0.1")
 server.listen(16)
-with socket.create_connection(("10.77.0.1", server.local_port), timeout=10) as client:
+with socket.create_connection(("10.77.0.1", server.local_port), timeout=60) as client:
     until(lambda: accepted)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for number in range(500):
@@ -83,5 +83,5 @@ def test_open_connections_are_unharmed(cookies):
     if not namespaces_work():
         pytest.skip("needs a network namespace of its own")
     command = ["unshare", "-n", "sh", "-c", SET_UP, "sh", str(cookies), sys.executable, "-X", "dev", "-c", PROGRAM]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr

@@ -52,7 +52,7 @@ class Process:
         return int(self.process.stdout.readline())
 
     def end(self) -> None:
-        _, complaints = self.process.communicate(timeout=30)
+        _, complaints = self.process.communicate(timeout=60)
         assert (self.process.returncode, complaints) == (0, "")
 
 

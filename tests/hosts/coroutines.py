@@ -12,7 +12,8 @@ import anyio.lowlevel
 
 from serversocket import aio
 
-PATIENCE = 20
+from ..behaviour.helpers import PATIENCE
+
 RESET = struct.pack("ii", 1, 0)
 
 

@@ -298,4 +298,4 @@ def display() -> Iterator[None]:
         else:
             os.environ["DISPLAY"] = before
         server.terminate()
-        server.wait(10)
+        server.wait(60)

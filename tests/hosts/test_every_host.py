@@ -67,7 +67,7 @@ def test_timers_and_calls_from_other_threads(loop: Loop) -> None:
         thread = threading.Thread(target=hosting.reactor.call_soon_threadsafe, args=(seen.append, "call"))
         thread.start()
         loop.until(lambda: seen == ["timer", "call"])
-        thread.join(10)
+        thread.join(60)
 
 
 def test_what_was_there_before_is_delivered_too(loop: Loop) -> None:
@@ -196,7 +196,7 @@ def test_another_thread_is_refused(loop: Loop) -> None:
     with loop.attach() as hosting:
         thread = threading.Thread(target=use, name="the other one")
         thread.start()
-        thread.join(10)
+        thread.join(60)
         names = f"this object belongs to thread {threading.current_thread().name!r}, called from 'the other one'"
         assert refused == [names] * 2
         assert not hosting.closed

@@ -82,7 +82,7 @@ def test_timers_and_calls_from_other_threads(run):
         thread = threading.Thread(target=reactor.call_soon_threadsafe, args=(seen.append, "call"))
         thread.start()
         await until(lambda: seen == ["timer", "call"])
-        thread.join(10)
+        thread.join(60)
 
     run(main)
 
@@ -178,7 +178,7 @@ def test_another_thread_is_refused_with_the_names_of_both(run):
         with listening() as server, Socket("127.0.0.1", server.local_port) as client:
             thread = threading.Thread(target=use, name="the other one")
             thread.start()
-            thread.join(10)
+            thread.join(60)
             assert client.connected is False
         return refused
 

@@ -51,7 +51,7 @@ def test_a_listener_whose_greenlet_is_killed_ends_and_is_no_uncaught_error(loop:
 def test_the_hub_waits_while_it_is_attached(loop: GeventLoop) -> None:
     with loop.attach() as hosting:
         hosting.reactor.call_later(0.01, hosting.close)
-        assert loop.gevent.wait(timeout=10) is True
+        assert loop.gevent.wait(timeout=60) is True
         assert hosting.closed
 
 
@@ -88,7 +88,7 @@ def answer(event):
     event.target.write(event.target.read().upper())
 def client(number):
     assert current_reactor() is reactor
-    with socket.create_connection(("127.0.0.1", server.local_port), timeout=20) as it:
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as it:
         it.sendall(b"hello %d" % number)
         seen.append(it.recv(100))
 def dial():
@@ -101,7 +101,7 @@ server.add_event_listener("connect", lambda event: event.socket.add_event_listen
 server.bind(0, "127.0.0.1")
 server.listen()
 with attach() as hosting:
-    gevent.joinall([gevent.spawn(client, number) for number in range(20)], timeout=20, raise_error=True)
+    gevent.joinall([gevent.spawn(client, number) for number in range(20)], timeout=60, raise_error=True)
     assert sorted(seen) == sorted(b"HELLO %d" % number for number in range(20)), seen
     seen.clear()
     gevent.spawn(dial).join()
@@ -114,7 +114,7 @@ with attach() as hosting:
     assert sorted(seen) == [b"connect", b"greenlet", b"thread", b"timer"], seen
     server.close()
 reactor.close()
-assert gevent.wait(timeout=20)
+assert gevent.wait(timeout=60)
 """
     )
 
@@ -190,7 +190,7 @@ with attach() as hosting, ServerSocket() as server:
     else:
         raise SystemExit("it was not refused")
     assert server.listening and not hosting.closed
-    with socket.create_connection(("127.0.0.1", server.local_port), timeout=20):
+    with socket.create_connection(("127.0.0.1", server.local_port), timeout=60):
         pass
 """
     )

@@ -14,7 +14,7 @@ from serversocket import aio
 from serversocket._engine import LoopWaiter
 from serversocket.reactor import current_reactor
 
-PATIENCE = 20
+from ..behaviour.helpers import PATIENCE
 
 
 def make():

@@ -54,7 +54,7 @@ def test_the_window_as_a_program(module: str) -> None:
         "runpy.run_path(sys.argv[1], run_name='__main__')\n"
     )
     command = [sys.executable, "-c", program, str(EXAMPLES / "qt_window.py")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=40, env=dict(os.environ))
+    ended = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -105,11 +105,11 @@ def test_a_parent_of_another_thread_is_refused(loop: QtLoop) -> None:
 
     thread = threading.Thread(target=attach)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert "another thread" in refused[0]
 
 
 def test_without_an_application_it_is_refused(module: str) -> None:
     program = "from serversocket.hosts.qt import attach\nattach()"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=40)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "RuntimeError: Qt has no application yet" in ended.stderr

@@ -13,10 +13,9 @@ from anyio.abc import SocketAttribute
 import serversocket
 from serversocket import aio
 
-from ..behaviour.helpers import unused_port
+from ..behaviour.helpers import PATIENCE, unused_port
 from .coroutines import no_delay
 
-PATIENCE = 20
 RESET = struct.pack("ii", 1, 0)
 
 trio = pytest.importorskip("trio", reason="needs trio")

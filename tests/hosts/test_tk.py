@@ -56,7 +56,7 @@ def test_the_window_as_a_program(module: str) -> None:
         "runpy.run_path(sys.argv[1], run_name='__main__')\n"
     )
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, str(EXAMPLES / "tk_window.py")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=40, env=dict(os.environ))
+    ended = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -41,9 +41,9 @@ def under_shim(shim: Path) -> Callable[..., str]:
         "SERVERSOCKET_IMPL": serversocket.implementation,
     }
 
-    def run(program: str, *arguments: object, seconds: float = 50) -> str:
+    def run(program: str, *arguments: object) -> str:
         command = [sys.executable, "-X", "dev", "-W", "error", HERE / program, *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
+        result = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"
         assert result.stderr == "", result.stderr
         return result.stdout

@@ -18,7 +18,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-PATIENCE = 10.0
+PATIENCE = 70.0
 AT_A_TIME = 8
 SMALL = 600
 LARGE = 400_000

@@ -22,7 +22,7 @@ from peer import GIFT, LARGE_MESSAGE, Peer
 from serversocket import Event, IOErrorEvent, Reactor, ServerSocket, Socket
 
 PEERS = {errno.ECONNRESET, errno.EPIPE}  # errors that a peer may cause by itself
-PATIENCE = 9.0  # seconds; less than the peer's, which would take the same for silence
+PATIENCE = 60.0  # seconds; less than the peer's, which would take the same for silence
 TRIES = 20
 LAST = 5
 KINDS = ("echoed", "given", "asked too much", "aborted", "resetting")

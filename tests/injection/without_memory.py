@@ -33,7 +33,7 @@ from peer import pattern
 from serversocket import Event, Reactor, ServerSocket, Socket, implementation
 
 NATIVE = implementation == "native"
-PATIENCE = 5.0
+PATIENCE = 60.0
 ENOUGH = 5_000  # allocations, for any step
 MARGIN = 10  # what was made once may be needed anew
 COUNTS = 9  # blocks that the counts themselves take, at most; what one allocation that fails loses is three more

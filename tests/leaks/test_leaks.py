@@ -338,7 +338,6 @@ check(round, 200)
 }
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_memory_does_not_grow_with(scenario):
     python(MEASURE + SCENARIOS[scenario] + "\nserver.close()\nos._exit(0)\n")

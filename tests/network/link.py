@@ -24,7 +24,7 @@ CLONE_NEWNET = 0x40000000
 SIOCETHTOOL = 0x8946
 # Checksums and segmentation that the system leaves to the hardware: there is none behind this link.
 OFFLOADS = (0x17, 0x1F, 0x24, 0x2C)
-PATIENCE = 50.0
+PATIENCE = 200.0
 
 PROLOGUE = """
 import contextlib, ctypes, fcntl, socket, struct, sys

@@ -111,7 +111,7 @@ def heard(it):
 
 clients = [client("keep_alive", 1, False), client("user_timeout", 1.5, True), client("idle_timeout", 4, False)]
 while not all(types[-1:] == ["close"] for types in told.values()) and clients[0].reactor.poll(1) is not None:
-    assert time.monotonic() < START + 25, told
+    assert time.monotonic() < START + 60, told
 assert told == {name: ["ETIMEDOUT", "close"] for name in told}, told
 print("noticed", flush=True)
 """
@@ -141,7 +141,6 @@ def over_a_bad_link(loss: float, delay: float, client: str) -> list[str]:
         [sys.executable, program, str(loss), str(delay), "seed", textwrap.dedent(SERVER), textwrap.dedent(client)],
         capture_output=True,
         text=True,
-        timeout=58,
     )
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stdout}\n{result.stderr}"
     assert result.stderr == "", result.stderr

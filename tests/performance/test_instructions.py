@@ -20,6 +20,8 @@ COUNTER = Path(__file__).parents[2] / "bench" / "callgrind.py"
 RECORD = "make record"
 SECONDS = 600
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("scenario", ["burst", "ping"])

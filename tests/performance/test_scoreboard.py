@@ -18,8 +18,10 @@ import serversocket
 
 BENCH = Path(__file__).parents[2] / "bench"
 PEER = {"native": "serversocket", "pure": "serversocket (pure)"}[serversocket.implementation]
-SECONDS = 300
+SECONDS = 600
 BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+
+pytestmark = pytest.mark.long
 
 
 def scoreboard(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 ENGINES = ("native", "pure")
@@ -465,7 +465,6 @@ def perform(it: Any, operation: tuple[Any, ...]) -> Any:
     return repr(bytes(result) if name == "view" else result)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     pieces=st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=6),
     operations=st.lists(reads, max_size=12),
@@ -482,7 +481,7 @@ def test_any_split_of_a_stream_reads_alike(pieces, operations, endian, closes):
             server.add_event_listener("connect", lambda event: accepted.append(event.socket))
             server.bind(0, "127.0.0.1")
             server.listen()
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as peer:
+            with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as peer:
                 while not accepted:
                     reactor.poll(1)
                 it = accepted[0]
@@ -521,7 +520,6 @@ def test_any_split_of_a_stream_reads_alike(pieces, operations, endian, closes):
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     operations=st.lists(
         st.one_of(
@@ -545,7 +543,7 @@ def test_writes_arrive_alike(operations):
             server.add_event_listener("connect", lambda event: accepted.append(event.socket))
             server.bind(0, "127.0.0.1")
             server.listen()
-            with socket.create_connection(("127.0.0.1", server.local_port), timeout=10) as peer:
+            with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as peer:
                 while not accepted:
                     reactor.poll(1)
                 it = accepted[0]
@@ -556,7 +554,7 @@ def test_writes_arrive_alike(operations):
                     with contextlib.suppress(BlockingIOError):
                         while chunk := peer.recv(1_000_000):
                             received.extend(chunk)
-                    peer.settimeout(10)
+                    peer.settimeout(60)
 
                 for operation, *arguments in operations:
                     if operation == "poll":

@@ -105,7 +105,7 @@ class ServerLife(RuleBasedStateMachine):
     @rule()
     def client_connects(self) -> None:
         assert self.host is not None
-        self.clients.append(socket.create_connection((self.host, self.port), timeout=10))
+        self.clients.append(socket.create_connection((self.host, self.port), timeout=60))
         self.expected += 1
 
     @precondition(lambda self: not self.listening and self.bound)
@@ -113,7 +113,7 @@ class ServerLife(RuleBasedStateMachine):
     def client_is_refused(self) -> None:
         assert self.host is not None
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((self.host, self.port), timeout=10)
+            socket.create_connection((self.host, self.port), timeout=60)
 
     @rule()
     def turn(self) -> None:
@@ -159,7 +159,7 @@ class SocketLife(RuleBasedStateMachine):
         super().__init__()
         self.reactor = Reactor()
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(10)
+        self.listener.settimeout(60)
         self.it = Socket(reactor=self.reactor)
         self.peer: socket.socket | None = None
         self.state = FRESH
@@ -198,7 +198,7 @@ class SocketLife(RuleBasedStateMachine):
         run_until(self.reactor, complete)
         assert received == self.sent
         self.sent.clear()
-        self.peer.settimeout(10)
+        self.peer.settimeout(60)
 
     def leave(self, *expected: str) -> None:
         run_until(self.reactor, lambda: self.events and self.events[-1] == "close")
@@ -223,7 +223,7 @@ class SocketLife(RuleBasedStateMachine):
             self.receive_until_end()
             old.close()
         self.peer = self.listener.accept()[0]
-        self.peer.settimeout(10)
+        self.peer.settimeout(60)
         self.state = CONNECTED
         self.arrived.clear()
         self.sent.clear()
@@ -397,8 +397,8 @@ class SocketLife(RuleBasedStateMachine):
             assert it.bytes_pending <= len(self.sent)
 
 
-_SETTINGS = settings(deadline=None, max_examples=100, stateful_step_count=40)
-TestServerLife = pytest.mark.timeout(300)(ServerLife.TestCase)
+_SETTINGS = settings(max_examples=max(settings.default.max_examples // 4, 10), stateful_step_count=40)
+TestServerLife = ServerLife.TestCase
 TestServerLife.settings = _SETTINGS
-TestSocketLife = pytest.mark.timeout(300)(SocketLife.TestCase)
+TestSocketLife = SocketLife.TestCase
 TestSocketLife.settings = _SETTINGS

@@ -20,8 +20,6 @@ from serversocket.aio.options import ConnectOptions, ListenOptions
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def run(*arguments: str) -> None:
     done = subprocess.run(
@@ -30,6 +28,7 @@ def run(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_the_whole_api_passes_strict_type_checks() -> None:
     run("-m", "mypy", "tests/typing/public_api.py", "tests/typing/facades.py")
 
@@ -39,6 +38,7 @@ def test_the_stub_is_up_to_date() -> None:
     run("tools/make_stubs.py", "--check")
 
 
+@pytest.mark.long
 def test_the_stub_says_what_the_package_is(tmp_path: Path) -> None:
     # The modules behind the public names are their own stubs, and lack the AS3 names: those exist at run time.
     # The native engine's classes have two special methods more, and a layout that Python's classes do not have; what
@@ -117,11 +117,13 @@ def output(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_mypy_refuses_wrong_listeners_and_options(refused: Path) -> None:
     told = output(sys.executable, "-m", "mypy", "--strict", str(refused))
     assert sorted({int(line) for line in re.findall(r"refused\.py:(\d+): error", told)}) == MARKED, told
 
 
+@pytest.mark.long
 def test_pyright_refuses_wrong_listeners_and_options(refused: Path) -> None:
     if importlib.util.find_spec("basedpyright") is None:
         pytest.skip("needs basedpyright")

@@ -12,7 +12,7 @@ from signal import SIGINT
 from typing import NoReturn
 
 from .. import __version__, implementation
-from . import chargen, connect, console, discard, echo, info, serve
+from . import chargen, connect, console, discard, echo, info, problems, serve
 
 COMMANDS = (serve, echo, discard, chargen, connect, info)
 
@@ -24,19 +24,30 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+class _CommandParser(_Parser):
+    """Names the command where an argument is none of its own."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        parsed, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return parsed, rest
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; what it parses has the command's ``run``."""
     parser = _Parser(
         prog="serversocket",
         description="TCP servers and a client on the engine of serversocket.",
-        epilog="example:\n  serversocket serve --port 8000",
+        epilog="example:\n  serversocket serve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} ({implementation})")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+    subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=_CommandParser)
+    names = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+    parser.set_defaults(run=lambda options: parser.error(f"a COMMAND is missing: {', '.join(names)}"))
+    for name, command in zip(names, COMMANDS, strict=True):
         subparser = subparsers.add_parser(
             name,
             help=command.SUMMARY,
@@ -73,5 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     with console.standard_output():
         parsed = make_parser().parse_args(arguments)
-    code: int = parsed.run(parsed)
+    try:
+        code: int = parsed.run(parsed)
+    except OSError as error:
+        problems.out_of_something(error)
     return code

@@ -1,4 +1,4 @@
-"""What the arguments may be: the library's own rules, in the library's own words."""
+"""What the arguments may be: the library's own rules, and its own words without AIR's."""
 
 from __future__ import annotations
 
@@ -6,42 +6,62 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 
-from .. import SecurityError
+from .. import ArgumentError, RangeError, SecurityError
 from ..addresses import parse_address, parse_host
 from ..checks import as_client_port, as_port
 from ..supervisor import parse_workers
-from . import console
+from . import console, problems
 
-_Arguments = ParamSpec("_Arguments")
+_Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
+
+LOOPBACK = "127.0.0.1"
 
 
 def server_port(text: str) -> int:
     """A port to bind to."""
-    return _accepted(as_port, "port", _number(text))
+    return _accepted(partial(as_port, "port"), _number(text))
 
 
 def client_port(text: str) -> int:
-    """A port to connect to."""
-    return _accepted(as_client_port, "port", _number(text))
+    """A port to connect to: nothing can listen on 0."""
+    port = _number(text)
+    if port == 0:
+        raise argparse.ArgumentTypeError("port 0 is outside 1 to 65535")
+    return _accepted(partial(as_client_port, "port"), port)
 
 
 def address(text: str) -> str:
-    """An address to bind to."""
-    return _accepted(parse_address, text).text
+    """An address to bind to; ``localhost`` is that of IPv4, which is tried by every client that looks the name up."""
+    if text.lower() == "localhost":
+        return LOOPBACK
+    if not text:  # which the library takes for 0.0.0.0
+        raise argparse.ArgumentTypeError(f"no address is given: {problems.ADDRESSES}")
+    return _accepted(parse_address, text, problems.ADDRESSES).text
 
 
 def host(text: str) -> str:
     """A host name or an address to connect to."""
-    _accepted(parse_host, text)
+    _accepted(parse_host, text, "give a name or an address, without scheme, port or path")
     return text
 
 
 def workers(text: str) -> int:
-    """A number of processes."""
-    return _accepted(parse_workers, _number(text))
+    """A number of processes, or ``auto`` for that of the cores."""
+    if text == "auto":
+        return parse_workers(None)
+    return _accepted(parse_workers, _number(text, "a number, or auto for one worker on each core"))
+
+
+def no_workers(text: str) -> NoReturn:
+    """Refuses workers where standard input is for all clients."""
+    raise argparse.ArgumentTypeError(
+        "serve gives each line of standard input to every client, which it can in one process only; "
+        "echo, discard and chargen take workers"
+    )
 
 
 def seconds(text: str) -> float:
@@ -55,16 +75,16 @@ def seconds(text: str) -> float:
     return value
 
 
-def _number(text: str) -> int:
+def _number(text: str, wanted: str = "a number") -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
     return int(text)
 
 
-def _accepted(parse: Callable[_Arguments, _Result], *args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+def _accepted(parse: Callable[[_Value], _Result], value: _Value, wanted: str = "") -> _Result:
     try:
-        return parse(*args, **options)
-    except (ValueError, SecurityError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        return parse(value)
+    except (ArgumentError, RangeError, SecurityError) as error:
+        raise argparse.ArgumentTypeError(problems.reason(error) + (wanted and f": {wanted}")) from None
     except OSError as error:  # well formed, and not on this machine
-        console.fail(str(error))
+        console.fail(f"{value}: {error.strerror} (there is no such interface; ip link shows those there are)")

@@ -18,7 +18,9 @@ EPILOG = f"""\
 {serving.ENDING}
 
 example:
-  serversocket chargen --host 127.0.0.1 --port 1900"""
+  serversocket chargen --host 0.0.0.0"""
+
+PORT = 19000  # that of the RFC, 19, is for root
 
 WIDTH = 72
 CHARACTERS = bytes(range(ord(" "), ord("~") + 1))
@@ -32,7 +34,7 @@ MOST_PENDING = 2 * len(PIECE)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    serving.add_arguments(parser)
+    serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 
 

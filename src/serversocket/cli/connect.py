@@ -8,8 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from .. import Reactor, Socket, UncaughtErrorEvent
-from ..addresses import format_endpoint
-from . import arguments, console, serving
+from . import arguments, console, problems, serving
 from .console import logger
 from .standard_input import StandardInput
 
@@ -67,10 +66,10 @@ class Client:
 
     def __init__(self, reactor: Reactor, options: argparse.Namespace) -> None:
         self._reactor = reactor
-        self._endpoint = format_endpoint(options.host, options.port)
+        self._server: tuple[str, int] = options.host, options.port
         self._wait: float | None = options.wait
         self._keep_open: bool = options.keep_open
-        self._connected = False
+        self._endpoint = ""  # until it is connected
         self._waiting = False
         self._ended = False
         self._pending = 0
@@ -82,17 +81,18 @@ class Client:
         self._socket.add_event_listener("outputProgress", self._on_progress)
         self._socket.add_event_listener("ioError", self._on_error)
         self._socket.add_event_listener("close", self._on_close)
-        self._socket.connect(options.host, options.port)
+        self._socket.connect(*self._server)
 
     def _on_connect(self) -> None:
-        self._connected = True
         self._endpoint = serving.endpoint(self._socket)
         logger.info("Connected to %s", self._endpoint)
         self._input = StandardInput(self._reactor, self._on_input, self._on_end)
         self._input.more()
 
     def _on_error(self, event: Any) -> None:
-        console.fail(f"{'connection with' if self._connected else 'connect'} {self._endpoint}: {event.strerror}")
+        if self._endpoint:
+            problems.broke(event, self._endpoint)
+        problems.cannot_connect(event, *self._server)
 
     def _on_close(self) -> None:
         if self._pending:

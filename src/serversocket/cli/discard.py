@@ -15,12 +15,14 @@ EPILOG = f"""\
 {serving.ENDING}
 
 example:
-  serversocket discard --host 127.0.0.1 --port 9000"""
+  serversocket discard --host 0.0.0.0"""
+
+PORT = 9000  # that of the RFC, 9, is for root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    serving.add_arguments(parser)
+    serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 
 

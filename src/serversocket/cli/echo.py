@@ -16,12 +16,16 @@ From a client that does not take back what it has sent, nothing more is read unt
 {serving.ENDING}
 
 example:
-  serversocket echo --host 127.0.0.1 --port 7000"""
+  serversocket echo
+and in another terminal:
+  serversocket connect 127.0.0.1 7000"""
+
+PORT = 7000  # that of the RFC, 7, is for root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    serving.add_arguments(parser)
+    serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 
 

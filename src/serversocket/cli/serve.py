@@ -7,7 +7,7 @@ import codecs
 from typing import Any
 
 from .. import Reactor, Socket
-from . import console, serving
+from . import arguments, console, serving
 from .console import logger
 from .standard_input import StandardInput
 
@@ -20,17 +20,19 @@ Control characters and malformed bytes are shown escaped. Standard input is read
 takes it. {serving.ENDING}
 
 example:
-  serversocket serve --port 8000
+  serversocket serve
 and in another terminal:
   serversocket connect 127.0.0.1 8000"""
 
+PORT = 8000
 LEAST_PENDING = 1 << 18
 LONGEST_LINE = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    serving.add_arguments(parser)
+    serving.add_arguments(parser, PORT)
+    parser.add_argument("--workers", nargs="?", const="", type=arguments.no_workers, help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import IOErrorEvent, Reactor, ServerSocket, Socket, Supervisor, UncaughtErrorEvent, implementation
 from ..addresses import format_endpoint
-from . import arguments, console
+from . import arguments, console, problems
 from .console import logger
 
 GRACE = 2  # seconds for a worker that was told to end; it needs them only if it is stuck
@@ -19,21 +19,22 @@ GRACE = 2  # seconds for a worker that was told to end; it needs them only if it
 ENDING = "It serves until Ctrl-C or SIGTERM, and ends with 0 then; with 1 where it cannot serve."
 
 
-def add_arguments(parser: argparse.ArgumentParser, port: int = 0) -> None:
+def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
     """The arguments of every server.
 
     Args:
         parser: What gets them.
         port: The port by default.
     """
-    chosen = "a free one" if port == 0 else str(port)
     parser.add_argument(
-        "--host", default="0.0.0.0", type=arguments.address, metavar="ADDRESS",
-        help="the address to listen on: 0.0.0.0 is all of IPv4 (the default), :: all of IPv6",
+        "--host", default=arguments.LOOPBACK, type=arguments.address, metavar="ADDRESS",
+        help="the address to listen on: 127.0.0.1 or localhost is for this machine alone (the default), "
+        "0.0.0.0 all of IPv4, :: all of IPv6",
     )  # fmt: skip
     parser.add_argument(
-        "--port", default=port, type=arguments.server_port, help=f"the port to listen on (default: {chosen})"
-    )
+        "--port", default=port, type=arguments.server_port,
+        help=f"the port to listen on (default: {port}); 0 takes a free one, which the log tells",
+    )  # fmt: skip
     parser.add_argument("--dual-stack", action="store_true", help="with --host ::, take IPv4 connections too")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument(
@@ -49,7 +50,8 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     """The argument of servers that need nothing but their clients, so that there can be several of them."""
     parser.add_argument(
         "--workers", default=1, type=arguments.workers, metavar="N",
-        help="serve in N processes, which share the port; Linux only (default: in this one alone)",
+        help="serve in N processes, which share the port, auto for one on each core; Linux only "
+        "(default: in this one alone)",
     )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def run(
         try:
             server = ServerSocket(reactor=reactor)
             _equip(server, welcome)
-            with _refusals_end_it():
+            with _listening(options):
                 server.bind(options.port, options.host, dual_stack=options.dual_stack)
                 server.listen()
             _tell(str(server.local_address), server.local_port)
@@ -103,7 +105,7 @@ def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) 
         return server.reactor.stop  # as one process alone: it does not wait for its clients
 
     console.start_logging(options.level, to_output=True)
-    with _refusals_end_it():
+    with _listening(options):
         supervisor = Supervisor(
             setup, options.port, options.host, workers=options.workers, dual_stack=options.dual_stack, grace=GRACE
         )
@@ -126,13 +128,14 @@ def report_uncaught(event: UncaughtErrorEvent) -> None:
 
 
 @contextmanager
-def _refusals_end_it() -> Iterator[None]:
+def _listening(options: argparse.Namespace) -> Iterator[None]:
+    """Ends the command where that is refused."""
+    if options.dual_stack and ":" not in options.host:
+        console.fail(f"--dual-stack is for an IPv6 address, and {options.host} is none: --host :: is all of IPv6", 2)
     try:
         yield
-    except ValueError as error:
-        console.fail(str(error), 2)
     except OSError as error:
-        console.fail(str(error))
+        problems.cannot_listen(error, options.host, options.port)
 
 
 def _tell(address: str, port: int) -> None:
@@ -163,8 +166,8 @@ def _closed(event: Any) -> None:
 
 
 def _refused(event: IOErrorEvent) -> None:
-    logger.warning("%s", event.text)
+    logger.warning("%s", problems.cannot_accept(event))
 
 
 def _lost() -> None:
-    console.fail("the system closed the listening socket")
+    console.fail("something outside shut the listening socket down; start the server again")

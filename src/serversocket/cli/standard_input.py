@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from .. import Reactor
+from . import console
 
 CHUNK = 1 << 18
 SECONDS_IN_BACKGROUND = 0.5
@@ -33,7 +34,10 @@ class StandardInput:
         self._received = received
         self._ended = ended
         self._wanted = threading.Semaphore(0)
-        threading.Thread(target=self._work, name="standard input", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="standard input", daemon=True).start()
+        except RuntimeError:
+            console.fail("standard input: no thread to read it can be had (ulimit -u says how many there may be)")
 
     def more(self) -> None:
         """Asks for the next piece."""
