@@ -161,7 +161,7 @@ valgrind: .venv/group-test
 	SERVERSOCKET_STEPS=2001 PYTHONMALLOC=malloc SERVERSOCKET_IMPL=native PYTHONPATH=$(VALGRIND) valgrind --num-callers=25 --error-exitcode=99 \
 		--suppressions=tools/valgrind.supp $(BIN)/python -m pytest -q --least-timeout 3000 -o faulthandler_timeout=0 \
 		--ignore=tests/performance --ignore=tests/injection --ignore-glob='*/test_cli_*' \
-		--deselect tests/behaviour/test_supervisor.py --ignore-glob='*/test_failing_*' \
+		--ignore-glob='*/test_supervisor*' --ignore-glob='*/test_failing_*' \
 		--ignore=tests/faults/test_clocks.py --ignore=tests/faults/test_two_owners.py \
 		--deselect tests/behaviour/test_server_out_of_descriptors.py::test_nothing_spins_and_nothing_is_logged $(ARGS)
 

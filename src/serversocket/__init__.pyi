@@ -52,7 +52,10 @@ __all__ = [
 ]
 
 _Listener: TypeAlias = Callable[..., object]
-_Setup: TypeAlias = Callable[[ServerSocket], Callable[[], object] | None]
+_Setup: TypeAlias = _PlainSetup | _AsyncSetup
+_PlainSetup: TypeAlias = Callable[[ServerSocket], _Farewell | None]
+_Farewell: TypeAlias = Callable[[], object]
+_AsyncSetup: TypeAlias = Callable[[ServerSocket], Coroutine[Any, Any, _Farewell | None]]
 _Host: TypeAlias = str | ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def run() -> None: ...
@@ -152,7 +155,7 @@ class ObjectEncoding:
     DEFAULT: Final = 3
 
 class Supervisor:
-    def __init__(self, setup: _Setup, local_port: SupportsIndex = 0, local_address: _Host = "0.0.0.0", *, workers: SupportsIndex | None = None, dual_stack: bool = False, backlog: SupportsIndex = 0, grace: float = 30.0) -> None: ...
+    def __init__(self, setup: _Setup, local_port: SupportsIndex = 0, local_address: _Host = "0.0.0.0", *, workers: SupportsIndex | None = None, dual_stack: bool = False, backlog: SupportsIndex = 0, grace: float = 30.0, start_timeout: float = 60.0, watchdog: float | None = None, loop_factory: Callable[[], Any] | None = None) -> None: ...
     @property
     def local_address(self) -> str: ...
     @property

@@ -3,96 +3,33 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import NoReturn, Self, SupportsIndex
+from collections.abc import Callable
+from contextlib import suppress
+from logging import ERROR, INFO, WARNING
+from typing import Any, NoReturn, Self, SupportsIndex
 
 from . import errors, worker
 from .addresses import Host, require_reuse_port
+from .bell import Bell, Handler
+from .faults import Faults, say
 from .naming import with_as3_names
-from .reactor import Reactor
-from .reporting import logger
-from .server import ServerSocket
+from .processes import LEAST_LIFE, Clock, Phase, Place, Process, how_it_ended
+from .shared_port import listen, whole
+from .supervisor_options import FROM_0, parse_loop_factory, parse_seconds, parse_workers
 
-LEAST_LIFE = 1.0  # seconds; a worker that did not live so long has died at once
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 10.0
+SUPERVISOR = "the supervisor"  # as the log calls it
+LONGEST_WAIT = 1e6  # seconds; what the system takes is bounded
+__all__ = ["Supervisor", "parse_workers"]
 
-
-class _Pipe:
-    """A pipe; an end that is closed in this process is -1."""
-
-    def __init__(self) -> None:
-        self.reading, self.writing = os.pipe()
-
-    def close_reading(self) -> None:
-        fd, self.reading = self.reading, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def close_writing(self) -> None:
-        fd, self.writing = self.writing, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def close(self) -> None:
-        self.close_reading()
-        self.close_writing()
-
-
-class _Process:
-    """One process, while it starts, serves, or finishes its connections."""
-
-    def __init__(self, place: _Place) -> None:
-        self.place = place
-        self.pid = 0
-        self.started = time.monotonic()
-        self.told_to_end = False
-        self.deadline = math.inf  # when it is killed
-        self.lifeline = _Pipe()  # the worker reads; nothing is written
-        try:
-            self.ready = _Pipe()  # the supervisor reads
-        except OSError:
-            self.lifeline.close()
-            raise
-
-    def send(self, number: int) -> None:
-        with suppress(ProcessLookupError):  # somebody else has waited for it
-            os.kill(self.pid, number)
-
-    def close(self) -> None:
-        self.lifeline.close()
-        self.ready.close()
-
-    def __str__(self) -> str:
-        return f"worker {self.place.number} (pid {self.pid})"
-
-
-class _Place:
-    """One of the workers, whichever process it is at the time; its socket stays the same."""
-
-    def __init__(self, number: int, listener: socket.socket) -> None:
-        self.number = number
-        self.listener = listener
-        self.serving: _Process | None = None
-        self.starting: _Process | None = None
-        self.due = 0.0  # when the next one is to be started
-        self.delay = 0.0
-
-    def back_off(self, lived: float) -> None:
-        """Sets when the next process is to be started."""
-        doubled = min(max(2 * self.delay, FIRST_DELAY), LONGEST_DELAY)
-        self.delay = doubled if lived < LEAST_LIFE else 0.0
-        self.due = time.monotonic() + self.delay
+KILLS = 5  # of one process; then it is left behind, where the supervisor ends
+LAST_KILLS = 10.0  # seconds that they may take, where it ends because of an error
 
 
 @with_as3_names
@@ -106,20 +43,29 @@ class Supervisor:
     Args:
         setup: Called in each worker with its listening `ServerSocket`, to which it adds its listeners. It may return
             something to call when the worker is told to end: to close what else the program has open, such as timers
-            and connections to other servers. What it raises ends the worker.
+            and connections to other servers. What it raises ends the worker. A coroutine function runs in a loop of
+            asyncio that the worker has for itself. It may return once it has set up all that is needed, or serve until
+            the server is closed, as with ``async with AsyncServer(server) as clients: await clients.serve(handler)``.
         local_port: As for `ServerSocket.bind`; 0 takes a free port, which `local_port` then tells.
         local_address: As for `ServerSocket.bind`.
         workers: How many; ``None`` is the number of cores that this process may use.
         dual_stack: As for `ServerSocket.bind`.
         backlog: As for `ServerSocket.listen`, for each worker.
         grace: Seconds that a worker has for its open connections when it is told to end; then it is killed.
+        start_timeout: Seconds that a worker has to become ready: for `setup` to return, or, where that is a coroutine
+            function, to listen for clients. Then it is killed, and counts as one that died.
+        watchdog: Seconds after which a worker whose reactor does not turn is killed and replaced, because it is stopped
+            or stuck in a listener; ``None`` for never. A listener has to take less than that.
+        loop_factory: What makes the loop for a `setup` that is a coroutine function, such as
+            ``uvloop.new_event_loop``; ``None`` for asyncio's own.
 
     Raises:
-        RangeError: `local_port` is outside 0 to 65535 (#2003); `workers` is less than 1, or `backlog` or `grace` is
-            negative (#2006).
+        RangeError: `local_port` is outside 0 to 65535 (#2003); `workers` is less than 1, `backlog` or `grace` is
+            negative, or `start_timeout` or `watchdog` is not more than 0 (#2006).
         ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
         IOError: The system is not Linux, or refuses: the port is taken, by another supervisor too (#2002).
-        TypeError: An argument has the wrong type.
+        TypeError: An argument has the wrong type, or there is a `loop_factory` for a `setup` that is no coroutine
+            function.
 
     Example:
         >>> def setup(server):
@@ -139,26 +85,32 @@ class Supervisor:
         dual_stack: bool = False,
         backlog: SupportsIndex = 0,
         grace: float = 30.0,
+        start_timeout: float = 60.0,
+        watchdog: float | None = None,
+        loop_factory: Callable[[], Any] | None = None,
     ) -> None:
         if not callable(setup):
             raise errors.wrong_type("setup", setup, "callable")
         count = parse_workers(workers)
         self._setup = setup
-        self._grace = _parse_grace(grace)
+        self._grace = parse_seconds("grace", grace, FROM_0)
+        self._start_timeout = parse_seconds("start_timeout", start_timeout)
+        self._watchdog = math.inf if watchdog is None else parse_seconds("watchdog", watchdog, or_none=True)
+        self._loop_factory = parse_loop_factory(loop_factory, setup)
         require_reuse_port()
-        # What it was asked for, by signals and by `stop` and `restart`; the bell only wakes it, and may be full.
-        self._asked: deque[int] = deque()
-        with _whole() as opened:
-            self._ear, self._bell = map(opened.enter_context, socket.socketpair())
-            self._ear.setblocking(False)
-            self._bell.setblocking(False)
-            listeners, self._local_address, self._local_port = _listen(
+        with whole() as opened:
+            self._bell = Bell()
+            opened.callback(self._bell.close)
+            listeners, self._local_address, self._local_port = listen(
                 opened, count, local_port, local_address, dual_stack, backlog
             )
-        self._lock = threading.RLock()  # of the bell; reentrant, for a signal's handler may ring it too
-        self._places = [_Place(number, listener) for number, listener in enumerate(listeners, 1)]
-        self._processes: dict[int, _Process] = {}
-        self._to_replace: list[_Place] = []
+        self._clock = Clock()
+        self._faults = Faults()
+        self._places = [Place(number, listener) for number, listener in enumerate(listeners, 1)]
+        self._processes: list[Process] = []
+        self._to_replace: list[Place] = []
+        self._handled: deque[BaseException | None] = deque()  # what the program's handlers of signals have raised
+        self._parting: BaseException | None = None  # what `run` raises in the end
         self._stopping = False
         self._running = False
         self._closed = False
@@ -183,7 +135,11 @@ class Supervisor:
 
         SIGHUP does what `restart` does. Signals that are ignored stay so. Afterwards they are as they were before. A
         worker that dies is logged by the logger ``serversocket``, and started anew: at once, or if it has
-        lived for less than a second, after 0.1 s, doubled each time up to 10 s.
+        lived for less than a second or was not ready, after 0.1 s, doubled each time up to 10 s.
+
+        What fails here is logged, once until it works again, and tried again: it neither ends this nor touches a
+        worker. So it is with what a handler of the program's for another signal raises; `KeyboardInterrupt` and
+        `SystemExit` do what `stop` does, and are raised in the end.
 
         Raises:
             RuntimeError: It has run already or is closed, or this is not the main thread, which alone gets signals.
@@ -198,13 +154,14 @@ class Supervisor:
             raise RuntimeError(f"this supervisor {state}")
         self._running = True
         try:
-            with self._signals():
-                while self._processes or not self._stopping:
-                    self._turn()
+            with self._bell.rung_by_signals(self._contained):
+                self._supervise()
         finally:
             self._abandon()
             self._running = False
             self.close()
+        if self._parting is not None:
+            raise self._parting
 
     def stop(self) -> None:
         """Makes `run` return: the workers accept nobody any more and have `grace` seconds for their open connections.
@@ -212,16 +169,16 @@ class Supervisor:
         From any thread, and from a signal's handler. Called again, it kills them at once. Called before `run`, it
         ends that.
         """
-        self._ring(signal.SIGTERM)
+        self._bell.ring(signal.SIGTERM)
 
     def restart(self) -> None:
         """Replaces the workers one after another; from any thread, and from a signal's handler.
 
         A new one is started; when it accepts, the old one accepts no more, and has `grace` seconds for
         its open connections. No connection is lost. Where a new one fails before it is ready, the old ones that are
-        left go on.
+        left go on. Called again, it begins anew.
         """
-        self._ring(signal.SIGHUP)
+        self._bell.ring(signal.SIGHUP)
 
     def close(self) -> None:
         """Closes the port, where `run` was not called. A second call does nothing.
@@ -247,284 +204,293 @@ class Supervisor:
         """Closes every descriptor that the supervisor has; in a worker too, which needs none of them."""
         self._closed = True
         for place in self._places:
-            place.listener.close()
-        for process in self._processes.values():
+            place.close()
+        for process in self._processes:
             process.close()
-        with self._lock:
-            self._ear.close()
-            self._bell.close()
+        self._bell.close()
 
-    # ---- the turn
+    # ---- what is asked of it
 
-    def _turn(self) -> None:
-        now = time.monotonic()
-        if not self._stopping:
-            self._replace_next()
-            for place in self._places:
-                if place.due <= now:
-                    self._start(place)
-        for process in self._processes.values():
-            if process.deadline <= now:
-                logger.warning("%s is killed: the %g seconds of grace are over", process, self._grace)
-                self._kill(process)
-        self._wait()
-        self._reap()
+    def _contained(self, handler: Handler) -> Handler:
+        """A handler of the program's; what it raises does not come between any two lines of the supervisor.
 
-    def _wait(self) -> None:
-        """Waits for a signal, a worker that is ready, or the next thing that is due."""
-        due = [place.due for place in self._places] + [process.deadline for process in self._processes.values()]
-        seconds = min(due) - time.monotonic()
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
-        starting = {fd: process for process in self._processes.values() if (fd := process.ready.reading) >= 0}
-        for fd in starting:
-            poll.register(fd, select.POLLIN)
-        ready = poll.poll(None if seconds == math.inf else max(0, math.ceil(min(seconds, 1e6) * 1000)))
-        for fd, _ in ready:
-            if fd in starting:
-                self._heard_from(starting[fd])
-            else:
-                self._ear.recv(4096)
-                while self._asked:
-                    self._heed(self._asked.popleft())
+        It is said later: the signal may have come while something is being logged.
+        """
+
+        def handle(number: int, frame: Any) -> None:
+            raised = None
+            try:
+                handler(number, frame)
+            except (KeyboardInterrupt, SystemExit) as error:
+                self._parting = error
+                self.stop()
+            except BaseException as error:
+                raised = error
+            self._handled.append(raised)
+            self._bell.ring(number)
+
+        return handle
 
     def _heed(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._begin_to_stop()
         elif number == signal.SIGHUP and not self._stopping:
-            logger.info("the workers are replaced")
-            self._to_replace = list(self._places)
-
-    def _ring(self, number: int) -> None:
-        self._asked.append(number)
-        with self._lock, suppress(OSError):  # it is closed: there is nobody to be told; or full: it rings anyway
-            self._bell.send(b"\0")
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Has signals ring the bell, whichever thread they arrive in; their handlers run when that has woken it."""
-        wanted = [
-            each for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            if signal.getsignal(each) is not signal.SIG_IGN
-        ]  # fmt: skip
-        with self._woken():
-            previous = {each: signal.signal(each, lambda number, frame: self._asked.append(number)) for each in wanted}
-            previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
-            try:
-                yield
-            finally:
-                for each, handler in previous.items():
-                    signal.signal(each, signal.SIG_DFL if handler is None else handler)  # None: none of Python's
-
-    @contextmanager
-    def _woken(self) -> Iterator[None]:
-        previous = signal.set_wakeup_fd(self._bell.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(previous)
-
-    # ---- the life of a worker
-
-    def _start(self, place: _Place) -> None:
-        place.due = math.inf
-        try:
-            self._fork(place)
-        except OSError as error:
-            place.back_off(0)
-            logger.error("worker %d cannot be started: %s", place.number, error.strerror)
-
-    def _fork(self, place: _Place) -> None:
-        process = _Process(place)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):  # what is in their buffers would be written twice
-                stream.flush()
-        # No signal finds a worker with the supervisor's handlers, and no thread leaves it with a lock that is held.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            with self._lock:
-                process.pid = os.fork()
-                if process.pid == 0:
-                    self._become(process)
-            place.starting = self._processes[process.pid] = process
-            process.lifeline.close_reading()
-            process.ready.close_writing()
-        except BaseException:
-            process.close()  # should there be a worker after all, this ends it
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    def _become(self, process: _Process) -> NoReturn:
-        """In the forked child: keeps what the worker needs, and never returns."""
-        try:
-            listener = process.place.listener.detach()
-            self._release()
-            process.lifeline.close_writing()
-            process.ready.close_reading()
-            worker.work(self._setup, listener, process.lifeline.reading, process.ready.writing)
-        finally:
-            os._exit(1)
-
-    def _heard_from(self, process: _Process) -> None:
-        """It is ready, or it has ended."""
-        ready = os.read(process.ready.reading, 1)
-        process.ready.close()
-        if not ready:
-            return
-        place = process.place
-        before, place.serving, place.starting = place.serving, process, None
-        logger.info("%s started", process)
-        if before is not None:
-            self._tell_to_end(before)
-
-    def _replace_next(self) -> None:
-        """Begins to replace the next worker, once the last one that was started is ready."""
-        if not self._to_replace or any(place.starting for place in self._places):
-            return
-        place = self._to_replace.pop(0)
-        place.due = 0.0
-
-    def _tell_to_end(self, process: _Process) -> None:
-        if not process.told_to_end:
-            process.told_to_end = True
-            process.deadline = time.monotonic() + self._grace
-            process.send(signal.SIGTERM)
-
-    def _kill(self, process: _Process) -> None:
-        process.told_to_end = True
-        process.deadline = math.inf
-        process.send(signal.SIGKILL)
+            self._begin_to_replace()
 
     def _begin_to_stop(self) -> None:
         if self._stopping:
-            logger.info("the workers are killed")
-            for process in self._processes.values():
+            say(INFO, "the workers are killed")
+            for process in self._processes:
                 self._kill(process)
             return
         self._stopping = True
+        say(INFO, "the workers are told to end")
+
+    def _begin_to_replace(self) -> None:
+        """Those that are starting will be of no use; they are waited for only where nobody else serves."""
         self._to_replace.clear()
-        logger.info("the workers are told to end")
-        for process in self._processes.values():
+        for place in self._places:
+            served = self._of(Phase.SERVING, place)
+            for process in self._of(Phase.ENDING, place):
+                if process.may_be_stuck:  # and was told to end by the last restart
+                    self._kill(process)
+            for process in self._of(Phase.STARTING, place):
+                if served or process.may_be_stuck:
+                    self._tell_to_end(process)
+            if served or self._of(Phase.STARTING, place):
+                self._to_replace.append(place)
+            else:
+                place.due = self._clock.now
+        say(INFO, "the workers are replaced")
+
+    # ---- the turn
+
+    def _supervise(self) -> None:
+        while True:
+            try:
+                while self._processes or not self._stopping:
+                    if seconds := self._faults.pause():
+                        time.sleep(seconds)
+                    with self._faults.contained(SUPERVISOR, "could not finish its turn"):
+                        self._turn()
+                return
+            except (KeyboardInterrupt, SystemExit) as error:
+                self._parting = error
+                if not self._stopping:
+                    self.stop()
+            except BaseException as error:  # of a handler that another one has put in place, between two turns
+                self._faults.result(SUPERVISOR, "was interrupted", error)
+
+    def _turn(self) -> None:
+        heard = self._wait()
+        if self._bell.fileno() in heard:
+            with self._faults.contained(SUPERVISOR, "cannot read the pipe that wakes it"):
+                self._bell.empty()
+        for process in list(self._processes):
+            if process.status in heard:
+                with self._faults.contained(process, "cannot be heard"):
+                    self._hear(process)
+        for process in list(self._processes):
+            with self._faults.contained(process, "cannot be waited for"):
+                self._reap(process)
+        while self._handled:
+            self._faults.result("a signal's handler", "failed", self._handled.popleft())
+        for number in self._bell.asked():
+            self._heed(number)
+        for process in list(self._processes):
+            self._look_at(process)
+        if self._stopping:
+            self._end_all()
+        else:
+            self._start_due()
+
+    def _wait(self) -> set[int]:
+        """Waits for a signal, a worker that says something, or the next thing that is due.
+
+        Returns:
+            The descriptors that can be read; all of them, where the system does not tell which.
+        """
+        seconds = self._until_due()
+        descriptors = {self._bell.fileno(), *(process.status for process in self._processes if process.status >= 0)}
+        with self._faults.contained(SUPERVISOR, "cannot wait"):
+            poll = select.poll()
+            for fd in descriptors:
+                poll.register(fd, select.POLLIN)
+            descriptors = {fd for fd, _ in poll.poll(None if seconds == math.inf else round(seconds * 1000))}
+        self._clock.advance(seconds)
+        return descriptors
+
+    def _until_due(self) -> float:
+        """Returns how long to wait at most, in seconds, of which the system takes whole milliseconds."""
+        due = [place.due - self._clock.now for place in self._places]
+        due += [process.next_look() for process in self._processes]
+        seconds = max(min(due), 0.0)
+        return math.ceil(min(seconds, LONGEST_WAIT) * 1000) / 1000 if seconds < math.inf else math.inf
+
+    def _of(self, phase: Phase, place: Place | None = None) -> list[Process]:
+        """The processes in this phase, everywhere or in one place."""
+        return [each for each in self._processes if each.phase is phase and place in (None, each.place)]
+
+    def _end_all(self) -> None:
+        for process in self._processes:
             self._tell_to_end(process)
         for place in self._places:
             place.due = math.inf
-            place.listener.close()
+            place.close()
 
-    def _reap(self) -> None:
-        for process in list(self._processes.values()):
+    def _start_due(self) -> None:
+        """Starts what is due; the next one that is to be replaced, once the last one that was started is ready."""
+        if self._to_replace and not self._of(Phase.STARTING):
+            self._to_replace.pop(0).due = self._clock.now
+        for place in self._places:
+            if place.due <= self._clock.now:
+                self._start(place)
+
+    # ---- the life of a worker
+
+    def _start(self, place: Place) -> None:
+        place.due = math.inf
+        started = False
+        with self._faults.contained(place, "cannot be started"):
+            self._fork(place)
+            started = True
+        if not started:
+            place.back_off(0, self._clock.now)
+
+    def _fork(self, place: Place) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # what is in their buffers would be written twice
+                stream.flush()
+        process = Process(place, self._clock, self._start_timeout, self._watchdog)
+        try:
+            # No signal finds a worker with the supervisor's handlers, and no thread leaves it with a lock that is held.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
-                pid, status = os.waitpid(process.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody else in this program has waited for it
-                self._ended(process, "unknown exit status")
-            else:
-                if pid:
-                    self._ended(process, _how(status))
+                with self._bell.lock:
+                    process.pid = os.fork()
+                    if process.pid == 0:
+                        self._become(process)
+                self._processes.append(process)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        except BaseException:
+            process.close()  # should there be a worker after all, this ends it
+            raise
+        process.keep()
 
-    def _ended(self, process: _Process, how: str) -> None:
-        """Says so in one line, and sees to it that there is another."""
+    def _become(self, process: Process) -> NoReturn:
+        """In the forked child: keeps what the worker needs, and never returns."""
+        try:
+            listener = process.place.take_listener()
+            self._release()
+            worker.work(self._setup, listener, process.ties(), self._loop_factory)
+        finally:
+            os._exit(1)
+
+    def _hear(self, process: Process) -> None:
+        was_ready = process.ready
+        try:
+            process.hear()
+        finally:
+            if process.ready and not was_ready:
+                self._became_ready(process)
+
+    def _became_ready(self, process: Process) -> None:
+        if process.phase is Phase.ENDING:  # it was told so, and accepts those who wait
+            process.give(self._grace, self._grace_is_over)
+        if process.phase is not Phase.STARTING:
+            return
         place = process.place
-        replacing = process is place.starting and place.serving is not None
-        place.starting = None if process is place.starting else place.starting
-        place.serving = None if process is place.serving else place.serving
-        del self._processes[process.pid]
-        process.close()
-        if process.told_to_end:
-            logger.info("%s ended: %s", process, how)
-        elif replacing:
-            self._to_replace.clear()
-            logger.error("%s ended before it was ready: %s; what is not replaced yet goes on", process, how)
-        elif place.starting is not None:
-            logger.warning("%s died: %s; the next one starts already", process, how)
+        others = self._of(Phase.SERVING, place) + self._of(Phase.STARTING, place)
+        process.serve()
+        place.due = math.inf
+        say(INFO, "%s started", process)
+        for other in others:
+            if other is not process:
+                self._tell_to_end(other)
+
+    def _look_at(self, process: Process) -> None:
+        """Does what has to be done about one that takes too long."""
+        if process.is_silent:
+            why = f"its reactor has not turned for {self._watchdog:g} seconds"
+        elif process.is_overdue:
+            why = process.verdict
         else:
-            place.back_off(time.monotonic() - process.started)
-            logger.warning("%s died: %s; the next one starts in %g s", process, how, place.delay)
+            return
+        phase = process.phase
+        if phase is Phase.KILLED and process.kills >= KILLS and self._stopping:
+            self._leave_behind(process)
+            return
+        self._kill(process)
+        if phase in (Phase.STARTING, Phase.SERVING):
+            self._lost(process, phase, f"is killed: {why}")
+        elif phase is Phase.ENDING:
+            say(WARNING, "%s is killed: %s", process, why)
+
+    def _tell_to_end(self, process: Process) -> None:
+        if process.phase in (Phase.STARTING, Phase.SERVING):
+            with self._faults.contained(process, "cannot be told to end"):
+                process.tell_to_end(self._grace, self._grace_is_over)
+
+    def _kill(self, process: Process) -> None:
+        with self._faults.contained(process, "cannot be killed"):
+            process.kill()
+
+    @property
+    def _grace_is_over(self) -> str:
+        return f"the {self._grace:g} seconds of grace are over"
+
+    def _reap(self, process: Process) -> None:
+        try:
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else in this program has waited for it
+            self._ended(process, "unknown exit status")
+        else:
+            if pid:
+                self._ended(process, how_it_ended(status))
+
+    def _ended(self, process: Process, how: str) -> None:
+        self._forget(process)
+        if process.phase in (Phase.ENDING, Phase.KILLED):
+            say(INFO, "%s ended: %s", process, how)
+        elif process.phase is Phase.STARTING and self._of(Phase.SERVING, process.place):
+            self._lost(process, process.phase, f"ended before it was ready: {how}")
+        else:
+            self._lost(process, process.phase, f"died: {how}")
+
+    def _forget(self, process: Process) -> None:
+        self._processes.remove(process)
+        process.close()
+        self._faults.forget(process)
+
+    def _lost(self, process: Process, phase: Phase, how: str) -> None:
+        """Says what has become of a process that was in this phase, and sees to it that there is another."""
+        place = process.place
+        starting = self._of(Phase.STARTING, place)
+        if self._of(Phase.SERVING, place):
+            self._to_replace.clear()
+            say(ERROR, "%s %s; what is not replaced yet goes on", process, how)
+        elif starting:
+            if phase is Phase.SERVING:  # the one that starts has a second; it may be stuck
+                place.due = min(place.due, self._clock.now + max(LEAST_LIFE - starting[-1].age, 0.0))
+            say(WARNING, "%s %s; the next one starts already", process, how)
+        else:
+            place.back_off(process.age if phase is Phase.SERVING else 0.0, self._clock.now)
+            say(WARNING, "%s %s; the next one starts in %g s", process, how, place.delay)
+
+    def _leave_behind(self, process: Process) -> None:
+        self._forget(process)
+        say(ERROR, "%s could not be killed and is left behind", process)
 
     def _abandon(self) -> None:
-        """After an error or an interrupt: leaves no process behind."""
-        for process in self._processes.values():
+        """After an error that nothing contains: leaves no process behind, if that can be helped."""
+        for process in self._processes:
             self._kill(process)
-        for process in self._processes.values():
-            with suppress(ChildProcessError):
-                os.waitpid(process.pid, 0)
-            process.close()
-        self._processes.clear()
-
-
-def parse_workers(value: object) -> int:
-    """The number of workers.
-
-    Args:
-        value: An int, or anything with ``__index__``; ``None`` for the number of usable cores.
-
-    Raises:
-        TypeError: Any other type, `bool` included.
-        RangeError: Less than 1 (#2006).
-    """
-    if value is None:
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise errors.wrong_type("workers", value, "an int or None")
-    count = operator.index(value)  # type: ignore[arg-type]
-    if count < 1:
-        raise errors.out_of_bounds("Supervisor", f"{errors.shown(count)} workers are less than 1")
-    return count
-
-
-def _parse_grace(value: object) -> float:
-    if isinstance(value, bool) or not (hasattr(type(value), "__float__") or hasattr(type(value), "__index__")):
-        raise errors.wrong_type("grace", value, "a number of seconds")
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        seconds = math.inf
-    if not seconds >= 0:
-        raise errors.out_of_bounds("Supervisor", f"grace {errors.shown(value)} is not a number of seconds from 0 on")
-    return seconds
-
-
-@contextmanager
-def _whole() -> Iterator[ExitStack]:
-    """Where not everything can be opened, nothing stays open, and the error is one of AIR's."""
-    with ExitStack() as opened:
-        try:
-            yield opened
-        except errors.IOError:
-            raise
-        except OSError as error:
-            raise errors.invalid_socket("Supervisor", "", error) from None
-        opened.pop_all()
-
-
-def _listen(
-    opened: ExitStack, count: int, port: SupportsIndex, address: Host, dual_stack: bool, backlog: SupportsIndex
-) -> tuple[list[socket.socket], str, int]:
-    """So many sockets that listen on one port, its address and its number.
-
-    The first is bound alone, so that a port which anybody else has is refused, and shares its port only then.
-    """
-    with closing(Reactor()) as reactor:
-        servers: list[ServerSocket] = []
-        listeners: list[socket.socket] = []
-        while len(servers) < count:
-            server = ServerSocket(reactor=reactor)
-            server.bind(port, address, dual_stack=dual_stack, reuse_port=bool(servers))
-            port = server.local_port
-            servers.append(server)
-            listener = opened.enter_context(socket.socket(fileno=os.dup(server.fileno())))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listeners.append(listener)
-        for server in servers:  # only now, so that no client finds a port that is then given up
-            server.listen(backlog)
-        return listeners, str(servers[0].local_address), servers[0].local_port
-
-
-def _how(status: int) -> str:
-    """How a process ended, from what waitpid tells."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+        end = time.monotonic() + LAST_KILLS
+        while self._processes and time.monotonic() < end:
+            for process in list(self._processes):
+                with self._faults.contained(process, "cannot be waited for"):
+                    self._reap(process)
+            time.sleep(0.01)
+        for process in list(self._processes):
+            self._leave_behind(process)

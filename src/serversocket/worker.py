@@ -2,40 +2,106 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
+from importlib import import_module
 from logging import shutdown as end_logging
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import errors
+from .reactor import Reactor
 from .reporting import logger
 from .server import ServerSocket
 
 if sys.platform == "linux":
     import fcntl
 
-Setup = Callable[[ServerSocket], Callable[[], object] | None]
+Farewell = Callable[[], object]
+"""What is to be called at the end."""
+
+PlainSetup = Callable[[ServerSocket], Farewell | None]
+AsyncSetup = Callable[[ServerSocket], Coroutine[Any, Any, Farewell | None]]
+Setup = PlainSetup | AsyncSetup
 """What a program gives its workers: called with the server, it may return what is to be called at the end."""
 
 
-def work(setup: Setup, listener: int, lifeline: int, ready: int) -> NoReturn:
+class Ties(NamedTuple):
+    """What ties a worker to its supervisor: ends of pipes, whose other ends nobody but the supervisor has."""
+
+    signals: dict[int, int]
+    """Reading ends, by the signal that the system sends to the worker when the other end is closed."""
+
+    status: int
+    """A writing end: the first byte says that the worker accepts, further ones that its reactor turns."""
+
+    beat: float
+    """Seconds between these; infinite for none."""
+
+    def obey(self) -> None:
+        """Has the system send the signals, whatever the process is doing then.
+
+        Unlike PR_SET_PDEATHSIG it does not depend on the thread that has forked.
+        """
+        poll = select.poll()
+        for number, fd in self.signals.items():
+            fcntl.fcntl(fd, fcntl.F_SETSIG, number)
+            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_ASYNC)
+            poll.register(fd, 0)
+        self.belong()
+        closed = [fd for fd, _ in poll.poll(0)]
+        for number, fd in self.signals.items():
+            if fd in closed:  # before that
+                os.kill(os.getpid(), number)
+
+    def belong(self) -> None:
+        """The system sends them in the name of the user that the worker has now: to itself it always may."""
+        for fd in self.signals.values():
+            fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+
+    def accepts(self, reactor: Reactor) -> None:
+        """Tells the supervisor that the worker accepts, and goes on to tell that its reactor turns."""
+        self.belong()  # `setup` may have changed the user
+        os.write(self.status, b"\0")
+        if self.beat < math.inf:
+            reactor.call_every(self.beat, self._beat).unref()
+        else:
+            with suppress(OSError):  # it is closed in any case
+                os.close(self.status)
+
+    def _beat(self) -> None:
+        with suppress(OSError):  # a supervisor that is stopped reads nothing, and the pipe is full
+            os.write(self.status, b"\0")
+
+
+def is_coroutine_function(setup: object) -> bool:
+    """Returns True if calling this makes a coroutine."""
+    return inspect.iscoroutinefunction(setup) or inspect.iscoroutinefunction(type(setup).__call__)
+
+
+def work(setup: Setup, listener: int, ties: Ties, loop_factory: Callable[[], Any] | None) -> NoReturn:
     """Runs a worker and ends the process.
 
     Args:
         setup: The program's.
         listener: A listening descriptor, the worker's own from here on.
-        lifeline: The reading end of a pipe whose other end nobody but the supervisor has.
-        ready: The writing end of a pipe; one byte tells the supervisor that the worker accepts.
+        ties: Its pipes.
+        loop_factory: What makes the loop of asyncio for a `setup` that is a coroutine function; ``None`` for its own.
     """
     status = 1
     try:
-        _die_with_supervisor(lifeline)
-        _serve(setup, listener, ready)
+        ties.obey()
+        _reset_signals()
+        if is_coroutine_function(setup):
+            import_module(".async_worker", __package__).serve(setup, listener, ties, loop_factory)
+        else:
+            _serve(setup, listener, ties)
         status = 0
     except SystemExit as end:
         status = _status_of(end)
@@ -49,11 +115,12 @@ def work(setup: Setup, listener: int, lifeline: int, ready: int) -> NoReturn:
         os._exit(status)
 
 
-def _serve(setup: Setup, listener: int, ready: int) -> None:
+def _serve(setup: Any, listener: int, ties: Ties) -> None:
     """Serves until SIGTERM has closed the server and nothing else is open either."""
     server = ServerSocket()
     reactor = server.reactor
-    farewell: Callable[[], object] | None = None
+    farewell: Farewell | None = None
+    told = False
 
     def leave() -> None:
         if server.bound:
@@ -62,20 +129,36 @@ def _serve(setup: Setup, listener: int, ready: int) -> None:
             farewell()
 
     def terminated(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, _ignored)
-        reactor.call_soon_threadsafe(leave)  # in the reactor's turn, after it has accepted who waits
+        nonlocal told
+        if not told:
+            told = True
+            reactor.call_soon_threadsafe(leave)  # in the reactor's turn, after it has accepted who waits
 
-    _reset_signals()
     signal.signal(signal.SIGTERM, terminated)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    unblock_signals()
     with closing(reactor):
         server._inherit(listener)
-        farewell = setup(server)
-        if farewell is not None and not callable(farewell):
-            raise errors.wrong_type("what setup returns", farewell, "callable or None")
-        os.write(ready, b"\0")
-        os.close(ready)
+        farewell = as_farewell(setup(server))
+        if is_coroutine_function(farewell):
+            raise TypeError(
+                f"setup returned {farewell!r}, a coroutine function, and is none itself: nobody would await it"
+            )
+        ties.accepts(reactor)
         reactor.run()
+
+
+def as_farewell(returned: Any) -> Farewell | None:
+    """What `setup` has returned, if that can be called at the end.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if returned is None or callable(returned):
+        return returned  # type: ignore[no-any-return]
+    if inspect.iscoroutine(returned):
+        returned.close()
+        raise TypeError("setup returned a coroutine that nobody awaits; give the Supervisor the `async def` function")
+    raise errors.wrong_type("what setup returns", returned, "callable or None")
 
 
 def _reset_signals() -> None:
@@ -85,25 +168,16 @@ def _reset_signals() -> None:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _ignored)
+        signal.signal(number, ignored)
 
 
-def _ignored(number: int, frame: FrameType | None) -> None:
+def unblock_signals() -> None:
+    """The fork has blocked them: the worker hears what has come since, once it has its handlers."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def ignored(number: int, frame: FrameType | None) -> None:
     """Unlike SIG_IGN, a handler is not passed on to the programs that a worker starts."""
-
-
-def _die_with_supervisor(lifeline: int) -> None:
-    """Has the system kill this process when the pipe's other end is closed, whatever the process is doing then.
-
-    Unlike PR_SET_PDEATHSIG it does not depend on the thread that has forked, and outlives a change of the user.
-    """
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
-    poll = select.poll()
-    poll.register(lifeline, 0)
-    if poll.poll(0):  # it was closed before
-        os._exit(1)
 
 
 def _status_of(end: SystemExit) -> int:

@@ -199,3 +199,28 @@ def descriptors(pid: int) -> list[str]:
             if int(name) > 2:
                 found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return sorted(found)
+
+
+def answer(port, seconds=0.2):
+    """The pid of who answers; None where it takes longer than that, as in the queue of a dead worker."""
+    with Client(port) as client:
+        client.settimeout(seconds)
+        try:
+            return client.pid
+        except TimeoutError:
+            return None
+
+
+def age(pid):
+    """Seconds since a process was started."""
+    with open("/proc/uptime") as uptime, open(f"/proc/{pid}/stat") as stat:
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def refused(port):
+    try:
+        Client(port).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import signal
-import socket
 from collections import Counter
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 import serversocket
 from serversocket import ServerSocket, Supervisor
 
-from .helpers import PATIENCE, connect_to, on_linux, open_descriptors, python
-from .supervising import Client, descriptors, gone, supervised, until
+from .helpers import connect_to, on_linux, open_descriptors, python
+from .supervising import age, answer, descriptors, supervised, until
 
 __all__ = ["supervised"]  # a fixture
 pytestmark = on_linux
@@ -97,6 +96,19 @@ def test_two_supervisors_do_not_share_a_port():
         ({"grace": float("nan")}, serversocket.RangeError, "grace nan"),
         ({"grace": "1"}, TypeError, "grace must be a number of seconds, not '1'"),
         ({"grace": None}, TypeError, "not None"),
+        (
+            {"start_timeout": 0},
+            serversocket.RangeError,
+            "start_timeout 0 is not a number of seconds that is more than 0",
+        ),
+        ({"start_timeout": -(10**400)}, serversocket.RangeError, "start_timeout -1000"),
+        ({"start_timeout": float("nan")}, serversocket.RangeError, "start_timeout nan"),
+        ({"start_timeout": None}, TypeError, "start_timeout must be a number of seconds, not None"),
+        ({"watchdog": 0.0}, serversocket.RangeError, "watchdog 0.0 is not a number of seconds that is more than 0"),
+        ({"watchdog": -1}, serversocket.RangeError, "watchdog -1"),
+        ({"watchdog": True}, TypeError, "watchdog must be a number of seconds or None, not True"),
+        ({"loop_factory": 5}, TypeError, "loop_factory must be callable or None, not 5"),
+        ({"loop_factory": list}, TypeError, "needs a setup that is a coroutine function, not <function nothing"),
         ({"setup": None}, TypeError, "setup must be callable, not None"),
         ({"setup": "server"}, TypeError, "not 'server'"),
         ({"local_port": 65536}, serversocket.RangeError, "65536"),
@@ -240,19 +252,19 @@ def test_nobody_has_descriptors_of_others(supervised):
     workers = it.all_started()
 
     def complete():
-        return [len(descriptors(worker)) for worker in workers] == [7, 7]
+        return [len(descriptors(worker)) for worker in workers] == [8, 8]
 
-    until(lambda: len(descriptors(supervisor)) == 6, "a wakeup pair, two listeners, two lifelines")
+    until(lambda: len(descriptors(supervisor)) == 8, "a pipe that wakes, two listeners, two pipes to each worker")
     own = descriptors(supervisor)
     shared = [set(descriptors(worker)) & set(own) for worker in workers]
-    assert [sorted(each.partition(":")[0] for each in one) for one in shared] == [["pipe", "socket"]] * 2
+    assert [sorted(each.partition(":")[0] for each in one) for one in shared] == [["pipe", "pipe", "socket"]] * 2
     assert not shared[0] & shared[1]
-    what = "a listener and a lifeline; epoll, a wakeup descriptor and pair, and the spare one of a reactor"
+    what = "a listener and two pipes; epoll, a wakeup descriptor and pair, and the spare one of a reactor"
     until(complete, what)
     for _ in range(3):
         it.send(signal.SIGHUP)
         workers = [it.started(1), it.started(2)]
-        until(lambda: len(descriptors(supervisor)) == 6, "the same as in the beginning")
+        until(lambda: len(descriptors(supervisor)) == 8, "the same as in the beginning")
         assert [each for each in descriptors(supervisor) if each.startswith("socket")] == [
             each for each in own if each.startswith("socket")
         ]
@@ -346,7 +358,7 @@ def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_o
         died = it.tells(rf"worker (\d) \(pid (\d+)\) died: exit status 1; the next one starts in {delay} s$")
         number, pid = died.groups()
         assert it.log.count(f"a worker (pid {pid}) failed\n") == 1
-        until(lambda: _answer(it.port) == good, "the other one serves")
+        until(lambda: answer(it.port) == good, "the other one serves")
     assert it.log.count("ValueError: not today\n") == it.log.count("failed\nTraceback") >= 3
     (tmp_path / "place").rmdir()
     late = it.started(int(number))
@@ -354,7 +366,7 @@ def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_o
     with it.connect() as client, it.connect() as other:
         born = {client.pid, other.pid} <= {good, late}
     assert born
-    until(lambda: _age(late) > 1.2, "it has lived for more than a second")
+    until(lambda: age(late) > 1.2, "it has lived for more than a second")
     (tmp_path / "place").rmdir()
     os.kill(late, signal.SIGKILL)
     it.tells(rf"worker {number} \(pid {late}\) died: SIGKILL; the next one starts in 0 s")
@@ -362,354 +374,8 @@ def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_o
     assert it.ends() == 0
 
 
-def _answer(port, seconds=0.2):
-    """The pid of who answers; None where it takes longer than that, as in the queue of a dead worker."""
-    with Client(port) as client:
-        client.settimeout(seconds)
-        try:
-            return client.pid
-        except TimeoutError:
-            return None
-
-
-def _age(pid):
-    """Seconds since a process was started."""
-    with open("/proc/uptime") as uptime, open(f"/proc/{pid}/stat") as stat:
-        ticks = int(stat.read().rpartition(")")[2].split()[19])
-        return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
-
-
 def test_setup_that_returns_nonsense_fails(supervised):
     it = supervised('run(Supervisor(lambda server: 5, 0, "127.0.0.1", workers=1))')
     it.line(r"TypeError: what setup returns must be callable or None, not 5 \(int\)")
     it.line(r"worker 1 \(pid \d+\) died: exit status 1")
     assert it.ends() == 0
-
-
-# ----------------------------------------------------------------------------------------- nobody who waits is lost
-
-
-def test_clients_in_the_queue_of_a_killed_worker_are_served_by_the_next_one(supervised):
-    it = supervised()
-    old = set(it.all_started())
-    for pid in old:
-        os.kill(pid, signal.SIGSTOP)
-    clients = [it.connect() for _ in range(40)]  # the system has accepted them, nobody else
-    for pid in old:
-        os.kill(pid, signal.SIGKILL)
-    served = Counter(client.pid for client in clients)
-    assert sum(served.values()) == 40
-    assert len(served) == 2
-    assert not served.keys() & old
-    for client in clients:
-        assert client.echoes()
-        client.close()
-    assert it.ends() == 0
-
-
-def test_no_connection_is_lost_when_an_idle_worker_is_killed(supervised):
-    it = supervised()
-    pids = it.all_started()
-    for turn in range(300):
-        if turn in (100, 200):
-            # No connection is open, so it has accepted none.
-            os.kill(pids[turn // 100 - 1], signal.SIGKILL)
-        with it.connect() as client:
-            assert client.pid
-            assert client.echoes(b"%d" % turn)
-            client.shutdown(socket.SHUT_WR)
-            assert client.recv(1) == b""
-    assert it.ends() == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
-def test_no_connection_is_lost_while_workers_are_replaced(supervised, number):
-    it = supervised(
-        """
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
-        signal.signal(signal.SIGUSR1, lambda number, frame: supervisor.restart())
-        run(supervisor)
-        """
-    )
-    old = set(it.all_started())
-    seen = []
-    while len(seen) < 300 or not old.isdisjoint(seen[-50:]):
-        if len(seen) == 100:
-            it.send(number)
-        with it.connect() as client:
-            seen.append(client.pid)
-            assert client.echoes(b"%d" % len(seen))
-        assert len(seen) < 20_000
-    assert len(set(seen)) == 4
-    new = {it.started(1), it.started(2)}
-    assert new == set(seen) - old
-    assert it.ends() == 0
-
-
-def test_restarts_that_overlap_end_with_new_workers_and_no_others(supervised):
-    it = supervised()
-    old = set(it.all_started())
-    for _ in range(5):
-        it.send(signal.SIGHUP)
-        with it.connect() as client:
-            assert client.pid
-            assert client.echoes()
-    until(lambda: len(it.workers()) == 2 and old.isdisjoint(it.workers()), "two new workers")
-    assert it.ends() == 0
-
-
-def test_the_old_worker_accepts_no_more_and_finishes_its_connections(supervised):
-    it = supervised()
-    old = set(it.all_started())
-    with it.connect() as client:
-        pid = client.pid
-        it.send(signal.SIGHUP)
-        new = {it.started(1), it.started(2)}
-        (other,) = old - {pid}
-        it.tells(rf"worker \d \(pid {other}\) ended: exit status 0")
-        until(lambda: {_answer(it.port) for _ in range(10)} <= new, "nobody else accepts")
-        for _ in range(50):
-            assert _answer(it.port, PATIENCE) in new
-        assert client.echoes(bytes(1 << 20))
-    it.tells(rf"worker \d \(pid {pid}\) ended: exit status 0")
-    assert it.ends() == 0
-
-
-def test_a_replacement_that_fails_leaves_the_old_workers(supervised, tmp_path):
-    it = supervised(
-        """
-        def setup(server):
-            if os.path.exists(sys.argv[1]):
-                raise ValueError("the new settings are wrong")
-            server.add_event_listener("connect", connected)
-        run(Supervisor(setup, 0, "127.0.0.1", workers=2))
-        """,
-        str(tmp_path / "wrong"),
-    )
-    old = set(it.all_started())
-    (tmp_path / "wrong").touch()
-    it.send(signal.SIGHUP)
-    it.line(r"worker 1 \(pid \d+\) ended before it was ready: exit status 1; what is not replaced yet goes on")
-    for _ in range(50):
-        assert _answer(it.port, PATIENCE) in old
-    (tmp_path / "wrong").unlink()
-    it.send(signal.SIGHUP)
-    assert not {it.started(1), it.started(2)} & old
-    assert it.ends() == 0
-
-
-# --------------------------------------------------------------------------------------------------- the end
-
-
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "Ctrl-C", "group", "stop"])
-def test_an_orderly_end_finishes_what_is_in_flight(supervised, how):
-    it = supervised(
-        """
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
-        signal.signal(signal.SIGUSR1, lambda number, frame: supervisor.stop())
-        run(supervisor)
-        """
-    )
-    it.all_started()
-    with it.connect() as client:
-        pid = client.pid
-        if how == "Ctrl-C":  # it reaches every process of the terminal
-            os.killpg(it.process.pid, signal.SIGINT)
-        elif how == "group":
-            os.killpg(it.process.pid, signal.SIGTERM)
-        else:
-            it.send({"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "stop": signal.SIGUSR1}[how])
-        until(lambda: _refused(it.port), "nobody accepts")
-        assert client.echoes(bytes(1 << 20))
-        assert not gone(pid)
-        client.close()
-        assert it.ends(None) == 0
-    assert it.log.endswith("over\n")
-    assert "died" not in it.log or how == "group"
-    assert f"(pid {pid}) ended: exit status 0\n" in it.log or how == "group"
-
-
-def test_who_waits_at_the_end_is_served_before_the_queue_is_closed(supervised):
-    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=1))')
-    pid = it.started()
-    os.kill(pid, signal.SIGSTOP)
-    clients = [it.connect() for _ in range(40)]
-    it.send(signal.SIGTERM)
-    it.line("the workers are told to end")
-    os.kill(pid, signal.SIGCONT)
-    for client in clients:
-        assert client.pid == pid
-        assert client.echoes()
-        client.close()
-    assert it.ends(None) == 0
-
-
-def _refused(port):
-    try:
-        Client(port).close()
-    except (ConnectionRefusedError, ConnectionResetError):
-        return True
-    return False
-
-
-def test_another_thread_may_end_it(supervised):
-    it = supervised(
-        """
-        import warnings
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
-        def end():
-            os.read(gate, 1)
-            supervisor.stop()
-        gate, told = os.pipe()
-        signal.signal(signal.SIGUSR1, lambda number, frame: os.write(told, b"x"))
-        threading.Thread(target=end).start()
-        run(supervisor)
-        """
-    )
-    it.all_started()
-    assert it.ends(signal.SIGUSR1) == 0
-
-
-def test_stop_before_run_ends_it(supervised):
-    it = supervised(
-        """
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
-        supervisor.stop()
-        run(supervisor)
-        """
-    )
-    assert it.ends(None) == 0
-
-
-def test_the_second_signal_ends_it_at_once(supervised):
-    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))')
-    it.all_started()
-    with it.connect() as client:
-        pid = client.pid
-        it.send(signal.SIGTERM)
-        it.line("the workers are told to end")
-        assert client.echoes()
-        assert it.ends(signal.SIGINT) == 0
-        assert client.recv(1) == b""
-    assert f"(pid {pid}) ended: SIGKILL\n" in it.log
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_after_the_grace_a_worker_is_killed(supervised, number):
-    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=0.3))')
-    it.all_started()
-    with it.connect() as client:
-        pid = client.pid
-        it.send(number)
-        it.tells(rf"worker \d \(pid {pid}\) is killed: the 0.3 seconds of grace are over")
-        it.tells(rf"worker \d \(pid {pid}\) ended: SIGKILL")
-        assert client.recv(1) == b""
-    assert it.ends(signal.SIGTERM if number == signal.SIGHUP else None) == 0
-
-
-def test_a_worker_that_is_stuck_is_killed_after_the_grace(supervised):
-    it = supervised(
-        """
-        def setup(server):
-            server.add_event_listener("connect", lambda event: time.sleep(1000))
-        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=0))
-        """
-    )
-    it.started()
-    with it.connect():
-        assert it.ends() == 0
-
-
-def test_what_setup_returns_closes_the_rest(supervised):
-    it = supervised(
-        """
-        def setup(server):
-            server.add_event_listener("connect", connected)
-            timer = server.reactor.call_later(1000, print)
-            def farewell():
-                assert not server.bound
-                print("farewell", flush=True)
-                timer.cancel()
-            return farewell
-        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=1000))
-        """
-    )
-    pid = it.started()
-    os.kill(pid, signal.SIGTERM)  # one worker alone
-    it.line("farewell")
-    it.tells(rf"worker 1 \(pid {pid}\) died: exit status 0")
-    it.started()
-    assert it.ends() == 0
-    assert it.log.count("farewell") == 2
-
-
-@pytest.mark.parametrize("user", ["same", "nobody"])
-@pytest.mark.parametrize("busy", ["pass", "time.sleep(1000)", "sum(range(10**15))"])
-def test_workers_do_not_outlive_a_supervisor_that_is_killed(supervised, busy, user):
-    if user == "nobody" and os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    it = supervised(
-        f"""
-        def setup(server):
-            signal.signal(signal.SIGIO, signal.SIG_IGN)
-            if {user == "nobody"}:
-                os.setuid(65534)
-            server.add_event_listener("connect", connected)
-        def connected(event):
-            event.socket.write(b"%d\\n" % os.getpid())
-            event.socket.flush()
-            {busy}
-        run(Supervisor(setup, 0, "127.0.0.1", workers=3))
-        """
-    )
-    pids = it.all_started(3)
-    os.kill(pids[0], signal.SIGKILL)  # those that are started later have seen more
-    pids[0] = it.started(1)
-    clients = [it.connect() for _ in range(12)]
-    clients[0].pid  # noqa: B018 - a worker is busy now
-    it.process.kill()
-    it.process.wait()
-    try:
-        until(lambda: all(map(gone, pids)), "the workers are gone")
-    finally:
-        for pid in pids:
-            if not gone(pid):
-                os.kill(pid, signal.SIGKILL)
-        for client in clients:
-            client.close()
-
-
-def test_an_error_of_the_programs_own_handler_leaves_no_worker(supervised):
-    it = supervised(
-        """
-        def fail(number, frame):
-            raise SystemExit  # no Exception, for logging would contain that
-        signal.signal(signal.SIGUSR1, fail)
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=2)
-        try:
-            run(supervisor)
-        except SystemExit:
-            print("failed", len(os.listdir("/proc/self/fd")) - 4, flush=True)
-        """
-    )
-    pids = it.all_started()
-    it.send(signal.SIGUSR1)
-    it.line("failed 0")
-    assert all(map(gone, pids))
-    assert it.ends(None) == 0
-
-
-def test_a_stop_behind_many_restarts_is_heard(supervised):
-    """What it was asked for is remembered, also where the bell that wakes it is full."""
-    it = supervised(
-        """
-        supervisor = Supervisor(setup, 0, "127.0.0.1", workers=1)
-        for _ in range(1000):
-            supervisor.restart()
-        supervisor.stop()
-        run(supervisor)
-        """
-    )
-    it.line("over")
-    assert it.ends(None) == 0

@@ -1,4 +1,4 @@
-"""Every program of the pages on hosts, on async/await and on coming from elsewhere runs, and answers its clients.
+"""Every program of the pages on hosts, async/await, workers and coming from elsewhere runs, and answers its clients.
 
 They run as they are printed, in processes of their own; only the port is another one.
 """
@@ -60,7 +60,8 @@ def programs(page: str) -> Iterator[Program]:
 
 
 HOSTS = [f"hosts/{path.name}" for path in sorted((DOCS / "hosts").glob("*.md"))]
-PROGRAMS = [program for page in ("async-await.md", "coming-from.md", *HOSTS) for program in programs(page)]
+PAGES = ["async-await.md", "coming-from.md", "workers.md", *HOSTS]
+PROGRAMS = [program for page in PAGES for program in programs(page)]
 
 
 def need(*names: str) -> None:
@@ -243,6 +244,23 @@ def greets(program: Program) -> None:
             assert receive(silent, 100) == b"hello whoever you are\n"
 
 
+def says_hello(program: Program) -> None:
+    with serving(program.code, status=0) as it, it.connect() as client:
+        assert receive(client, len(HELLO)) == HELLO
+
+
+def says_hello_beside_another_server(program: Program) -> None:
+    """Each worker is connected to that until the end."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(PATIENCE)
+        assert program.code.count("9000") == 1
+        says_hello(program._replace(code=program.code.replace("9000", str(upstream.getsockname()[1]))))
+        peer, _ = upstream.accept()
+        with peer:
+            peer.settimeout(PATIENCE)
+            assert peer.recv(1) == b""
+
+
 def waits_for_enter(program: Program) -> None:
     it = Process([sys.executable, "-X", "dev", "-c", program.code], 0)
     try:
@@ -398,6 +416,9 @@ CHECKS: dict[str, list[Check | None]] = {
     "coming-from.md: asyncio protocols, and Twisted": [UPPER, check(answers_in_capitals, "twisted"), UPPER],
     "coming-from.md: Node": [check(answers_in_capitals_in_node)],
     "coming-from.md: AIR": [None, check(answers_what_arrives)],
+    "workers.md: A program": [check(echoes_until_a_signal)],
+    "workers.md: What happens when": [check(says_hello_beside_another_server)],
+    "workers.md: Coroutines": [check(echoes_until_a_signal), check(says_hello)],
     "hosts/asyncio.md: asyncio and uvloop": [check(echoes)],
     "hosts/asyncio.md: uvloop": [check(echoes_until_a_signal, "uvloop")],
     "hosts/asyncio.md: Timers, signals and timeouts": [check(greets)],
@@ -433,6 +454,8 @@ def unknown(program: Program) -> None:
 @pytest.mark.parametrize(("program", "it"), list(checked()))
 def test_the_program_does_what_its_page_says(program: Program, it: Check) -> None:
     need(*it.needs)
+    if program.page == "workers.md" and sys.platform != "linux":
+        pytest.skip("needs what only Linux has")
     it.run(program)
 
 

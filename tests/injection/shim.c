@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,13 +20,15 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CALLS(EACH) \
     EACH(socket) EACH(socketpair) EACH(bind) EACH(listen) EACH(accept4) EACH(connect) EACH(getsockname) \
     EACH(getpeername) EACH(getsockopt) EACH(setsockopt) EACH(ioctl) EACH(recv) EACH(send) EACH(sendmsg) \
     EACH(shutdown) EACH(close) EACH(epoll_create1) EACH(epoll_ctl_add) EACH(epoll_ctl_mod) EACH(epoll_ctl_del) \
-    EACH(recvmsg) EACH(dup3) EACH(epoll_wait) EACH(eventfd) EACH(timerfd_create) EACH(timerfd_settime) EACH(read) EACH(write) EACH(open)
+    EACH(recvmsg) EACH(dup3) EACH(epoll_wait) EACH(eventfd) EACH(timerfd_create) EACH(timerfd_settime) EACH(read) EACH(write) EACH(open) \
+    EACH(poll) EACH(fork) EACH(kill) EACH(waitpid) EACH(pipe2)
 
 #define NUMBER(name) CALL_##name,
 #define NAME(name) #name,
@@ -169,6 +173,12 @@ WRAP(eventfd, (unsigned int value, int flags), (value, flags))
 WRAP(timerfd_create, (clockid_t clock, int flags), (clock, flags))
 WRAP(timerfd_settime, (int fd, int flags, const struct itimerspec *value, struct itimerspec *previous),
      (fd, flags, value, previous))
+
+WRAP(poll, (struct pollfd *each, nfds_t count, int timeout), (each, count, timeout))
+WRAP_AS(fork, pid_t, fork, (void), ())
+WRAP(kill, (pid_t pid, int number), (pid, number))
+WRAP_AS(waitpid, pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
+WRAP(pipe2, (int ends[2], int flags), (ends, flags))
 
 WRAP_AS(read, ssize_t, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
 WRAP_AS(read, int, eventfd_read, (int fd, eventfd_t *value), (fd, value))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import assert_type
 
 import serversocket
@@ -64,7 +65,15 @@ def supervising(supervisor: Supervisor) -> None:
     def setup_with_farewell(server: ServerSocket) -> Callable[[], None]:
         return server.reactor.stop
 
+    async def set_up(server: ServerSocket) -> None:
+        server.add_event_listener(Event.CONNECT, received)
+
+    async def set_up_with_farewell(server: ServerSocket) -> Callable[[], Awaitable[None]]:
+        return lambda: set_up(server)
+
     Supervisor(setup)
+    Supervisor(set_up, start_timeout=5, watchdog=2.5, loop_factory=asyncio.new_event_loop)
+    Supervisor(set_up_with_farewell, watchdog=None, loop_factory=None)
     with Supervisor(setup_with_farewell, 0, "::", workers=2, dual_stack=True, backlog=5, grace=0.5) as other:
         assert_type(other, Supervisor)
     assert_type(supervisor.local_address, str)

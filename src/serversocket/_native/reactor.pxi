@@ -411,6 +411,9 @@ cdef class Reactor(EventDispatcher):
     cdef bint _anything_left(self) except -1:
         return self.watched or self.retained or self.dirty or self.postponed or self._has_scheduled
 
+    def _is_idle(self):
+        return not self._anything_left()
+
     def stop(self):
         """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
         self.stopping = True

@@ -418,6 +418,9 @@ class Reactor(EventDispatcher):
     def _anything_left_(self) -> bool:
         return bool(self._watched_ or self._retained_ or self._dirty_ or self._postponed_ or self._has_scheduled)
 
+    def _is_idle(self) -> bool:
+        return not self._anything_left_()
+
     def stop(self) -> None:
         """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
         self._stopping_ = True
