@@ -27,23 +27,30 @@ def refuse_coroutine_function(parameter: str, call: Any) -> None:
     Raises:
         TypeError: It is such a function, or its `__call__` is.
     """
-    function = call.__func__ if type(call) is MethodType else call
-    if type(function) is FunctionType:
-        refused = bool(function.__code__.co_flags & MAKES_COROUTINE)
-    else:
-        refused = type(function) is not BuiltinMethodType and _is_asynchronous(function)
-    if refused:
+    if _makes_coroutine(call):
         raise errors.coroutine_function(parameter, call)
 
 
-def _is_asynchronous(call: Any) -> bool:
+def _makes_coroutine(call: Any) -> bool:
+    while (kind := type(call)) is not FunctionType:
+        if kind is MethodType:
+            call = call.__func__
+        elif isinstance(call, partial):
+            call = call.func
+        elif kind is BuiltinMethodType or kind is type:
+            return False
+        elif type(kind.__call__) is FunctionType and not hasattr(call, "__code__"):
+            call = kind.__call__  # of an object
+        else:
+            return _seems_asynchronous(call)
+    return bool(call.__code__.co_flags & MAKES_COROUTINE)
+
+
+def _seems_asynchronous(call: Any) -> bool:
+    """Of what is no function of the interpreter's, as compiled ones and mocks."""
     from inspect import isasyncgenfunction, iscoroutinefunction  # noqa: PLC0415 - it takes long to load
 
-    while isinstance(call, (partial, MethodType)):
-        call = call.func if isinstance(call, partial) else call.__func__
-    return any(
-        iscoroutinefunction(function) or isasyncgenfunction(function) for function in (call, type(call).__call__)
-    )
+    return iscoroutinefunction(call) or isasyncgenfunction(call)
 
 
 # ------------------------------------------------------------------------------------------- names of events
