@@ -29,4 +29,4 @@ def leaves(error: BaseException) -> bool:
 
 def _greenlet_exit() -> tuple[type[BaseException], ...]:
     greenlet = sys.modules.get("greenlet")
-    return () if greenlet is None else (greenlet.GreenletExit,)
+    return (greenlet.GreenletExit,) if hasattr(greenlet, "GreenletExit") else ()

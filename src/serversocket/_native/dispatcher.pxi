@@ -2,7 +2,7 @@
 
 cdef extern from "Python.h":
     """
-    /* Dispatches inside each other, on this thread. The model saves a call for each access. */
+    /* Dispatches inside each other, on this thread; see nesting.py. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
     """
     ctypedef struct PyCodeObject:
@@ -16,7 +16,6 @@ cdef extern from "Python.h":
 
 
 cdef enum:
-    RECURSION_LIMIT = 256
     TAKES_MORE = 4      # CO_VARARGS: a function with *args
 
 
@@ -295,8 +294,8 @@ cdef class EventDispatcher:
         cdef PyObject *answer
         cdef bint stale = False
         cdef object target = self if self.aggregate is None else self.aggregate
-        if dispatch_depth >= RECURSION_LIMIT:
-            raise errors.dispatch_overflow()
+        if dispatch_depth:
+            _within_another()
         dispatch_depth += 1
         try:
             for index in range(PyTuple_GET_SIZE(entries)):
@@ -315,6 +314,8 @@ cdef class EventDispatcher:
                     break
         finally:
             dispatch_depth -= 1
+            if dispatch_depth >= counted_by_greenlet:
+                _left_by_greenlet()
         if stale:
             entries = self._entries(event.type)
             self._keep(event.type, entries, tuple([e for e in entries if _alive(e)]))
@@ -345,6 +346,22 @@ cdef class EventDispatcher:
                 raise
             report(error, self)
         return 0
+
+
+cdef int counted_by_greenlet = BY_GREENLET
+
+
+cdef int _within_another() except -1:
+    """A dispatch begins while others of its thread are under way."""
+    global dispatch_depth
+    dispatch_depth = nesting.enter(dispatch_depth)
+    return 0
+
+
+cdef int _left_by_greenlet() except -1:
+    """A dispatch ends where each greenlet counts for itself."""
+    nesting.leave()
+    return 0
 
 
 cdef object NativeFunction = type(set_error_reporter)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import operator
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from .. import errors
 from ..forgetting import when_gone
 from ..formatting import format_event
+from ..nesting import BY_GREENLET, nesting
 from ..uncaught import leaves
+from ..unpatched import local
 
 Listener = Callable[..., object]
 
@@ -24,26 +25,27 @@ SOCKET_DATA = "socketData"
 OUTPUT_PROGRESS = "outputProgress"
 END = "end"
 
-RECURSION_LIMIT = 256
-
 _TAKES_ANY_NUMBER = 4  # the flag CO_VARARGS of a code object
 
 
-class _Nesting(threading.local):
-    """How many dispatches are inside each other, on this thread."""
+class _Depth(local):  # type: ignore[misc]
+    """Dispatches inside each other, on this thread; a turn of a reactor is one."""
 
     depth = 0
 
     def __enter__(self) -> None:
-        if self.depth >= RECURSION_LIMIT:
-            raise errors.dispatch_overflow()
-        self.depth += 1
+        depth = self.depth
+        if depth:
+            depth = nesting.enter(depth)
+        self.depth = depth + 1
 
     def __exit__(self, *exception: object) -> None:
-        self.depth -= 1
+        depth = self.depth = self.depth - 1
+        if depth >= BY_GREENLET:
+            nesting.leave()
 
 
-nesting = _Nesting()
+dispatching = _Depth()
 _report_error: Callable[[BaseException, EventDispatcher], object] | None = None
 
 
@@ -64,6 +66,9 @@ def extend_type(cls: type, name: str, value: object) -> None:
     setattr(cls, name, value)
 
 
+_new = object.__new__  # found sooner than as an attribute of a class
+
+
 class Event:
     """An event: what happened, and to whom (AIR: ``flash.events.Event``).
 
@@ -82,13 +87,19 @@ class Event:
 
     __slots__ = ("_bubbles_", "_cancelable_", "_prevented_", "_stopped_", "_target_", "_type_")
 
+    _type_: str
+    _target_: Any
+
+    def __new__(cls, *_args: object, **_options: object) -> Self:
+        self = _new(cls)
+        self._type_ = self._target_ = None  # type: ignore[assignment]
+        self._bubbles_ = self._cancelable_ = self._prevented_ = self._stopped_ = False
+        return self
+
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False) -> None:
         self._type_ = type if type.__class__ is str else _text(type)
         self._bubbles_ = bool(bubbles)
         self._cancelable_ = bool(cancelable)
-        self._target_: Any = None
-        self._prevented_ = False
-        self._stopped_ = False
 
     @property
     def type(self) -> str:
@@ -198,6 +209,11 @@ class ProgressEvent(Event):
     _bytes_loaded_: int
     _bytes_total_: int
 
+    def __new__(cls, *_args: object, **_options: object) -> Self:
+        self = super().__new__(cls)
+        self._bytes_loaded_ = self._bytes_total_ = 0
+        return self
+
     def __init__(
         self,
         type: str,
@@ -239,9 +255,6 @@ class ProgressEvent(Event):
         )
 
 
-_new = object.__new__  # found sooner than as an attribute of a class
-
-
 def socket_data(size: int) -> ProgressEvent:
     """The event of an arrival: made for every one of them, hence without what `__init__` checks."""
     event = _new(ProgressEvent)
@@ -275,6 +288,11 @@ class OutputProgressEvent(Event):
 
     _bytes_pending_: int
     _bytes_total_: int
+
+    def __new__(cls, *_args: object, **_options: object) -> Self:
+        self = super().__new__(cls)
+        self._bytes_pending_ = self._bytes_total_ = 0
+        return self
 
     def __init__(
         self,
@@ -335,6 +353,13 @@ class ServerSocketConnectEvent(Event):
     """
 
     __slots__ = ("socket",)
+
+    socket: Any
+
+    def __new__(cls, *_args: object, **_options: object) -> Self:
+        self = super().__new__(cls)
+        self.socket = None
+        return self
 
     def __init__(self, type: str, bubbles: bool = False, cancelable: bool = False, socket: Any = None) -> None:
         Event.__init__(self, type, bubbles, cancelable)
@@ -563,7 +588,7 @@ class EventDispatcher:
             _require_event(event)
         entries = self._listeners_.get(event._type_)
         if entries:
-            with nesting:
+            with dispatching:
                 self._deliver_(event, entries)
         return not event.is_default_prevented()
 

@@ -20,7 +20,7 @@ from .. import errors, unpatched
 from ..limits import REACTOR_LIMIT, as_limit
 from ..uncaught import leaves
 from ..unpatched import RLock, get_ident, original
-from .events import EventDispatcher, nesting, report_error
+from .events import EventDispatcher, dispatching, report_error
 
 try:
     from .epoll import EpollSelector as DefaultSelector
@@ -524,7 +524,7 @@ class Reactor(EventDispatcher):
         try:
             if self._dirty_:
                 self._send_dirty_()
-            with nesting:
+            with dispatching:
                 for key, events in self._wait_(0 if self._postponed_ or self._woken_ else timeout):
                     slot = key.data
                     if slot.__class__ is not Slot:
@@ -552,7 +552,7 @@ class Reactor(EventDispatcher):
                 self._send_dirty_()
             # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn. And what one
             # postpones does, so they are counted; but a child that a listener has forked has nothing to do any more.
-            with nesting:
+            with dispatching:
                 for _ in range(len(self._postponed_)):
                     if not self._postponed_:
                         break
