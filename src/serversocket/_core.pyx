@@ -50,6 +50,7 @@ from .forgetting import when_gone
 from .formatting import format_event
 from .inheriting import prepare
 from .limits import CONNECTION_LIMIT, REACTOR_LIMIT, as_limit
+from .listeners import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
 from .nesting import BY_GREENLET, nesting
 from .uncaught import leaves
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from . import errors
+from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 from .reactor import current_reactor
 from .unpatched import get_ident
@@ -77,7 +78,7 @@ class BackgroundReactor(Generic[_T]):
             What the function returned. What it raised is raised here.
 
         Raises:
-            TypeError: `function` cannot be called.
+            TypeError: `function` cannot be called, or is a coroutine function.
             RuntimeError: The reactor has stopped, or stopped before the function was called.
         """
         if threading.current_thread() is self._thread:
@@ -92,6 +93,7 @@ class BackgroundReactor(Generic[_T]):
         """
         if not callable(function):
             raise errors.wrong_type("function", function, "callable")
+        refuse_coroutine_function("function", function)
         future: Future[_R] = Future()
 
         def run() -> None:
@@ -180,7 +182,7 @@ def run_in_thread(function: Callable[_P, _T], *args: _P.args, **options: _P.kwar
         The running reactor, and what the function has returned as its `result`.
 
     Raises:
-        TypeError: `function` cannot be called.
+        TypeError: `function` cannot be called, or is a coroutine function.
         Exception: Whatever the function raised; the thread has ended then.
 
     Example:
@@ -197,4 +199,5 @@ def run_in_thread(function: Callable[_P, _T], *args: _P.args, **options: _P.kwar
     """
     if not callable(function):
         raise errors.wrong_type("function", function, "callable")
+    refuse_coroutine_function("function", function)
     return BackgroundReactor(lambda: function(*args, **options))

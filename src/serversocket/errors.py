@@ -292,6 +292,12 @@ def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeErr
     return _numbered(f"{parameter} must be {expected}, not {shown(value)} ({type(value).__name__})", 0)
 
 
+def coroutine_function(parameter: str, value: object) -> builtins.TypeError:
+    """A coroutine function where nothing awaits what it makes; the builtin `TypeError`."""
+    detail = f"not the coroutine function {shown(value)}, which nothing would await"
+    return _numbered(f"{parameter} must be a plain function, {detail}: coroutines have serversocket.aio", 0)
+
+
 def no_copies(owner: object) -> builtins.TypeError:
     """A copy of what has listeners, and perhaps a descriptor that both would close; the builtin `TypeError`."""
     return TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")

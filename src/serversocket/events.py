@@ -6,11 +6,14 @@ from enum import IntEnum
 from typing import ClassVar
 
 from ._engine import (
+    Acceptor,
     Event,
     EventDispatcher,
     OutputProgressEvent,
     ProgressEvent,
+    Reactor,
     ServerSocketConnectEvent,
+    Stream,
     extend_type,
 )
 from .naming import as3_name, with_as3_names
@@ -282,3 +285,13 @@ for _class, _names in _CONSTANTS.items():
         extend_type(_class, _name, as3_name(_name.lower()))
     with_as3_names(_class, extend_type)
 with_as3_names(EventDispatcher, extend_type)
+
+# What the classes dispatch themselves: a listener for what is nearly such a name, and is none, is warned of.
+_DISPATCHED: dict[type[EventDispatcher], str] = {
+    Stream: "connect socketData outputProgress end ioError close",
+    Acceptor: "connect ioError close",
+    Reactor: "uncaughtError",
+}
+
+for _dispatcher, _types in _DISPATCHED.items():
+    extend_type(_dispatcher, "_dispatched", frozenset(_types.split()))

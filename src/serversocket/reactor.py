@@ -91,7 +91,7 @@ class Reactor(Scheduler, _engine.Reactor):
             did before.
 
         Raises:
-            TypeError: `signum` is no integer, or `callback` cannot be called.
+            TypeError: `signum` is no integer, or `callback` cannot be called or is a coroutine function.
             ValueError: `signum` is no signal, or one that cannot be handled.
             RuntimeError: This is not the main thread, or the reactor is closed or belongs to another thread.
 

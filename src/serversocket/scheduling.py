@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from . import errors
+from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 from .uncaught import leaves
 
@@ -126,7 +127,7 @@ class Scheduler:
             A handle whose `cancel()` takes the promise back.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called.
+            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
             ValueError: `seconds` is not-a-number.
             RuntimeError: The reactor is closed or belongs to another thread.
         """
@@ -149,7 +150,7 @@ class Scheduler:
             A handle whose `cancel()` ends it. Until then `run` goes on.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called.
+            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
             ValueError: `seconds` is not-a-number, infinite, 0 or negative.
             RuntimeError: The reactor is closed or belongs to another thread.
 
@@ -193,7 +194,7 @@ class Scheduler:
             args: What to call it with.
 
         Raises:
-            TypeError: `callback` cannot be called.
+            TypeError: `callback` cannot be called, or is a coroutine function.
             RuntimeError: The reactor is closed.
         """
         self._check_schedulable(callback)
@@ -203,6 +204,7 @@ class Scheduler:
     def _check_schedulable(self, callback: object) -> None:
         if not callable(callback):
             raise errors.wrong_type("callback", callback, "callable")
+        refuse_coroutine_function("callback", callback)
         if self.closed:
             raise RuntimeError("the reactor is closed")
 

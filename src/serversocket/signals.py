@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .listeners import refuse_coroutine_function
 from .naming import with_as3_names
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def watch(reactor: Reactor, signum: int, callback: Callable[..., object], *args:
     number = _parse_signal(signum)
     if not callable(callback):
         raise errors.wrong_type("callback", callback, "callable")
+    refuse_coroutine_function("callback", callback)
     if reactor.closed:
         raise RuntimeError("the reactor is closed")
     reactor._check_thread()

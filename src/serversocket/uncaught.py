@@ -21,12 +21,10 @@ def leaves(error: BaseException) -> bool:
     """
     if isinstance(error, Exception):
         return False
-    ending = (KeyboardInterrupt, SystemExit, *_greenlet_exit())
+    ending: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit)
+    greenlet_exit = getattr(sys.modules.get("greenlet"), "GreenletExit", None)
+    if greenlet_exit is not None:
+        ending += (greenlet_exit,)
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(ending) is not None
     return isinstance(error, ending)
-
-
-def _greenlet_exit() -> tuple[type[BaseException], ...]:
-    greenlet = sys.modules.get("greenlet")
-    return (greenlet.GreenletExit,) if hasattr(greenlet, "GreenletExit") else ()

@@ -130,7 +130,9 @@ def test_utf8_at_the_edges_of_the_players_rule(data: bytes, text: str) -> None:
     assert charsets.utf8_text(data) == text
 
 
-@pytest.mark.parametrize("pattern", [b"\xff", b"\xffa", b"\xe2\x82", b"\xed\xa0\xbd", b"\xf9\x80\x80\x80", b"\xc3\xa9\xff"])
+@pytest.mark.parametrize(
+    "pattern", [b"\xff", b"\xffa", b"\xe2\x82", b"\xed\xa0\xbd", b"\xf9\x80\x80\x80", b"\xc3\xa9\xff"]
+)
 def test_malformed_utf8_takes_no_more_memory_than_the_texts_it_goes_through(pattern: bytes) -> None:
     data = pattern * (300_000 // len(pattern))
     tracemalloc.start()

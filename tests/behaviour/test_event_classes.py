@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from serversocket import (
     ErrorEvent,
     Event,
+    EventDispatcher,
     EventPhase,
     IOErrorEvent,
     OutputProgressEvent,
@@ -150,3 +152,36 @@ def test_a_subclass_may_add_what_it_likes() -> None:
 
     event = Custom(3)
     assert (event.type, event.cargo) == ("custom", 3)
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "text"),
+    [
+        (Event, {}, ""),
+        (ProgressEvent, {"bytes_loaded": 0, "bytes_total": 0}, " bytesLoaded=0 bytesTotal=0"),
+        (OutputProgressEvent, {"bytes_pending": 0, "bytes_total": 0}, " bytesPending=0 bytesTotal=0"),
+        (ServerSocketConnectEvent, {"socket": None}, " socket=null"),
+    ],
+)
+def test_a_subclass_that_forgets_to_call_init_makes_events_without_type(
+    cls: Any, fields: dict[str, object], text: str
+) -> None:
+    class Careless(cls):  # type: ignore[misc]
+        def __init__(self, cargo: object) -> None:
+            self.cargo = cargo
+
+    event = Careless("cargo")
+    assert (event.type, event.bubbles, event.cancelable, event.cargo) == (None, False, False, "cargo")
+    assert (event.target, event.current_target, event.event_phase) == (None, None, EventPhase.AT_TARGET)
+    assert {name: getattr(event, name) for name in fields} == fields
+    assert str(event) == f"[{cls.__name__} type=null bubbles=false cancelable=false eventPhase=2{text}]"
+    event.prevent_default()
+    event.stop_immediate_propagation()
+    assert not event.is_default_prevented()
+    with pytest.raises(TypeError, match="#2007"):
+        event.clone()
+    assert vars(copy.copy(event)) == vars(event)
+    dispatcher = EventDispatcher()
+    dispatcher.add_event_listener("ready", pytest.fail)
+    assert dispatcher.dispatch_event(event)
+    assert event.target is None

@@ -103,4 +103,3 @@ def test_any_text_is_read_as_it_was_written(text: str) -> None:
     array.position = 0
     assert array.read_utf() == array.read_utf_bytes(size) == array.read_multi_byte(size, "utf-8") == wanted
     assert array.bytes_available == 0
-

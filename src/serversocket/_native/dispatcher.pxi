@@ -55,15 +55,22 @@ def _priority(entry):
 
 
 cdef bint _is_bare(listener) except -1:
-    """Whether a Python function or method takes no positional argument, as AIR's listeners may."""
+    """Returns True for a Python function or method without positional arguments, as AIR's listeners may be.
+
+    Raises a TypeError for a coroutine function.
+    """
     cdef bint bound = type(listener) is MethodType
     cdef PyCodeObject *code
     function = listener.__func__ if bound else listener
     if type(function) is FunctionType:
         code = PyFunction_GET_CODE(function)
+        if code.co_flags & coroutine_flags:
+            raise errors.coroutine_function("listener", listener)
         return code.co_argcount <= bound and not code.co_flags & TAKES_MORE
-    if type(function) is NativeFunction:
-        return function.__code__.co_argcount <= <int> bound and not function.__code__.co_flags & TAKES_MORE
+    if type(function) is not BuiltinMethodType:
+        refuse_coroutine_function("listener", listener)
+        if type(function) is NativeFunction:
+            return function.__code__.co_argcount <= <int> bound and not function.__code__.co_flags & TAKES_MORE
     return False
 
 
@@ -133,11 +140,16 @@ cdef class EventDispatcher:
             use_weak_reference: Does not keep the listener alive.
 
         Raises:
-            TypeError: `listener` is ``None`` or cannot be called, or `type` or `priority` has a wrong type.
+            TypeError: `listener` is ``None``, cannot be called or is a coroutine function, or `type` or `priority` has
+                a wrong type.
+
+        Warns:
+            UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
         """
         cdef tuple entries
         cdef list changed
-        cdef Py_ssize_t rank
+        cdef Py_ssize_t rank, place
+        cdef bint bare
         self._check()
         type = event_type(type)
         if listener is None:
@@ -145,23 +157,30 @@ cdef class EventDispatcher:
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
         listener = _plain(listener)
+        bare = _is_bare(listener)
         rank = 0 if priority is DEFAULT_PRIORITY else _rank(priority)
-        entries = self._entries(type)
+        place = _place(type)
+        entries = self._entries_at(place, type)
+        if place == KINDS and not entries:
+            warn_of_name(self, type)
+            entries = self._entries_at(place, type)    # a warning may run anything
         for entry in entries:
             if _matches(entry, listener, use_capture):
                 return
         if use_weak_reference:
-            entry = _weak_entry(listener, use_capture, rank, when_gone(self, type))
+            entry = _weak_entry(listener, use_capture, rank, bare, when_gone(self, type))
+        elif use_capture or rank or bare:
+            entry = _registration(listener, use_capture, rank, bare)
         else:
-            entry = _entry(listener, use_capture, rank)
+            entry = listener
         if not entries:
-            self._store(type, (entry,))
+            self._store_at(place, type, (entry,))
             self._listening(type)
             return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
         changed.sort(key=_priority, reverse=True)    # equal ones stay in order
-        self._store(type, tuple(changed))
+        self._store_at(place, type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):
         """Removes a listener (AIR: ``removeEventListener``); nothing happens if it is not registered.
@@ -196,10 +215,12 @@ cdef class EventDispatcher:
     @cython.final
     cdef tuple _entries(self, str kind):
         """The listeners of any type; empty if there are none."""
-        cdef Py_ssize_t place
+        return self._entries_at(_place(kind), kind)
+
+    @cython.final
+    cdef tuple _entries_at(self, Py_ssize_t place, str kind):
         if self.listeners is None:
             return ()
-        place = _place(kind)
         found = <object> PyTuple_GET_ITEM(self.listeners, place)
         if place == KINDS and found is not None:
             found = found.get(kind)
@@ -208,9 +229,13 @@ cdef class EventDispatcher:
     @cython.final
     cdef int _store(self, str kind, tuple entries) except -1:
         """Replaces the listeners of a type."""
+        return self._store_at(_place(kind), kind, entries)
+
+    @cython.final
+    cdef int _store_at(self, Py_ssize_t place, str kind, tuple entries) except -1:
         cdef tuple before = NOTHING if self.listeners is None else self.listeners
         cdef tuple after = PyTuple_New(KINDS + 1)
-        cdef Py_ssize_t index, place = _place(kind)
+        cdef Py_ssize_t index
         cdef bint any_left = False
         changed = entries or None
         if place == KINDS:
@@ -349,6 +374,7 @@ cdef class EventDispatcher:
 
 
 cdef int counted_by_greenlet = BY_GREENLET
+cdef int coroutine_flags = MAKES_COROUTINE
 
 
 cdef int _within_another() except -1:
@@ -382,26 +408,20 @@ cdef Py_ssize_t _rank(priority) except? -1:
     return PyNumber_AsSsize_t(priority, NULL)
 
 
-cdef object _entry(listener, bint use_capture, Py_ssize_t priority):
-    if not (use_capture or priority or _is_bare(listener)):
-        return listener
-    return _registration(listener, listener, use_capture, priority)
-
-
-cdef Registration _weak_entry(listener, bint use_capture, Py_ssize_t priority, gone):
+cdef Registration _weak_entry(listener, bint use_capture, Py_ssize_t priority, bint bare, gone):
     cdef Registration registration
     reference = (weakref.WeakMethod if type(listener) is MethodType else weakref.ref)(listener, gone)
-    registration = _registration(listener, reference, use_capture, priority)
+    registration = _registration(reference, use_capture, priority, bare)
     registration.weak = True
     return registration
 
 
-cdef Registration _registration(listener, kept, bint use_capture, Py_ssize_t priority):
+cdef Registration _registration(listener, bint use_capture, Py_ssize_t priority, bint bare):
     cdef Registration registration = Registration.__new__(Registration)
-    registration.listener = kept
+    registration.listener = listener
     registration.use_capture = use_capture
     registration.priority = priority
-    registration.bare = _is_bare(listener)
+    registration.bare = bare
     return registration
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Self
 from .. import errors
 from ..forgetting import when_gone
 from ..formatting import format_event
+from ..listeners import refuse_coroutine_function, warn_of_name
 from ..nesting import BY_GREENLET, nesting
 from ..uncaught import leaves
 from ..unpatched import local
@@ -24,6 +25,7 @@ CLOSE = "close"
 SOCKET_DATA = "socketData"
 OUTPUT_PROGRESS = "outputProgress"
 END = "end"
+_TYPES = {CONNECT, CLOSE, SOCKET_DATA, OUTPUT_PROGRESS, END, "ioError"}
 
 _TAKES_ANY_NUMBER = 4  # the flag CO_VARARGS of a code object
 
@@ -90,7 +92,7 @@ class Event:
     _type_: str
     _target_: Any
 
-    def __new__(cls, *_args: object, **_options: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = _new(cls)
         self._type_ = self._target_ = None  # type: ignore[assignment]
         self._bubbles_ = self._cancelable_ = self._prevented_ = self._stopped_ = False
@@ -209,7 +211,7 @@ class ProgressEvent(Event):
     _bytes_loaded_: int
     _bytes_total_: int
 
-    def __new__(cls, *_args: object, **_options: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._bytes_loaded_ = self._bytes_total_ = 0
         return self
@@ -289,7 +291,7 @@ class OutputProgressEvent(Event):
     _bytes_pending_: int
     _bytes_total_: int
 
-    def __new__(cls, *_args: object, **_options: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._bytes_pending_ = self._bytes_total_ = 0
         return self
@@ -356,7 +358,7 @@ class ServerSocketConnectEvent(Event):
 
     socket: Any
 
-    def __new__(cls, *_args: object, **_options: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self.socket = None
         return self
@@ -374,6 +376,16 @@ class ServerSocketConnectEvent(Event):
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )
+
+
+def client_connected(stream: object) -> ServerSocketConnectEvent:
+    """The event of an accepted connection, made as `socket_data`."""
+    event = _new(ServerSocketConnectEvent)
+    event._type_ = CONNECT
+    event._bubbles_ = event._cancelable_ = event._prevented_ = event._stopped_ = False
+    event._target_ = None
+    event.socket = stream
+    return event
 
 
 class _Registration:
@@ -480,7 +492,11 @@ class EventDispatcher:
             use_weak_reference: Does not keep the listener alive.
 
         Raises:
-            TypeError: `listener` is ``None`` or cannot be called, or `type` or `priority` has a wrong type.
+            TypeError: `listener` is ``None``, cannot be called or is a coroutine function, or `type` or `priority` has
+                a wrong type.
+
+        Warns:
+            UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
 
         Example:
             >>> EventDispatcher().add_event_listener("ready", print, priority=10)
@@ -491,10 +507,13 @@ class EventDispatcher:
             raise errors.null("listener")
         if not callable(listener):
             raise errors.wrong_type("listener", listener, "callable")
+        refuse_coroutine_function("listener", listener)
         if isinstance(priority, bool) or not hasattr(priority, "__index__"):
             raise errors.wrong_type("priority", priority, "an integer")
         rank = min(max(operator.index(priority), -sys.maxsize - 1), sys.maxsize)
         use_capture = bool(use_capture)
+        if type not in _TYPES and type not in self._listeners_:
+            warn_of_name(self, type)
         known = self._listeners_.get(type, _NONE)
         if any(entry.use_capture == use_capture and _same(entry.listener, listener) for entry in known):
             return

@@ -20,7 +20,7 @@ from ..accepting import Action, action_for
 from ..inheriting import prepare
 from ..limits import as_limit
 from ..unpatched import get_ident
-from .events import CLOSE, CONNECT, Event, EventDispatcher, ServerSocketConnectEvent
+from .events import CLOSE, CONNECT, Event, EventDispatcher, client_connected
 from .reactor import READ, WRITE, Reactor, Slot
 
 if TYPE_CHECKING:
@@ -407,7 +407,7 @@ class Acceptor(Source):
             stream = self._socket_class.__new__(self._socket_class)
             if stream is None or stream._reactor_ is not None:
                 raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
-            event = ServerSocketConnectEvent(CONNECT, False, False, stream)
+            event = client_connected(stream)
             if self._socket_ is not sock:
                 accepted.close()  # making it has run something that closed the server
                 return
