@@ -41,6 +41,9 @@ FAILURES = (1, 5, 60)  # never all: CPython 3.11 then unwinds in circles
 MEDIUM = pattern(20_000)
 LARGE = pattern(8_000_000)  # more than the system's buffers take
 SIZE = 100_000  # of one piece
+PAIRS = (
+    100  # CPython crashes where it finds no memory for the one of `dict.items()`: so many are there to be used again
+)
 
 
 class Stage:
@@ -492,6 +495,7 @@ class Sweep:
 
 def starve(act: Callable[[], object], errors: list[str], successes: int, failures: int) -> int:
     more = iter(bytes(ENOUGH))
+    list(zip(range(PAIRS), range(PAIRS), strict=True))
     try:
         _testcapi.set_nomemory(successes, successes + failures)
         act()

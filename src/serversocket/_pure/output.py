@@ -444,8 +444,10 @@ def set_linger(sock: socket.socket, on: bool) -> None:
 
 
 def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
-    # By index: a finalizer or a signal's handler may append meanwhile.
-    pieces = [output[index] for index in range(min(len(output), CHUNKS_PER_SEND))]
+    # By index: a finalizer or a signal's handler may append meanwhile. No comprehension: see `Attempt._wait_for`.
+    pieces = []
+    for index in range(min(len(output), CHUNKS_PER_SEND)):
+        pieces.append(output[index])  # noqa: PERF401
     offered = sum(map(len, pieces))
     if sys.platform == "win32":
         return sock.send(b"".join(pieces)), offered

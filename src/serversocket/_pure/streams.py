@@ -507,16 +507,12 @@ class Stream(Output):
         return Lingerer(reactor, sock, tally, output, pending, ended, guarded)
 
     def _abandon_(self) -> None:
-        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
-
-        Output that is pending has kept it alive for as long as the reactor lived.
-        """
+        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor can see to that."""
         reactor, sock = self._reactor_, self._socket_
-        if self._pending_ and sock is not None:
-            reset(sock)
         if reactor is None or sock is None or not reactor._serves_():
-            pass  # nobody would see to what lingers
-        elif self._written_ and not self._pending_ and self._would_lose_(sock):
+            if self._pending_ and sock is not None:
+                reset(sock)  # nobody would see to what lingers
+        elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
         self._shut_()
 
@@ -533,13 +529,14 @@ class Stream(Output):
 
     # ---- beginning
 
-    def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
+    def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> Slot:
         self._reactor_ = reactor
-        self._own_or_close_(reactor, accepted)
+        slot = self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
         self._remote_ = peer
         self._state_ = CONNECTED
+        return slot
 
     def _begin_connecting(self) -> None:
         self._discard_()
