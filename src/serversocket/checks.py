@@ -262,6 +262,36 @@ def as_seconds(parameter: str, value: object) -> float:
     return min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS) if seconds else 0.0
 
 
+def as_duration(
+    parameter: str, value: object, call: str, expected: str = "a number of seconds", *, zero: bool = False
+) -> float:
+    """How long something may take: seconds, infinity included.
+
+    Args:
+        parameter: The name of the parameter.
+        value: What was given.
+        call: The call that has the parameter.
+        expected: What the error says that it must be.
+        zero: 0 is allowed too.
+
+    Raises:
+        TypeError: No number.
+        RangeError: 0, negative or not-a-number (#2006).
+
+    Example:
+        >>> as_duration("start_timeout", 0, "Supervisor")
+        Traceback (most recent call last):
+        serversocket.errors.RangeError: Error #2006: The supplied index is out of bounds. Supervisor: start_timeout 0 is not a number of seconds that is more than 0
+    """  # noqa: E501 - a line of output
+    seconds = as_number(parameter, value, expected)
+    if not (seconds > 0 or (zero and seconds == 0)):
+        wanted = "0 or more" if zero else "more than 0"
+        raise errors.out_of_bounds(
+            call, f"{parameter} {errors.shown(value)} is not a number of seconds that is {wanted}"
+        )
+    return seconds
+
+
 def as_timeout(parameter: str, value: object) -> float:
     """How long to wait: seconds; ``None`` is infinite.
 

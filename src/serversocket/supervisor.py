@@ -18,11 +18,12 @@ from typing import Any, NoReturn, Self, SupportsIndex
 from . import errors, worker
 from .addresses import Host, require_reuse_port
 from .bell import Bell, Handler
+from .checks import as_duration
 from .faults import Faults, say
 from .naming import with_as3_names
 from .processes import LEAST_LIFE, Clock, Phase, Place, Process, how_it_ended
 from .shared_port import listen, whole
-from .supervisor_options import FROM_0, parse_loop_factory, parse_seconds, parse_workers
+from .supervisor_options import parse_loop_factory, parse_workers
 
 SUPERVISOR = "the supervisor"  # as the log calls it
 LONGEST_WAIT = 1e6  # seconds; what the system takes is bounded
@@ -93,9 +94,11 @@ class Supervisor:
             raise errors.wrong_type("setup", setup, "callable")
         count = parse_workers(workers)
         self._setup = setup
-        self._grace = parse_seconds("grace", grace, FROM_0)
-        self._start_timeout = parse_seconds("start_timeout", start_timeout)
-        self._watchdog = math.inf if watchdog is None else parse_seconds("watchdog", watchdog, or_none=True)
+        self._grace = as_duration("grace", grace, "Supervisor", zero=True)
+        self._start_timeout = as_duration("start_timeout", start_timeout, "Supervisor")
+        self._watchdog = math.inf
+        if watchdog is not None:
+            self._watchdog = as_duration("watchdog", watchdog, "Supervisor", "a number of seconds or None")
         self._loop_factory = parse_loop_factory(loop_factory, setup)
         require_reuse_port()
         with whole() as opened:

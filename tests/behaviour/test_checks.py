@@ -7,6 +7,7 @@ import fractions
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from serversocket.checks import (
     as_client_port,
     as_defer_accept,
     as_delay,
+    as_duration,
     as_float,
     as_index,
     as_int,
@@ -80,7 +82,7 @@ OF_INTEGERS = [
     as_defer_accept,
     as_milliseconds,
 ]
-OF_TIMES = [as_float, as_number, as_seconds, as_timeout, as_delay, as_period]
+OF_TIMES = [as_float, as_number, as_seconds, as_timeout, as_delay, as_period, partial(as_duration, call="call")]
 
 
 @pytest.mark.parametrize("value", [0, 1, 80, 65535, _Index(8080)], ids=_named)
@@ -210,6 +212,7 @@ def test_what_is_taken_for_a_float_counts_as_it(check: Callable[[str, object], o
 @pytest.mark.parametrize("value", [10**400, _Index(10**400), fractions.Fraction(10**400)], ids=_named)
 def test_what_no_float_can_hold_is_infinite(value: object) -> None:
     assert as_number("name", value) == as_timeout("name", value) == as_delay("name", value) == math.inf
+    assert as_duration("name", value, "call") == math.inf
     assert as_seconds("name", value) == 2_000_000
 
 
@@ -218,6 +221,17 @@ def test_a_time_that_is_off_or_short() -> None:
     assert as_seconds("name", 1e-9) == 0.001
     assert as_timeout("name", None) == math.inf
     assert as_delay("name", -1) == 0
+    assert as_duration("name", 1e-9, "call") == 1e-9
+    assert as_duration("name", 0, "call", zero=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "zero"), [(0, False), (-0.0, False), (-1, True), (math.nan, True), (-(10**400), True)]
+)
+def test_a_duration_that_is_none(value: object, zero: bool) -> None:
+    wanted = "0 or more" if zero else "more than 0"
+    with pytest.raises(errors.RangeError, match=rf"#2006.* call: name .* is not a number of seconds that is {wanted}"):
+        as_duration("name", value, "call", zero=zero)
 
 
 def test_the_accepted_value_itself_is_kept() -> None:
