@@ -23,7 +23,7 @@ import socket
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +51,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.errors: list[str] = []  # not the errors: CPython has a few for when there is no memory, and needs them
-        self.accepted: list[Socket] = []
+        self.accepted: deque[Socket] = deque()  # CPython's `list.append` loses count of what it has no memory for
         self.peers: list[socket.socket] = []
         self.reading = True
         self.reactor = Reactor()

@@ -361,21 +361,23 @@ class Acceptor(Source):
         except BaseException:
             accepted.close()
             raise
-        slot = stream._accept_(reactor, accepted, peer, self._connections_)
+        stream._accept_(reactor, accepted, peer, self._connections_)
         stream._serving_ = True
         try:
             self._deliver_(event, entries)
         finally:
             del event
             stream._served_()
-            if not stream._listeners_:
-                stream._quiet_ = True
-                slot.owner = None
-            del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
-            kept = slot.source
-            if kept is not None:
-                kept._quiet_ = False
-                kept._settle_()
+            slot = stream._slot_
+            if slot is not None:
+                if not stream._listeners_:
+                    stream._quiet_ = True
+                    slot.owner = None
+                del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
+                kept = slot.source
+                if kept is not None:
+                    kept._quiet_ = False
+                    kept._settle_()
 
     def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
         """Acts on a failed accept; whether the next one may be tried in this turn."""

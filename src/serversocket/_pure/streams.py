@@ -529,14 +529,13 @@ class Stream(Output):
 
     # ---- beginning
 
-    def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> Slot:
+    def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
-        slot = self._own_or_close_(reactor, accepted)
+        self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
         self._remote_ = peer
         self._state_ = CONNECTED
-        return slot
 
     def _begin_connecting(self) -> None:
         self._discard_()
