@@ -38,6 +38,9 @@ def pytest_configure() -> None:
     # A shell starts what it runs in the background with SIGINT ignored; the programs of the tests would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # And nohup has them inherit an ignored SIGHUP.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
