@@ -244,31 +244,33 @@ class Output(Input):
         sock, output = self._socket_, self._output_
         if sock is None or output is None:
             return False
-        before = self._pending_
+        any_sent = False
         try:
             while output:
                 if len(output) == 1:
-                    offered = self._pending_
-                    sent = sock.send(output[0], MSG_NOSIGNAL)
+                    piece = output[0]
+                    offered = len(piece)
+                    sent = sock.send(piece, MSG_NOSIGNAL)
                 else:
                     sent, offered = send_several(sock, output)
+                any_sent = True
                 self._pending_ -= sent
-                take_off(output, sent)
+                if sent == len(output[0]):
+                    output.popleft()  # as take_off does it, without a call
+                else:
+                    take_off(output, sent)
                 if sent < offered:  # more would only be refused
                     self._block_()
                     break
-                if OUTPUT_PROGRESS in self._listeners_:
-                    self._progressed_ = True
         except (BlockingIOError, InterruptedError):
             self._block_()
         except OSError as error:
-            if self._pending_ < before and OUTPUT_PROGRESS in self._listeners_:
-                self._progressed_ = True
+            self._progressed_ = self._progressed_ or (any_sent and OUTPUT_PROGRESS in self._listeners_)
             self._fail_(error.errno or errno.EIO)
             return self._blocked_
         if self._guarded_ and not self._pending_:
             self._guard_(False)
-        if self._pending_ < before:
+        if any_sent:
             self._count_()
             if OUTPUT_PROGRESS in self._listeners_:
                 self._progressed_ = True
