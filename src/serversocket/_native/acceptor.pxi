@@ -181,7 +181,7 @@ cdef class Acceptor(Source):
         self._hold(self.listeners is not None)
         if self._listening_now:
             self._reactor._watch(
-                self, system.EPOLLIN if not self.paused and listeners_of(self, CONNECT) is not None else 0
+                self, system.EPOLLIN if not self.paused and heard(self, CONNECT) else 0
             )
         return 0
 

@@ -4,13 +4,27 @@ cdef extern from "Python.h":
     """
     /* Dispatches inside each other, on this thread. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
+
+    /* Functions and methods, as most listeners are, are called where a call would end up in any case. */
+    static inline PyObject *call_listener(PyObject *listener, void *event)
+    {
+        PyObject *arguments[2] = {NULL, (PyObject *)event};
+        vectorcallfunc call;
+        if (PyFunction_Check(listener))
+            call = ((PyFunctionObject *)listener)->vectorcall;
+        else if (PyMethod_Check(listener))
+            call = ((PyMethodObject *)listener)->vectorcall;
+        else
+            return PyObject_CallOneArg(listener, (PyObject *)event);
+        return call(listener, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
     """
     ctypedef struct PyCodeObject:
         int co_argcount
         int co_flags
     PyCodeObject *PyFunction_GET_CODE "(PyCodeObject *)PyFunction_GET_CODE" (object function)
     int dispatch_depth
-    PyObject *PyObject_CallOneArg(object function, object argument)
+    PyObject *call_listener(PyObject *listener, Event event)
     PyObject *PyObject_CallNoArgs(object function)
     str PyUnicode_FromObject(object text)
 
@@ -292,21 +306,21 @@ cdef class EventDispatcher:
     cdef int _deliver(self, Event event, tuple entries) except -1:
         global dispatch_depth
         cdef Py_ssize_t index
+        cdef PyObject *entry
         cdef PyObject *answer
         cdef bint stale = False
-        cdef object target = self if self.aggregate is None else self.aggregate
         if dispatch_depth >= RECURSION_LIMIT:
             raise errors.dispatch_overflow()
         dispatch_depth += 1
         try:
             for index in range(PyTuple_GET_SIZE(entries)):
-                entry = <object> PyTuple_GET_ITEM(entries, index)
-                if type(entry) is Registration:
-                    if not self._call_registered(<Registration> entry, event, target, &stale):
+                entry = PyTuple_GET_ITEM(entries, index)
+                if type(<object> entry) is Registration:
+                    if not self._call_registered(<Registration> entry, event, &stale):
                         continue
                 else:
-                    event._target = event._current_target = target
-                    answer = PyObject_CallOneArg(entry, event)
+                    event._target = self if self.aggregate is None else self.aggregate
+                    answer = call_listener(entry, event)
                     if answer == NULL:
                         self._listener_raised()
                     else:
@@ -316,20 +330,19 @@ cdef class EventDispatcher:
         finally:
             dispatch_depth -= 1
         if stale:
-            entries = self._entries(event.type)
-            self._keep(event.type, entries, tuple([e for e in entries if _alive(e)]))
+            self._forget_gone(event.type)
         return 0
 
     @cython.final
-    cdef bint _call_registered(self, Registration registration, Event event, target, bint *stale) except -1:
+    cdef bint _call_registered(self, Registration registration, Event event, bint *stale) except -1:
         """Whether there was somebody to call; stale: somebody who is collected."""
         cdef PyObject *answer
         listener = registration.resolve()
         if listener is None or registration.use_capture:
             stale[0] |= listener is None
             return False
-        event._target = event._current_target = target
-        answer = PyObject_CallNoArgs(listener) if registration.bare else PyObject_CallOneArg(listener, event)
+        event._target = self if self.aggregate is None else self.aggregate
+        answer = PyObject_CallNoArgs(listener) if registration.bare else call_listener(<PyObject *> listener, event)
         if answer == NULL:
             self._listener_raised()
         else:
@@ -405,4 +418,11 @@ cdef int _require_event(event) except -1:
 
 cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
     """The listeners of what the engine dispatches, or None."""
-    return None if dispatcher.listeners is None else <tuple> PyTuple_GET_ITEM(dispatcher.listeners, kind)
+    if dispatcher.listeners is None:
+        return None
+    return <tuple> ITEM(<PyObject *> dispatcher.listeners, kind)
+
+
+cdef inline bint heard(EventDispatcher dispatcher, int kind) noexcept:
+    """Returns True if anybody listens to what the engine dispatches."""
+    return dispatcher.listeners is not None and ITEM(<PyObject *> dispatcher.listeners, kind) != <PyObject *> None

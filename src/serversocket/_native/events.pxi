@@ -9,7 +9,10 @@ cdef extern from "Python.h":
     /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
     #include "structmember.h"
     #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
-    #define OFFSET_OF_CURRENT_TARGET(event) ((char *)&(event)->_current_target - (char *)(event))
+
+    /* A reference that is ours already. */
+    #define OUR_EVENT(pointer) ((void *)(pointer))
+
     static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
                               Py_ssize_t offset)
     {
@@ -26,7 +29,7 @@ cdef extern from "Python.h":
     PyObject *NEW_INSTANCE(type cls, tuple arguments)
     PyObject *TYPE_DICT(type cls)
     Py_ssize_t OFFSET_OF_TARGET(Event event)
-    Py_ssize_t OFFSET_OF_CURRENT_TARGET(Event event)
+    Event OUR_EVENT(PyObject *pointer)
     object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
     void PyType_Modified(type)
 
@@ -74,7 +77,6 @@ cdef class Event:
     cdef readonly bint cancelable
     cdef uint8_t flags
     cdef object _target
-    cdef object _current_target
     cdef object subject
     cdef double part        # AIR's Number
     cdef double total
@@ -136,16 +138,14 @@ cdef class Event:
     # Cython's own would read beyond the end of a state that is too short.
     def __reduce__(self):
         fields = (
-            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
-            self.part, self.total,
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self.subject, self.part, self.total,
         )
         return __newobj__, (type(self),), (fields, getattr(self, "__dict__", {}))
 
     def __setstate__(self, state):
         fields, attributes = state
         (
-            self.type, self.bubbles, self.cancelable, self.flags, self._target, self._current_target, self.subject,
-            self.part, self.total,
+            self.type, self.bubbles, self.cancelable, self.flags, self._target, self.subject, self.part, self.total,
         ) = fields
         for name, value in attributes.items():
             setattr(self, name, value)
@@ -288,7 +288,7 @@ cdef PyMemberDef current_target_field
 
 
 cdef int _show_fields() except -1:
-    """Event.target and Event.current_target."""
+    """Event.target and Event.current_target, which are the same."""
     cdef Event event = Event("")
     extend_type(Event, "target", field_at(
         Event, &target_field, "target",
@@ -298,7 +298,7 @@ cdef int _show_fields() except -1:
     extend_type(Event, "current_target", field_at(
         Event, &current_target_field, "current_target",
         "The dispatcher whose listener runs; for sockets always `target`.",
-        OFFSET_OF_CURRENT_TARGET(event),
+        OFFSET_OF_TARGET(event),
     ))
     return 0
 
@@ -325,27 +325,28 @@ cdef PyObject *spares[CLIENT + 1]
 cdef Event take_event(int kind):
     """An event of what the engine dispatches, as new."""
     cdef PyObject *found = spares[kind]
-    cdef Event event
     if found == NULL:
         found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
         if found == NULL:
             pending_error()
+        (<Event> found).type = <str> PyTuple_GET_ITEM(TYPES, kind)
     spares[kind] = NULL
-    event = <Event> found
-    Py_DECREF(event)
-    event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
-    event.bubbles = event.cancelable = False
-    return event
+    return OUR_EVENT(found)
 
 
 cdef int give_back(Event event, int kind) except -1:
     """What was taken; the caller holds the only reference that counts here."""
     if Py_REFCNT(<PyObject *> event) > 1:
         return 0
-    event._target = event._current_target = event.subject = None    # the last reference to what runs Python code?
+    event._target = None
+    if event.subject is not None:
+        event.subject = None
+    if <PyObject *> event.type != ITEM(<PyObject *> TYPES, kind):
+        event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
     if Py_REFCNT(<PyObject *> event) > 1 or spares[kind] != NULL:
-        return 0
+        return 0        # what went may have been the last reference to what runs Python code
     event.flags = 0
+    event.bubbles = event.cancelable = False
     event.part = event.total = 0
     Py_INCREF(event)
     spares[kind] = <PyObject *> event

@@ -273,10 +273,13 @@ cdef class Input(Source):
 
     @cython.final
     cdef bytes _take(self, Py_ssize_t size):
-        cdef bytes taken = self._whole() if size >= WORTH_GIVING and size == self.size else None
-        if taken is None:
-            taken = PyBytes_FromStringAndSize(self.data, size)
-            self._advance(size)
+        cdef bytes taken
+        if size >= WORTH_GIVING and size == self.size:
+            taken = self._whole()
+            if taken is not None:
+                return taken
+        taken = PyBytes_FromStringAndSize(self.data, size)
+        self._advance(size)
         return taken
 
     @cython.final
@@ -375,7 +378,7 @@ cdef class Input(Source):
     cdef void _drop_input(self) noexcept:
         if self.store is not None:
             self._reactor.kept -= self.size
-        self.store = None
+            self.store = None
         self.data = NULL
         self.size = 0
 

@@ -111,31 +111,36 @@ cdef class Output(Input):
 
     @cython.final
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
-        cdef object last
-        cdef bytearray joined = None
-        cdef Reactor reactor = self._reactor
-        if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or count > reactor.limit - reactor.kept:
+        if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or (
+            count > self._reactor.limit - self._reactor.kept
+        ):
             self._make_room(count)
         if not (self.dirty or self.serving or self.blocked):
-            reactor.dirty.append(self)
+            self._reactor.dirty.append(self)
             self.dirty = True
-        if self.head is not None:
-            joined = self._prepare(chunk, count)
-        if self.head is None:
+        if self.head is None or not self._queue_behind(chunk, count):
             self.head = chunk
             self.offset = 0
-        else:
-            last = self._last_joined(count)
-            if last is not None:
-                (<bytearray> last).extend(chunk)
-            else:
-                self.more.append(chunk if joined is None else joined)
         self.pending += count
         self.written += count
-        reactor.kept += count
+        self._reactor.kept += count
         if self.dirty:
-            reactor._show_work()
+            self._reactor._show_work()
         return 0
+
+    @cython.final
+    cdef bint _queue_behind(self, bytes chunk, Py_ssize_t count) except -1:
+        """Queues behind what is there; False if nothing is, any more."""
+        cdef bytearray joined = self._prepare(chunk, count)
+        cdef object last
+        if self.head is None:
+            return False
+        last = self._last_joined(count)
+        if last is not None:
+            (<bytearray> last).extend(chunk)
+        else:
+            self.more.append(chunk if joined is None else joined)
+        return True
 
     @cython.final
     cdef bytearray _prepare(self, bytes chunk, Py_ssize_t count):
@@ -328,7 +333,7 @@ cdef class Output(Input):
                 else:
                     self._fail(system.errno)
                 return 0
-            if listeners_of(self, OUTPUT_PROGRESS) is not None:
+            if heard(self, OUTPUT_PROGRESS):
                 self.progressed = True
             self._take_off(sent)
             if sent < offered:

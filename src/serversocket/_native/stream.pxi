@@ -258,7 +258,7 @@ cdef class Stream(Output):
         cdef char *memory
         cdef Py_ssize_t room
         cdef ssize_t count
-        if self.state != CONNECTED or self.resting or self.lent is not None or listeners_of(self, SOCKET_DATA) is None:
+        if self.state != CONNECTED or self.resting or self.lent is not None or not heard(self, SOCKET_DATA):
             return False
         memory = self._reactor.landing()
         room = self._room(READ_SIZE)
@@ -281,7 +281,6 @@ cdef class Stream(Output):
                 the errno of a failed send, which the system reports once only: it is what the end of the stream then
                 means.
         """
-        cdef Reactor reactor = self._reactor
         cdef char *memory
         cdef Py_ssize_t room
         cdef bint more
@@ -291,7 +290,7 @@ cdef class Stream(Output):
                 # The first time, memory may have run out.
                 return self._fail(self.failure or system.ENOMEM) if ending <= 0 else 0
             if self.lent is None or ending > 0:     # the last reads must hold all that is left
-                memory = reactor.landing()
+                memory = self._reactor.landing()
                 room = READ_SIZE if ending > 0 else self._room(READ_SIZE)
                 more = self._received(memory, system.recv(self.fd, memory, room, 0), room, ending)
             else:
@@ -338,9 +337,8 @@ cdef class Stream(Output):
     @cython.final
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
-        cdef Reactor reactor = self._reactor
         cdef uint32_t slot = self.slot
-        cdef uint32_t generation = reactor.slots[slot].generation
+        cdef uint32_t generation = self._reactor.slots[slot].generation
         if count <= 0:
             if count == 0:
                 self._input_ends(max(ending, 0))
@@ -350,7 +348,7 @@ cdef class Stream(Output):
                 self._recv_failed(system.errno)
             return False
         self._arrived(memory, count)
-        if self.slot != slot or reactor.slots[slot].generation != generation:
+        if self.slot != slot or self._reactor.slots[slot].generation != generation:
             return False
         if self.resting and ending <= 0:
             return False
@@ -366,7 +364,7 @@ cdef class Stream(Output):
     @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
         """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
-        cdef bint unheard = listeners_of(self, SOCKET_DATA) is None
+        cdef bint unheard = not heard(self, SOCKET_DATA)
         self.moment = self._reactor.moment
         if self.size or unheard:
             if not self._append_input(data, count):
