@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from serversocket import Reactor, ServerSocket, Socket
+from serversocket import Reactor, ServerSocket, Socket, limits
 from serversocket.reactor import current_reactor
 
 from .helpers import (
@@ -77,6 +77,76 @@ def test_output_of_an_unwanted_socket_is_sent_first(unread, size):
             run_until(reactor, lambda: done)
             assert receive_all(reactor, client) == bytes(size)
         run_until(reactor, lambda: not server.connections)
+
+
+@pytest.mark.usefixtures("without_collection")
+def test_an_unwanted_socket_whose_client_fetches_nothing_is_given_up(monkeypatch):
+    """As after `close`; it would stay for ever."""
+    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.3)
+    reactor = current_reactor()
+    done = []
+    with listening() as server:
+        server.add_event_listener("connect", lambda event: done.append(event.socket.write(bytes(12_000_000))))
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: done)
+            assert server.connections == 1
+            assert reactor.bytes_kept > 0
+            run_until(reactor, lambda: not server.connections)
+            with pytest.raises(ConnectionResetError):
+                while client.recv(1_000_000):
+                    pass
+    assert reactor.bytes_kept == 0
+
+
+class Pause:
+    def __await__(self):
+        yield
+
+
+async def coroutine(socket):
+    await Pause()
+    return socket
+
+
+def generator(socket):
+    yield
+    yield socket
+
+
+def begun(it):
+    it.send(None)
+    return it
+
+
+HOLDERS = {
+    "a list": lambda socket: [socket],
+    "a closure": lambda socket: lambda: socket,
+    "a method": lambda socket: socket.read,
+    "a generator": lambda socket: begun(generator(socket)),
+    "a generator that has not begun": generator,
+    "a coroutine": lambda socket: begun(coroutine(socket)),
+    "itself": lambda socket: setattr(socket, "itself", socket),
+}
+
+
+@pytest.mark.usefixtures("without_collection")
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_whatever_holds_a_socket_keeps_it_open(holder):
+    reactor = current_reactor()
+    held, references = [], []
+
+    def accept(event):
+        held.append(HOLDERS[holder](event.socket))
+        references.append(weakref.ref(event.socket))
+
+    with listening() as server:
+        server.add_event_listener("connect", accept)
+        with connect_to("127.0.0.1", server.local_port) as client:
+            run_until(reactor, lambda: references)
+            client.sendall(b"data")
+            run_until(reactor, lambda: references[0]().bytes_available == 4)
+            references[0]().close()
 
 
 @contextlib.contextmanager

@@ -252,10 +252,12 @@ cdef class Acceptor(Source):
             try:
                 stream._served()
             finally:
-                # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
+                # What nobody listens to or holds goes with this reference, and is closed at once.
                 stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
-                if not stream.quiet or stream.pending:
+                if not stream.quiet:
                     self._begin(stream, interrupted)
+                elif stream.pending:
+                    stream._end()
         return 0
 
     @cython.final

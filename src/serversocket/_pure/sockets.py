@@ -171,6 +171,9 @@ class Source(EventDispatcher):
     def _ready_(self, events: int) -> None:
         """The descriptor is ready."""
 
+    def _settle_(self) -> None:
+        """Registers what follows from the state."""
+
     def fileno(self) -> int:
         """The descriptor.
 
@@ -181,22 +184,6 @@ class Source(EventDispatcher):
         if self._socket_ is None:
             raise errors.not_open("fileno")
         return self._socket_.fileno()
-
-
-def _no_references(value: object) -> int:
-    return 0
-
-
-# Where references are not counted, an unwanted socket is closed when it is collected.
-_references: Callable[[object], int] = getattr(sys, "getrefcount", _no_references)
-
-
-def _count_one() -> int:
-    value = object()
-    return _references(value) or -1
-
-
-_ONE_REFERENCE = _count_one()  # from a local variable; how that is counted depends on the version of Python
 
 
 def _close(sock: socket.socket) -> None:
@@ -419,12 +406,18 @@ class Acceptor(Source):
         try:
             self._deliver_(event, entries)
         finally:
-            # Nobody listens to it or holds it: it is closed at once, or when its output is sent.
             del event
-            stream._quiet_ = not stream._listeners_ and _references(stream) == _ONE_REFERENCE
             stream._served_()
-            if not stream._quiet_ or stream._pending_:
-                stream._settle_()
+            slot = stream._slot_
+            if slot is not None:
+                if not stream._listeners_:
+                    stream._quiet_ = True
+                    slot.owner = None
+                del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
+                kept = slot.source
+                if kept is not None:
+                    kept._quiet_ = False
+                    kept._settle_()
 
     def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
         """Acts on a failed accept; whether the next one may be tried in this turn."""

@@ -412,14 +412,11 @@ class Stream(Output):
             Lingerer(reactor, sock, tally, output, pending, ended)
 
     def _abandon_(self) -> None:
-        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
-
-        Output that is pending has kept it alive for as long as the reactor lived.
-        """
+        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor can see to that."""
         reactor, sock = self._reactor_, self._socket_
         if reactor is None or sock is None or not reactor._serves_():
             pass  # nobody would see to what lingers
-        elif self._written_ and not self._pending_ and self._would_lose_(sock):
+        elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
         self._shut_()
 
