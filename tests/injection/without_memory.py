@@ -23,7 +23,7 @@ import socket
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +41,7 @@ FAILURES = (1, 5, 60)  # never all: CPython 3.11 then unwinds in circles
 MEDIUM = pattern(20_000)
 LARGE = pattern(8_000_000)  # more than the system's buffers take
 SIZE = 100_000  # of one piece
+PAIRS = 100  # made to be used again: CPython crashes where it has no memory for the pair that `dict.items()` needs
 
 
 class Stage:
@@ -48,7 +49,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.errors: list[str] = []  # not the errors: CPython has a few for when there is no memory, and needs them
-        self.accepted: list[Socket] = []
+        self.accepted: deque[Socket] = deque()  # CPython's `list.append` loses count of what it has no memory for
         self.peers: list[socket.socket] = []
         self.reading = True
         self.reactor = Reactor()
@@ -492,6 +493,7 @@ class Sweep:
 
 def starve(act: Callable[[], object], errors: list[str], successes: int, failures: int) -> int:
     more = iter(bytes(ENOUGH))
+    list(zip(range(PAIRS), range(PAIRS), strict=True))
     try:
         _testcapi.set_nomemory(successes, successes + failures)
         act()

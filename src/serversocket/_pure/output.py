@@ -413,7 +413,8 @@ def reset(sock: socket.socket) -> None:
 
 
 def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
-    pieces = list(islice(output, CHUNKS_PER_SEND))
+    # Of anything but a tuple `sendmsg` makes one, from Python 3.14 on, and calls it a TypeError where that fails.
+    pieces = tuple(islice(output, CHUNKS_PER_SEND))
     offered = sum(map(len, pieces))
     if sys.platform == "win32":
         return sock.send(b"".join(pieces)), offered

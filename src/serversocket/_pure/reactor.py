@@ -226,7 +226,8 @@ class Reactor(EventDispatcher):
         if self._alarm_ is not None:
             self._alarm_.close()
         self._waker_.close()
-        selector.close()
+        with suppress(OSError):  # somebody closed it behind the reactor's back, which Python tells from 3.15 on
+            selector.close()
         self._close_spare_()
 
     # ---- whose it is
