@@ -453,7 +453,7 @@ def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
     offered = sum(map(len, pieces))
     if sys.platform == "win32":
         return sock.send(b"".join(pieces)), offered
-    return sock.sendmsg(pieces, (), MSG_NOSIGNAL), offered
+    return sock.sendmsg(tuple(pieces), (), MSG_NOSIGNAL), offered
 
 
 def take_off(output: Queue, sent: int) -> None:
