@@ -64,7 +64,7 @@ def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> 
     Raises:
         OSError: The system refuses.
     """
-    sock = _RawSocket(fileno=descriptor)
+    sock = _lent(descriptor)
     try:
         _defer_accept(sock, defer_accept)
         _reuse_address(sock, True)
@@ -91,7 +91,7 @@ def inspect(descriptor: int) -> tuple[bool, SocketAddress]:
     Raises:
         OSError: It is no TCP socket, is not bound, or is a connection.
     """
-    sock = _RawSocket(fileno=descriptor)
+    sock = _lent(descriptor)
     try:
         internet = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
         if not internet or sock.proto not in (0, socket.IPPROTO_TCP):
@@ -120,6 +120,13 @@ def private(descriptor: int) -> Iterator[None]:
             os.set_blocking(descriptor, blocking)
             os.set_inheritable(descriptor, inheritable)
         raise
+
+
+def _lent(descriptor: int) -> socket.socket:
+    """Returns an object of the descriptor, which is still the caller's: detach it."""
+    # By position: CPython 3.12 keeps the keywords of the first call in memory of the interpreter that called, and
+    # crashes where that one has ended.
+    return _RawSocket(-1, -1, -1, descriptor)
 
 
 def _is_connected(sock: socket.socket) -> bool:
