@@ -174,11 +174,12 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._dispatch_error(f"URL: {self._host} connect {target}{self._origin}", cause)
 
     def _broken(self, code: int, call: str) -> None:
-        self._dispatch_error(f"{call} {self._peer()}", code)
+        self._dispatch_error(f"{call} {self._peer()}", self._filter_error or code)
 
     def _dispatch_error(self, what: str, cause: OSError | int) -> None:
         if self.has_event_listener(IOErrorEvent.IO_ERROR):
-            self.dispatch_event(IOErrorEvent._of(errors.broken(what, cause)))
+            error = cause if isinstance(cause, errors.IOError) else errors.broken(what, cause)
+            self.dispatch_event(IOErrorEvent._of(error))
 
     def _peer(self) -> str:
         return format_endpoint(self.remote_address or "", self.remote_port)

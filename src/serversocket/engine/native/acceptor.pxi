@@ -18,11 +18,16 @@ cdef class Acceptor(Source):
     cdef Py_ssize_t most        # of them; 0: any number
     cdef Py_ssize_t refused     # clients that were closed at once
     cdef bint deferring         # the system shows clients only when they have sent something
+    cdef object admission       # asked for the filter of each client; None: they have none
+    cdef dict held              # clients whose `connect` waits for their filters, by id, the oldest first
+    cdef list entering          # those of them for whom it is due
     cdef int luck               # how many first reads in vain are still allowed
     cdef uint32_t accepted
 
     def __cinit__(self):
         self.socket_class = Stream
+        self.held = {}
+        self.entering = []
         self.counter = Tally.__new__(Tally)
 
     @property
@@ -34,6 +39,15 @@ cdef class Acceptor(Source):
         if not issubclass(cls, Stream):
             raise TypeError(f"an accepted connection must become a Stream, not {cls!r}")
         self.socket_class = cls
+
+    @property
+    def _admission(self):
+        """Called with each accepted stream before its ``connect``; returns its `Filter`, or None."""
+        return self.admission
+
+    @_admission.setter
+    def _admission(self, value):
+        self.admission = value
 
     @property
     def bound(self):
@@ -111,8 +125,13 @@ cdef class Acceptor(Source):
         self._settle()
 
     cdef int _discard(self) except -1:
+        cdef Stream stream
         self._listening_now = self.paused = False
         self._shut()
+        self.entering = []
+        while self.held:
+            _, stream = self.held.popitem()
+            stream._discard()
         return 0
 
     cdef int _listening(self, kind) except -1:
@@ -165,8 +184,6 @@ cdef class Acceptor(Source):
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
         cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
         cdef Stream stream
-        cdef Event event
-        cdef bint interrupted = True
         if made == NULL:
             system.close(fd)
             pending_error()
@@ -188,6 +205,78 @@ cdef class Acceptor(Source):
         self.counter.open += 1
         stream.peer = peer[0]
         stream.state = CONNECTED
+        if self.admission is not None and not self._admit(stream):
+            return 0
+        return self._introduce(stream, entries)
+
+    @cython.final
+    cdef bint _admit(self, Stream stream) except -1:
+        """Gives a client its filter; returns False if that holds `connect` back, or has ended the connection."""
+        cdef Wire wire
+        try:
+            filter = self.admission(stream)
+            if filter is not None and stream.fd >= 0:
+                stream._install(filter)
+        except BaseException as error:
+            stream._reset()
+            self.refused += 1
+            stream._discard()
+            if leaves(error):
+                raise
+            report(error, self)
+            return False
+        wire = stream._wire()
+        if not self._listening_now or stream.fd < 0:
+            stream._discard()           # the program has closed it, or the server
+            return False
+        if wire is None or not wire.held:
+            return True
+        wire.server = self
+        self.held[id(stream)] = stream
+        stream._settle()
+        if self.deferring:
+            stream._first_read()
+        return False
+
+    @cython.final
+    cdef int _let_in(self, Stream stream) except -1:
+        """Has `connect` follow, in the last step of the turn."""
+        self.entering.append(stream)
+        self._reactor._postpone(self)
+        return 0
+
+    @cython.final
+    cdef int _forget_held(self, Stream stream, Wire wire) except -1:
+        """One whose `connect` was held back has ended."""
+        wire.server = None
+        self.held.pop(id(stream), None)
+        if stream in self.entering:
+            self.entering.remove(stream)
+        return 0
+
+    cdef int _attend(self) except -1:
+        cdef Stream stream
+        cdef Wire wire
+        while self.entering:
+            stream = self.entering.pop(0)
+            wire = stream._wire()
+            wire.server = None
+            wire.held = False
+            self.held.pop(id(stream), None)
+            entries = listeners_of(self, CONNECT)
+            if entries is None or stream.failure:
+                stream._reset()
+                self.refused += 1
+                stream._discard()       # nobody is there to be told any more, or the filter has raised
+                continue
+            self._introduce(stream, entries, wire)
+        return 0
+
+    @cython.final
+    cdef int _introduce(self, Stream stream, tuple entries, Wire wire=None) except -1:
+        """Dispatches `connect`; the caller's reference to the stream is the only one."""
+        cdef Event event
+        cdef bint interrupted = True
         stream.serving = True
         event = take_event(CLIENT)
         event.subject = stream
@@ -203,9 +292,11 @@ cdef class Acceptor(Source):
                 # What nobody listens to or holds goes with this reference, and is closed at once.
                 stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
                 if not stream.quiet:
-                    self._begin(stream, interrupted)
-                elif stream.pending:
+                    self._begin(stream, interrupted or wire is not None)
+                elif stream._unsent() or wire is not None:
                     stream._end()
+                if wire is not None and not interrupted and stream.state == CONNECTED:
+                    stream._after_connect(wire)
         return 0
 
     @cython.final

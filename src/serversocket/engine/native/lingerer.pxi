@@ -24,16 +24,17 @@ cdef class Lingerer(Output):
         if self.fd < 0:
             return 0
         self._hold(True)
-        if not self.pending:
+        if not self._unsent():
             self._tell_waiting()
         try:
-            if self.pending:
+            if self._unsent():
                 interest |= system.EPOLLOUT
             elif self.ended:
                 return self._discard()
             elif not self.told:
                 self.told = True
-                checked(system.shutdown(self.fd, system.SHUT_WR))
+                if self.outgoing != ENDED:
+                    checked(system.shutdown(self.fd, system.SHUT_WR))
             if self.timer is None:
                 self._time()
                 if self.fd < 0:

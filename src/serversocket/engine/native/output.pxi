@@ -9,6 +9,20 @@ cdef enum:
     MESSAGES_PER_TURN = 1024    # of the system, about what was sent
 
 
+@cython.final
+@cython.auto_pickle(False)
+cdef class Extras:
+    """What few connections have, made when the first of it is set: the others pay one pointer."""
+
+    cdef Py_ssize_t limit   # buffer_limit
+    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
+    cdef uint32_t fetched   # how much the peer had got when that was last looked at, modulo 2 ** 32
+    cdef Wire wire          # what a filter needs; None where there is none
+
+    def __cinit__(self):
+        self.limit = DEFAULT_LIMIT
+
+
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Output(Input):
@@ -23,10 +37,8 @@ cdef class Output(Input):
     cdef list more
     cdef Py_ssize_t pending
     cdef int64_t written
-    cdef Py_ssize_t leeway  # buffer_limit, as its difference from the usual one: nothing has to be set where it is 0
+    cdef Extras extras      # None for most
     cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
-    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
-    cdef uint32_t fetched   # how much of `written` the peer had got when that was last looked at, modulo 2 ** 32
     cdef int failure        # why it is to be broken in the last step of the turn: an errno
     cdef flag outgoing      # the Half that the program writes
     cdef flag serving       # its own listener runs: output is sent when that returns
@@ -34,6 +46,13 @@ cdef class Output(Input):
     cdef flag progressed    # an outputProgress event is due
     cdef flag resting       # the program wants no input for now
     cdef flag guarded       # some output is unsent: whatever closes the descriptor, a kill included, resets
+    cdef flag filtered      # there is a filter: `extras.wire`
+
+    def __dealloc__(self):
+        cdef Wire wire = self._wire()
+        if wire is not None:    # which is gone when the descriptor is closed
+            self.pending -= wire.taken
+            wire.drop(self)
 
     @property
     def buffer_limit(self):
@@ -53,12 +72,32 @@ cdef class Output(Input):
             >>> socket = serversocket.Socket()
             >>> socket.buffer_limit = 1024 * 1024
         """
-        return DEFAULT_LIMIT + self.leeway
+        return self._limit()
 
     @buffer_limit.setter
     def buffer_limit(self, value):
         self._check()
-        self.leeway = as_limit("buffer_limit", value) - DEFAULT_LIMIT
+        self._with_extras().limit = as_limit("buffer_limit", value)
+
+    @cython.final
+    cdef inline Py_ssize_t _limit(self) noexcept:
+        return DEFAULT_LIMIT if self.extras is None else self.extras.limit
+
+    @cython.final
+    cdef Extras _with_extras(self):
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
+    @cython.final
+    cdef inline Wire _wire(self):
+        """What its filter needs; None where there is no filter."""
+        return self.extras.wire if self.filtered else None
+
+    @cython.final
+    cdef inline bint _unsent(self) noexcept:
+        """Returns True if there is something that the system has still to take."""
+        return self.pending or (self.filtered and self.extras.wire.left())
 
     @property
     def bytes_pending(self):
@@ -112,7 +151,7 @@ cdef class Output(Input):
 
     @cython.final
     cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
-        if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or (
+        if count > self._limit() - self.pending - self.size or (
             count > self._reactor.limit - self._reactor.kept
         ):
             self._make_room(count)
@@ -173,7 +212,7 @@ cdef class Output(Input):
     cdef int _make_room(self, Py_ssize_t count) except -1:
         """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
         cdef Py_ssize_t kept = self.pending + self.size
-        if count > DEFAULT_LIMIT + self.leeway - kept:
+        if count > self._limit() - kept:
             self._fail(system.ENOBUFS)
             raise errors.over_limit("write", count, kept, "buffer_limit", self.buffer_limit)
         if not self._reactor._relieve(self, count):
@@ -185,13 +224,13 @@ cdef class Output(Input):
     @cython.final
     cdef inline Py_ssize_t _room(self, Py_ssize_t size) noexcept:
         """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
-        cdef Py_ssize_t left = DEFAULT_LIMIT + self.leeway - self.pending - self.size
+        cdef Py_ssize_t left = self._limit() - self.pending - self.size
         return size if size <= left else max(left, 1)
 
     @cython.final
     cdef int _crowded(self) except -1:
         """Whether unread input is over a limit: then the connection has to end."""
-        return self.size + self.pending > DEFAULT_LIMIT + self.leeway or (
+        return self.size + self.pending > self._limit() or (
             self._reactor.kept > self._reactor.limit and not self._reactor._relieve(self, 0)
         )
 
@@ -204,19 +243,26 @@ cdef class Output(Input):
 
     cdef Py_ssize_t _kept(self) noexcept:
         # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
-        return (0 if self.store is None else self.size) + self.offset + self.pending
+        return (0 if self.store is None else self.size) + self._output_kept()
+
+    @cython.final
+    cdef inline Py_ssize_t _output_kept(self) noexcept:
+        if not self.filtered or self.dying:
+            return self.offset + self.pending
+        return self.offset + self.pending - self.extras.wire.taken + self.extras.wire.left()
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
+        cdef Extras extras = self.extras
         cdef uint32_t fetched
         cdef int failure
-        if self.longest == 0 or self.fd < 0:
+        if extras is None or extras.longest == 0 or self.fd < 0:
             return False
-        if <uint32_t> (self.written - self.pending) != self.fetched:
+        if <uint32_t> self._sent() != extras.fetched:
             fetched = self._got()
-            if fetched != self.fetched:
-                self.fetched = fetched
+            if fetched != extras.fetched:
+                extras.fetched = fetched
                 self.moment = moment
-        if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
+        if not self.failure and <uint32_t> (moment - self.moment) >= extras.longest:
             failure = self._why_idle()
             if failure:
                 self._fail(failure)
@@ -235,9 +281,15 @@ cdef class Output(Input):
         return system.ETIMEDOUT if system.errno in (system.EAGAIN, system.EWOULDBLOCK) else system.errno
 
     @cython.final
+    cdef int64_t _sent(self) noexcept:
+        """How many bytes the system has taken of this connection's."""
+        cdef Wire wire = self._wire()
+        return self.written - self.pending if wire is None else wire.sent
+
+    @cython.final
     cdef uint32_t _got(self) noexcept:
-        """How much the peer has got of what was written, modulo 2 ** 32."""
-        return <uint32_t> (self.written - self.pending - self._unfetched())
+        """How many bytes the peer has got, modulo 2 ** 32."""
+        return <uint32_t> (self._sent() - self._unfetched())
 
     @cython.final
     cdef int _unfetched(self) noexcept:
@@ -324,10 +376,14 @@ cdef class Output(Input):
         """Sends what the system takes, without calling into the program."""
         cdef ssize_t sent
         cdef Py_ssize_t offered
+        cdef Wire wire
         if self.failure:
             if not self.progressed:         # first, the program is told how much was pending
                 self._drop_output()         # what is broken says no more: something may be missing before this
             return 0
+        if self.filtered:
+            wire = self.extras.wire
+            return wire.transmit(self)
         while self.pending:
             sent = self._send_some(&offered)
             if sent < 0:
@@ -424,7 +480,31 @@ cdef class Output(Input):
         return 0
 
     @cython.final
+    cdef bytes _next_piece(self, Py_ssize_t most):
+        """Takes the first bytes off the queue, for a filter; they are pending until they are sent."""
+        cdef Py_ssize_t size = _length(self.head), count = min(size - self.offset, most)
+        cdef object head = self.head
+        cdef bytes piece
+        if count == size and type(head) is bytes:
+            piece = <bytes> head
+        else:
+            piece = PyBytes_FromStringAndSize(_contents(head) + self.offset, count)
+        if self.offset + count < size:
+            self.offset += count
+            return piece
+        self._reactor.kept -= size
+        self.offset = 0
+        self.head = self.more[0] if self.more else None
+        if self.more:
+            del self.more[0]
+        return piece
+
+    @cython.final
     cdef int _drop_output(self) except -1:
+        cdef Wire wire = self._wire()
+        if wire is not None:
+            self.pending -= wire.taken
+            wire.drop(self)
         if self.pending:
             self._reactor.kept -= self.offset + self.pending
         self.head = None
@@ -434,7 +514,7 @@ cdef class Output(Input):
         return 0
 
     cdef int _send_output(self) except -1:
-        if self.pending and not self.blocked:
+        if self._unsent() and not self.blocked:
             self._transmit()
             self._after_sending()
         return 0

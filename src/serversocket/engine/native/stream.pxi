@@ -99,7 +99,7 @@ cdef class Stream(Output):
 
     cdef int _listening(self, kind) except -1:
         if self.fd >= 0:
-            self._hold(self.listeners is not None or self.pending)
+            self._hold(self.listeners is not None or self._unsent())
         if self.size and kind == TYPES[SOCKET_DATA] and listeners_of(self, SOCKET_DATA) is not None:
             self.owed |= OWED_INPUT
         if self.owed and self._reactor._serves():
@@ -132,7 +132,7 @@ cdef class Stream(Output):
         """Registers what follows from the state, once the program's call has returned."""
         if self.fd < 0:
             return 0
-        self._hold(self.listeners is not None or self.pending)
+        self._hold(self.listeners is not None or self._unsent())
         try:
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
             self._reactor._watch(
@@ -146,6 +146,7 @@ cdef class Stream(Output):
 
     cdef int _discard(self) except -1:
         """Closes without events, and forgets input and output."""
+        cdef Wire wire = self._wire()
         self._shut()
         self.state = CLOSED
         self.incoming = self.outgoing = OPEN
@@ -153,12 +154,18 @@ cdef class Stream(Output):
         self.resting = False
         self._drop_input()
         self._drop_output()
+        if wire is not None:
+            self._remove_filter()
+            if wire.server is not None:
+                wire.server._forget_held(self, wire)
         return 0
 
     cdef int _attend(self) except -1:
         cdef int failure = self.failure
         if self.progressed:
             self._tell_progress()
+        if self.filtered:
+            self._attend_to_filter()
         if self.owed:
             self._pay()
         if failure and self.fd >= 0:
@@ -175,7 +182,9 @@ cdef class Stream(Output):
         """The call that an error is told of."""
         if failure == system.ENOMEM and self.torn:
             return "recv"
-        return "idle" if failure == system.ETIMEDOUT and self.longest else "send"
+        if failure == system.ETIMEDOUT and self.extras is not None and self.extras.longest:
+            return "idle"
+        return "send"
 
     # ---- flow
 
@@ -281,11 +290,11 @@ cdef class Stream(Output):
     def _set_longest(self, uint32_t milliseconds):
         """How long it may be idle from now on; 0 for ever."""
         self._check()
-        self.longest = milliseconds
+        self._with_extras().longest = milliseconds
         if milliseconds:
             self._reactor._track_idle()
             self.moment = self._reactor.moment
-            self.fetched = self._got()
+            self.extras.fetched = self._got()
 
     def _set_option(self, int level, int name, int value):
         """Sets an option of the system's socket, a number; an OSError if it refuses."""
@@ -336,7 +345,9 @@ cdef class Stream(Output):
         cdef char *memory
         cdef Py_ssize_t room
         cdef ssize_t count
-        if self.state != CONNECTED or self.resting or self.lent is not None or not heard(self, SOCKET_DATA):
+        if self.state != CONNECTED or self.resting:
+            return False
+        if not self.filtered and (self.lent is not None or not heard(self, SOCKET_DATA)):
             return False
         memory = self._reactor.landing()
         room = self._room(READ_SIZE)
@@ -367,7 +378,8 @@ cdef class Stream(Output):
             if self.torn:
                 # The first time, memory may have run out.
                 return self._fail(self.failure or system.ENOMEM) if ending <= 0 else 0
-            if self.lent is None or ending > 0:     # the last reads must hold all that is left
+            # The last reads must hold all that is left, and what a filter gets is not for the program.
+            if self.lent is None or ending > 0 or self.filtered:
                 memory = self._reactor.landing()
                 room = READ_SIZE if ending > 0 else self._room(READ_SIZE)
                 more = self._received(memory, system.recv(self.fd, memory, room, 0), room, ending)
@@ -388,19 +400,8 @@ cdef class Stream(Output):
         cdef ssize_t count
         cdef int code, fd = self.fd
         cdef bint more
-        try:
-            open_buffer("read_buffer", self.lent, &view)
-        except BaseException as error:
-            if leaves(error):
-                raise
-            self.lent = None
-            report(error, self)
+        if not self._open_lent(&view):
             return self.fd == fd and self.state == CONNECTED
-        if view.len == 0 or self.fd != fd:
-            if view.len == 0:
-                self.lent = None
-            PyBuffer_Release(&view)
-            return self.fd == fd
         room = self._room(view.len)
         count = system.recv(fd, view.buf, room, 0)
         if count <= 0:
@@ -415,10 +416,30 @@ cdef class Stream(Output):
         return more and self.fd == fd
 
     @cython.final
+    cdef bint _open_lent(self, Py_buffer *view) except -1:
+        """Opens `read_buffer`; returns False if it cannot be had, and is given up, or if opening it has closed this."""
+        cdef int fd = self.fd
+        try:
+            open_buffer("read_buffer", self.lent, view)
+        except BaseException as error:
+            if leaves(error):
+                raise
+            self.lent = None
+            report(error, self)
+            return False
+        if view.len == 0 or self.fd != fd:
+            if view.len == 0:
+                self.lent = None
+            PyBuffer_Release(view)
+            return False
+        return True
+
+    @cython.final
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
         cdef uint32_t slot = self.slot
         cdef uint32_t generation = self._reactor.slots[slot].generation
+        cdef Wire wire
         if count <= 0:
             if count == 0:
                 self._input_ends(max(ending, 0))
@@ -427,7 +448,11 @@ cdef class Stream(Output):
             elif system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
                 self._recv_failed(system.errno)
             return False
-        self._arrived(memory, count)
+        if self.filtered:
+            wire = self.extras.wire
+            wire.arrived(self, memory, count)
+        else:
+            self._arrived(memory, count)
         if self.slot != slot or self._reactor.slots[slot].generation != generation:
             return False
         if self.resting and ending <= 0:
@@ -462,6 +487,46 @@ cdef class Stream(Output):
         return 0
 
     @cython.final
+    cdef int _arrived_filtered(self, bytes data) except -1:
+        """As `_arrived`, of what a filter has made; before `connect` it waits."""
+        cdef Wire wire = self._wire()
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), done = 0
+        cdef Py_ssize_t count
+        cdef int fd = self.fd
+        if wire is not None and wire.held:
+            if not self._append_input(PyBytes_AS_STRING(data), size):
+                return self._finish(system.ENOMEM, "recv")
+            return self._finish(system.ENOBUFS, "recv") if not self.failure and self._crowded() else 0
+        while done < size:
+            if self.lent is None or self.failure:
+                return self._arrived(PyBytes_AS_STRING(data) + done, size - done)
+            count = self._arrived_in_lent(PyBytes_AS_STRING(data) + done, size - done)
+            if self.fd != fd or self.state != CONNECTED:
+                return 0
+            done += count
+            if done < size and self.resting:
+                self.owed |= OWED_INPUT
+                if not self._append_input(PyBytes_AS_STRING(data) + done, size - done):
+                    return self._finish(system.ENOMEM, "recv")
+                return 0
+        return 0
+
+    @cython.final
+    cdef Py_ssize_t _arrived_in_lent(self, const char *data, Py_ssize_t size) except -1:
+        """Delivers by way of `read_buffer`, as much as it holds; returns how much that was, 0 if it cannot be had."""
+        cdef Py_buffer view
+        cdef Py_ssize_t count
+        if not self._open_lent(&view):
+            return 0
+        count = min(view.len, size)
+        system.memcpy(view.buf, data, count)
+        try:
+            self._arrived(<char *> view.buf, count)
+        finally:
+            PyBuffer_Release(&view)
+        return count
+
+    @cython.final
     cdef int _keep_input(self) except -1:
         """Moves what the listeners have left out of memory that is about to be used again."""
         cdef char *data = self.data
@@ -483,6 +548,15 @@ cdef class Stream(Output):
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        cdef Wire wire = self._wire()
+        if wire is not None and not failure and not self.failure:
+            if wire.held and wire.entering:
+                wire.end_waits = True
+                return 0
+            if not wire.filter.input_ended:
+                wire.ended(self)
+                if self.fd != fd or self.slot != slot or self.state != CONNECTED or wire.entering:
+                    return 0
         if not (failure or self.failure) and (self.pending or self.progressed):
             self._send_output()
             if self.progressed:
@@ -510,20 +584,25 @@ cdef class Stream(Output):
         """The peer has closed, or the connection broke."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        cdef Wire wire = self._wire()
+        if wire is not None and wire.held:
+            return wire.refuse(self)
         if self.progressed:
             self._tell_progress()       # of what was sent before that was known
             if self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
         if not self._local(&self.local):
             self.local.head.sa_family = 0
-        if failure == 0 and self.pending:
+        if failure == 0 and wire is not None and self.outgoing == OPEN:
+            self.outgoing = ENDING      # the filter has something to say behind the last of it
+        if failure == 0 and (self.pending or wire is not None):
             self._transmit()
         if failure == 0 and self.failure:
             failure = self.failure
             call = self._culprit(failure)
         if failure:
             self._reset()       # whatever the reason was, the peer must not take this for the end of the stream
-        elif self.pending:
+        elif self._unsent():
             self._linger(ended=True)
             if self.state != CONNECTED:
                 return 0        # Python code has run, and closed it
@@ -572,18 +651,30 @@ cdef class Stream(Output):
     @cython.final
     cdef bint _has_to_linger(self) except -1:
         """Prepares the close; returns True if something has to outlive it."""
+        cdef Wire wire
         if self._reactor_is_dead():
             return False
         self._check()
         if self.state == CONNECTING:
             return False
         self._require(CONNECTED, "close")
+        wire = self._wire()
+        if wire is not None:
+            if wire.held:               # nothing was said yet
+                self._reset()
+                return False
+            if self.outgoing == OPEN:
+                self.outgoing = ENDING
+                if not self.blocked:
+                    self._transmit()
         if self.pending and not self.blocked:
             self._transmit()
+        if self.fd < 0:
+            return False                # a filter has closed it
         if self.failure:
             self._reset()
             return False
-        return self.pending or (self.written and self._would_lose())
+        return self._unsent() or (self._sent() and self._would_lose())
 
     cdef void _abandon(self) noexcept:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
@@ -591,9 +682,9 @@ cdef class Stream(Output):
         It is being deallocated, and its fields that are objects are cleared already. Output that is pending has kept it
         alive for as long as the reactor lived.
         """
-        if self.pending:
+        if self.pending or self.filtered:   # a filter would have had something to say
             self._reset()
-        if self.written and not self.pending and self._reactor._serves() and self._would_lose():
+        elif self.written and self._reactor._serves() and self._would_lose():
             try:
                 self._linger(self.incoming == ENDED)
             except Exception:
@@ -609,7 +700,7 @@ cdef class Stream(Output):
         """
         cdef char byte
         return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
-            self.written > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
+            self._sent() > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
         )
 
     def abort(self):
@@ -633,18 +724,23 @@ cdef class Stream(Output):
         lingerer.tally = self.tally
         self.tally = None
         lingerer.quiet = True
-        if self.pending:
+        if self._unsent():
             lingerer.head = self.head
             lingerer.more = self.more
             lingerer.offset = self.offset
             lingerer.pending = self.pending
+            lingerer.outgoing = self.outgoing
             self.offset = self.pending = 0
             lingerer.guarded = self.guarded
             self.guarded = False
+            if self.filtered:
+                lingerer._with_extras().wire = self.extras.wire
+                lingerer.filtered = True
+                self._remove_filter()
         self._let_go()
         lingerer._own_or_close(fd)      # where something is unsent, the close resets
         lingerer.state = CONNECTED
-        lingerer.blocked = lingerer.pending > 0
+        lingerer.blocked = lingerer._unsent()
         lingerer.ended = ended
         lingerer._settle()
         return lingerer
@@ -672,7 +768,10 @@ cdef class Stream(Output):
         self._drop_output()
         self.torn = False
         self.resting = self.guarded = False
-        self.written = self.fetched = 0
+        self.written = 0
+        if self.extras is not None:
+            self.extras.fetched = 0
+            self._remove_filter()
         connector._let_go()
         self.state = CLOSED
         self._own_or_close(fd)
@@ -688,7 +787,90 @@ cdef class Stream(Output):
             self._connection_made()
         except OSError as error:
             self._fail(error.errno)
+        self._tell_connect()
+
+    @cython.final
+    cdef int _tell_connect(self) except -1:
+        cdef Wire wire = self._wire()
         try:
-            self._tell(CONNECT, 0, 0)
+            if wire is None or not wire.held:
+                self._tell(CONNECT, 0, 0)
         finally:
             self._settle()
+        return 0
+
+    # ---- the filter
+
+    def _install(self, Filter filter not None):
+        """Puts a filter between the descriptor and this connection, which has none; while it holds, `connect` waits."""
+        cdef Extras extras = self._with_extras()
+        cdef Wire wire = Wire.__new__(Wire, filter)
+        self._require(CONNECTED, "install")
+        if self.filtered:
+            raise RuntimeError("there is a filter already")
+        extras.wire = wire
+        self.filtered = True
+        try:
+            wire.add(self, filter.started())
+        except BaseException as error:
+            wire.failed(self, error)
+            return
+        if wire.left() and not self.dirty and self.fd >= 0:
+            self._reactor.dirty.append(self)
+            self.dirty = True
+            self._reactor._show_work()
+
+    @cython.final
+    cdef int _remove_filter(self) except -1:
+        self.filtered = False
+        self.extras.wire = None
+        return 0
+
+    def _ask_filter(self):
+        """Has the filter's `received` called without bytes, in the last step of this turn or the next one."""
+        cdef Wire wire = self._wire()
+        if wire is not None and self.fd >= 0:
+            wire.asked = True
+            self._reactor._postpone(self)
+
+    @property
+    def _filter_error(self):
+        """What the filter has raised; None if it has not."""
+        cdef Wire wire = self._wire()
+        return None if wire is None else wire.error
+
+    @property
+    def _wire_counts(self):
+        """How many bytes were received and sent, as the filter has them; None without one."""
+        cdef Wire wire = self._wire()
+        return None if wire is None else (wire.received, wire.sent)
+
+    @cython.final
+    cdef int _attend_to_filter(self) except -1:
+        cdef Wire wire = self._wire()
+        wire.vacate(self)
+        if wire.asked and not self.failure:
+            wire.asked = False
+            wire.hand_on(self, b"", False)
+        if wire.entering and wire.server is None and wire.held and self.state == CONNECTED and not self.failure:
+            wire.held = False
+            self._tell_connect()
+            self._after_connect(wire)
+        if self.fd >= 0:
+            self._send_output()
+        return 0
+
+    @cython.final
+    cdef int _after_connect(self, Wire wire) except -1:
+        """Delivers what has come before `connect`."""
+        wire.entering = False
+        wire.vacate(self)
+        if self.size and self.state == CONNECTED:
+            self.owed |= OWED_INPUT
+            if listeners_of(self, SOCKET_DATA) is not None:
+                self._pay()
+        if wire.end_waits and self.state == CONNECTED:
+            wire.end_waits = False
+            self._input_ends(0)
+        return 0
+
