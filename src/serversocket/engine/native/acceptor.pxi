@@ -175,39 +175,69 @@ cdef class Acceptor(Source):
                 system.close(fd)
                 self.refused += 1
                 continue
-            self._accepted(fd, &peer, entries)
+            self._accepted(fd, &peer, entries, None)
         if failures == ACCEPTS_PER_TURN:
             self._accept_failed(code, True)     # what ought to concern one client concerns all of them
         return 0
 
     @cython.final
-    cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
-        cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
+    cdef int _accepted(self, int fd, Address *peer, tuple entries, Stream late) except -1:
+        """Dispatches `connect` for a new client, or for one that is `late`: its filter has held that back.
+
+        All in one function: making the connection in another one costs 40 instructions.
+        """
+        cdef PyObject *made
         cdef Stream stream
-        if made == NULL:
-            system.close(fd)
-            pending_error()
-        made_stream = <object> made
-        Py_DECREF(made_stream)
-        if not self._listening_now:
-            system.close(fd)    # making it has run something that closed the server
-            return 0
-        if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
-            system.close(fd)
-            raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
-        stream = <Stream> made_stream
-        made_stream = None
-        stream._reactor = self._reactor
-        stream.quiet = True
-        stream.fd = fd      # from here on, whatever happens, it is closed with the stream
-        self._reactor._enroll(stream, fd)
-        stream.tally = self.counter
-        self.counter.open += 1
-        stream.peer = peer[0]
-        stream.state = CONNECTED
-        if self.admission is not None and not self._admit(stream):
-            return 0
-        return self._introduce(stream, entries)
+        cdef Event event
+        cdef bint interrupted = True
+        cdef Py_ssize_t ours = 1    # references to the stream
+        if late is None:
+            made = NEW_INSTANCE(self.socket_class, ())
+            if made == NULL:
+                system.close(fd)
+                pending_error()
+            made_stream = <object> made
+            Py_DECREF(made_stream)
+            if not self._listening_now:
+                system.close(fd)    # making it has run something that closed the server
+                return 0
+            if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
+                system.close(fd)
+                raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
+            stream = <Stream> made_stream
+            made_stream = None
+            stream._reactor = self._reactor
+            stream.quiet = True
+            stream.fd = fd      # from here on, whatever happens, it is closed with the stream
+            self._reactor._enroll(stream, fd)
+            stream.tally = self.counter
+            self.counter.open += 1
+            stream.peer = peer[0]
+            stream.state = CONNECTED
+            if self.admission is not None and not self._admit(stream):
+                return 0
+        else:
+            stream = late
+            ours = 2
+        stream.serving = True
+        event = take_event(CLIENT)
+        event.subject = stream
+        try:
+            self._deliver(event, entries)
+            interrupted = False
+        finally:
+            give_back(event, CLIENT)
+            event = None
+            try:
+                stream._served()
+            finally:
+                # What nobody listens to or holds goes with this reference, and is closed at once.
+                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == ours
+                if not stream.quiet:
+                    self._begin(stream, interrupted or ours > 1)
+                elif stream.pending or stream.filtered:
+                    stream._end()
+        return 0
 
     @cython.final
     cdef bint _admit(self, Stream stream) except -1:
@@ -269,34 +299,9 @@ cdef class Acceptor(Source):
                 self.refused += 1
                 stream._discard()       # nobody is there to be told any more, or the filter has raised
                 continue
-            self._introduce(stream, entries, wire)
-        return 0
-
-    @cython.final
-    cdef int _introduce(self, Stream stream, tuple entries, Wire wire=None) except -1:
-        """Dispatches `connect`; the caller's reference to the stream is the only one."""
-        cdef Event event
-        cdef bint interrupted = True
-        stream.serving = True
-        event = take_event(CLIENT)
-        event.subject = stream
-        try:
-            self._deliver(event, entries)
-            interrupted = False
-        finally:
-            give_back(event, CLIENT)
-            event = None
-            try:
-                stream._served()
-            finally:
-                # What nobody listens to or holds goes with this reference, and is closed at once.
-                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
-                if not stream.quiet:
-                    self._begin(stream, interrupted or wire is not None)
-                elif stream._unsent() or wire is not None:
-                    stream._end()
-                if wire is not None and not interrupted and stream.state == CONNECTED:
-                    stream._after_connect(wire)
+            self._accepted(-1, NULL, entries, stream)
+            if stream.state == CONNECTED and stream.filtered:
+                stream._after_connect(wire)
         return 0
 
     @cython.final

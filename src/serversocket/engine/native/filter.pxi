@@ -81,6 +81,7 @@ cdef class Filter:
 
 
 @cython.final
+@cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Wire:
     """What only connections with a filter have: the filter, and what it has made of output.
@@ -89,6 +90,7 @@ cdef class Wire:
     has made of it is with the system.
     """
 
+    cdef Reactor reactor
     cdef Filter filter
     cdef Acceptor server        # whose `connect` waits for the filter; None for a client, and afterwards
     cdef bytearray made         # what the filter has made of output, from `offset` on
@@ -106,11 +108,16 @@ cdef class Wire:
     cdef flag closing           # the filter knows that output ends
     cdef flag end_waits         # the peer has ended its output, which is told after `connect`
 
-    def __cinit__(self, Filter filter not None):
+    def __cinit__(self, Reactor reactor not None, Filter filter not None):
+        self.reactor = reactor
         self.filter = filter
         self.made = bytearray()
         self.records = []
         self.held = filter.holding
+
+    def __dealloc__(self):
+        # Its connection goes after it, and takes all that is pending for unfiltered.
+        self.reactor.kept += self.taken - self.left()
 
     cdef inline Py_ssize_t left(self) noexcept:
         """How many bytes wait for the system."""
@@ -122,20 +129,20 @@ cdef class Wire:
 
     # ---- output
 
-    cdef int add(self, Output stream, made) except -1:
+    cdef int add(self, made) except -1:
         """Queues what the filter has returned, behind what it has sent of its own."""
         cdef list outbox = self.filter.outbox
         if type(made) is not bytes:
             raise errors.wrong_type("what a filter returns", made, "bytes")
         self.filter.outbox = None
         for data in outbox or ():
-            self.append(stream, data)
-        return self.append(stream, made)
+            self.append(data)
+        return self.append(made)
 
-    cdef int append(self, Output stream, bytes data) except -1:
+    cdef int append(self, bytes data) except -1:
         self.made.extend(data)
         self.queued += PyBytes_GET_SIZE(data)
-        stream._reactor.kept += PyBytes_GET_SIZE(data)
+        self.reactor.kept += PyBytes_GET_SIZE(data)
         return 0
 
     cdef bint fill(self, Output stream) except -1:
@@ -149,14 +156,14 @@ cdef class Wire:
                 made = filter.written(piece)
                 if not self.stands(stream, filter):
                     return False
-                self.add(stream, made)
+                self.add(made)
                 self.records.append((PyBytes_GET_SIZE(piece), self.queued))
             if stream.outgoing == ENDING and not (self.closing or filter.holding) and stream.pending == self.taken:
                 self.closing = True
                 made = filter.closing()
                 if not self.stands(stream, filter):
                     return False
-                self.add(stream, made)
+                self.add(made)
         except BaseException as error:
             self.failed(stream, error)
             return False
@@ -204,7 +211,7 @@ cdef class Wire:
         cdef Py_ssize_t size, done = 0
         self.sent += count
         self.offset += count
-        stream._reactor.kept -= count
+        self.reactor.kept -= count
         if self.left() == 0:
             self.made = bytearray()
             self.offset = 0
@@ -222,9 +229,9 @@ cdef class Wire:
         del self.records[:done]
         return 0
 
-    cdef int drop(self, Output stream) except -1:
+    cdef int drop(self) except -1:
         """Forgets what is not sent."""
-        stream._reactor.kept -= self.left()
+        self.reactor.kept -= self.left()
         self.made = bytearray()
         self.records = []
         self.offset = self.taken = 0
@@ -253,7 +260,7 @@ cdef class Wire:
                 return 0
             if type(made) is not bytes:
                 raise errors.wrong_type("what a filter returns", made, "bytes")
-            self.add(stream, b"")
+            self.add(b"")
         except BaseException as error:
             return self.failed(stream, error)
         if filter.over:
@@ -272,7 +279,7 @@ cdef class Wire:
         if successor is not None:
             self.filter = successor
             try:
-                self.add(stream, successor.started())
+                self.add(successor.started())
             except BaseException as error:
                 return self.failed(stream, error)
             return self.hand_on(stream, rest, False) if rest else 0

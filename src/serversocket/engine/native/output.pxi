@@ -1,26 +1,10 @@
 # `Output`: what the program has written to a connection and is not sent yet, and how it is sent.
 
-cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
-
 cdef enum:
     CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
     COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow
     MESSAGES_PER_TURN = 1024    # of the system, about what was sent
-
-
-@cython.final
-@cython.auto_pickle(False)
-cdef class Extras:
-    """What few connections have, made when the first of it is set: the others pay one pointer."""
-
-    cdef Py_ssize_t limit   # buffer_limit
-    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
-    cdef uint32_t fetched   # how much the peer had got when that was last looked at, modulo 2 ** 32
-    cdef Wire wire          # what a filter needs; None where there is none
-
-    def __cinit__(self):
-        self.limit = DEFAULT_LIMIT
 
 
 @cython.no_gc_clear
@@ -37,7 +21,6 @@ cdef class Output(Input):
     cdef list more
     cdef Py_ssize_t pending
     cdef int64_t written
-    cdef Extras extras      # None for most
     cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
     cdef int failure        # why it is to be broken in the last step of the turn: an errno
     cdef flag outgoing      # the Half that the program writes
@@ -47,12 +30,6 @@ cdef class Output(Input):
     cdef flag resting       # the program wants no input for now
     cdef flag guarded       # some output is unsent: whatever closes the descriptor, a kill included, resets
     cdef flag filtered      # there is a filter: `extras.wire`
-
-    def __dealloc__(self):
-        cdef Wire wire = self._wire()
-        if wire is not None:    # which is gone when the descriptor is closed
-            self.pending -= wire.taken
-            wire.drop(self)
 
     @property
     def buffer_limit(self):
@@ -82,12 +59,6 @@ cdef class Output(Input):
     @cython.final
     cdef inline Py_ssize_t _limit(self) noexcept:
         return DEFAULT_LIMIT if self.extras is None else self.extras.limit
-
-    @cython.final
-    cdef Extras _with_extras(self):
-        if self.extras is None:
-            self.extras = Extras()
-        return self.extras
 
     @cython.final
     cdef inline Wire _wire(self):
@@ -243,13 +214,8 @@ cdef class Output(Input):
 
     cdef Py_ssize_t _kept(self) noexcept:
         # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
-        return (0 if self.store is None else self.size) + self._output_kept()
-
-    @cython.final
-    cdef inline Py_ssize_t _output_kept(self) noexcept:
-        if not self.filtered or self.dying:
-            return self.offset + self.pending
-        return self.offset + self.pending - self.extras.wire.taken + self.extras.wire.left()
+        # What a filter has made of output counts as that output here; `Wire` knows the difference.
+        return (0 if self.store is None else self.size) + self.offset + self.pending
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         cdef Extras extras = self.extras
@@ -376,14 +342,12 @@ cdef class Output(Input):
         """Sends what the system takes, without calling into the program."""
         cdef ssize_t sent
         cdef Py_ssize_t offered
-        cdef Wire wire
         if self.failure:
             if not self.progressed:         # first, the program is told how much was pending
                 self._drop_output()         # what is broken says no more: something may be missing before this
             return 0
         if self.filtered:
-            wire = self.extras.wire
-            return wire.transmit(self)
+            return self._transmit_filtered()
         while self.pending:
             sent = self._send_some(&offered)
             if sent < 0:
@@ -404,6 +368,11 @@ cdef class Output(Input):
         if self.outgoing == ENDING:
             self._end_output()
         return 0
+
+    @cython.final
+    cdef int _transmit_filtered(self) except -1:
+        cdef Wire wire = self._wire()
+        return wire.transmit(self)
 
     @cython.final
     cdef void _block(self) noexcept:
@@ -480,6 +449,12 @@ cdef class Output(Input):
         return 0
 
     @cython.final
+    cdef int _drop_filtered(self) except -1:
+        cdef Wire wire = self._wire()
+        self.pending -= wire.taken
+        return wire.drop()
+
+    @cython.final
     cdef bytes _next_piece(self, Py_ssize_t most):
         """Takes the first bytes off the queue, for a filter; they are pending until they are sent."""
         cdef Py_ssize_t size = _length(self.head), count = min(size - self.offset, most)
@@ -501,10 +476,8 @@ cdef class Output(Input):
 
     @cython.final
     cdef int _drop_output(self) except -1:
-        cdef Wire wire = self._wire()
-        if wire is not None:
-            self.pending -= wire.taken
-            wire.drop(self)
+        if self.filtered:
+            self._drop_filtered()
         if self.pending:
             self._reactor.kept -= self.offset + self.pending
         self.head = None
@@ -514,7 +487,7 @@ cdef class Output(Input):
         return 0
 
     cdef int _send_output(self) except -1:
-        if self._unsent() and not self.blocked:
+        if (self.pending or self.filtered) and not self.blocked:
             self._transmit()
             self._after_sending()
         return 0

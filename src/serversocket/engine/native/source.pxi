@@ -27,6 +27,24 @@ cdef class Tally:
     cdef Py_ssize_t open
 
 
+cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Extras:
+    """What few connections have, made when the first of it is set: the others pay one pointer."""
+
+    cdef list followers     # who is told, by `closed_here()`, that it was closed at this end; None for nobody
+    cdef Py_ssize_t limit   # buffer_limit
+    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
+    cdef uint32_t fetched   # how much the peer had got when that was last looked at, modulo 2 ** 32
+    cdef Wire wire          # what a filter needs; None where there is none
+
+    def __cinit__(self):
+        self.limit = DEFAULT_LIMIT
+
+
 # Of these and what inherits from them, the garbage collector clears the listeners only (below): descriptors are closed
 # last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead through.
 
@@ -37,7 +55,7 @@ cdef class Source(EventDispatcher):
 
     cdef Reactor _reactor
     cdef Tally tally            # where this connection is counted while it is open
-    cdef list followers         # who is told, by `closed_here()`, that it was closed at this end; None for nobody
+    cdef Extras extras          # None for most
     cdef int fd
     cdef uint32_t slot
     cdef uint32_t interest
@@ -84,20 +102,28 @@ cdef class Source(EventDispatcher):
 
     def _follow(self, follower):
         """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
-        if self.followers is None:
-            self.followers = []
-        self.followers.append(follower)
+        cdef Extras extras = self._with_extras()
+        if extras.followers is None:
+            extras.followers = []
+        extras.followers.append(follower)
+
+    @cython.final
+    cdef Extras _with_extras(self):
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
 
     def _unfollow(self, follower):
-        if self.followers is not None and follower in self.followers:
-            self.followers.remove(follower)
+        cdef list followers = None if self.extras is None else self.extras.followers
+        if followers is not None and follower in followers:
+            followers.remove(follower)
 
     @cython.final
     cdef int _close_here(self) except -1:
         """Closes without events, and tells the coroutines that wait for some."""
         self._discard()
-        if self.followers is not None:
-            for follower in list(self.followers):
+        if self.extras is not None:
+            for follower in list(self.extras.followers or ()):
                 follower.closed_here()
         return 0
 

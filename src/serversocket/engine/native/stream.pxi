@@ -146,7 +146,6 @@ cdef class Stream(Output):
 
     cdef int _discard(self) except -1:
         """Closes without events, and forgets input and output."""
-        cdef Wire wire = self._wire()
         self._shut()
         self.state = CLOSED
         self.incoming = self.outgoing = OPEN
@@ -154,10 +153,8 @@ cdef class Stream(Output):
         self.resting = False
         self._drop_input()
         self._drop_output()
-        if wire is not None:
+        if self.filtered:
             self._remove_filter()
-            if wire.server is not None:
-                wire.server._forget_held(self, wire)
         return 0
 
     cdef int _attend(self) except -1:
@@ -439,7 +436,6 @@ cdef class Stream(Output):
         """Delivers what `recv` has said; whether to go on."""
         cdef uint32_t slot = self.slot
         cdef uint32_t generation = self._reactor.slots[slot].generation
-        cdef Wire wire
         if count <= 0:
             if count == 0:
                 self._input_ends(max(ending, 0))
@@ -449,8 +445,7 @@ cdef class Stream(Output):
                 self._recv_failed(system.errno)
             return False
         if self.filtered:
-            wire = self.extras.wire
-            wire.arrived(self, memory, count)
+            self._arrived_on_wire(memory, count)
         else:
             self._arrived(memory, count)
         if self.slot != slot or self._reactor.slots[slot].generation != generation:
@@ -485,6 +480,11 @@ cdef class Stream(Output):
             if self.size:
                 self._keep_input()
         return 0
+
+    @cython.final
+    cdef int _arrived_on_wire(self, const char *data, Py_ssize_t count) except -1:
+        cdef Wire wire = self._wire()
+        return wire.arrived(self, data, count)
 
     @cython.final
     cdef int _arrived_filtered(self, bytes data) except -1:
@@ -548,15 +548,9 @@ cdef class Stream(Output):
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
-        cdef Wire wire = self._wire()
-        if wire is not None and not failure and not self.failure:
-            if wire.held and wire.entering:
-                wire.end_waits = True
+        if self.filtered and not (failure or self.failure):
+            if not self._input_ends_filtered() or self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
-            if not wire.filter.input_ended:
-                wire.ended(self)
-                if self.fd != fd or self.slot != slot or self.state != CONNECTED or wire.entering:
-                    return 0
         if not (failure or self.failure) and (self.pending or self.progressed):
             self._send_output()
             if self.progressed:
@@ -580,22 +574,32 @@ cdef class Stream(Output):
         return 0
 
     @cython.final
+    cdef bint _input_ends_filtered(self) except -1:
+        """Asks the filter for the last of the input; returns False if the end has to wait for `connect`."""
+        cdef Wire wire = self._wire()
+        if not (wire.held and wire.entering) and not wire.filter.input_ended:
+            wire.ended(self)
+        if wire.held and wire.entering:
+            wire.end_waits = True
+            return False
+        return True
+
+    @cython.final
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
-        cdef Wire wire = self._wire()
-        if wire is not None and wire.held:
-            return wire.refuse(self)
+        if self.filtered and self.extras.wire.held:
+            return self._refuse()
         if self.progressed:
             self._tell_progress()       # of what was sent before that was known
             if self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
         if not self._local(&self.local):
             self.local.head.sa_family = 0
-        if failure == 0 and wire is not None and self.outgoing == OPEN:
+        if failure == 0 and self.filtered and self.outgoing == OPEN:
             self.outgoing = ENDING      # the filter has something to say behind the last of it
-        if failure == 0 and (self.pending or wire is not None):
+        if failure == 0 and (self.pending or self.filtered):
             self._transmit()
         if failure == 0 and self.failure:
             failure = self.failure
@@ -651,30 +655,41 @@ cdef class Stream(Output):
     @cython.final
     cdef bint _has_to_linger(self) except -1:
         """Prepares the close; returns True if something has to outlive it."""
-        cdef Wire wire
         if self._reactor_is_dead():
             return False
         self._check()
         if self.state == CONNECTING:
             return False
         self._require(CONNECTED, "close")
-        wire = self._wire()
-        if wire is not None:
-            if wire.held:               # nothing was said yet
-                self._reset()
-                return False
-            if self.outgoing == OPEN:
-                self.outgoing = ENDING
-                if not self.blocked:
-                    self._transmit()
+        if self.filtered:
+            return self._has_to_linger_filtered()
         if self.pending and not self.blocked:
             self._transmit()
+        if self.failure:
+            self._reset()
+            return False
+        return self.pending or (self.written and self._would_lose())
+
+    @cython.final
+    cdef bint _has_to_linger_filtered(self) except -1:
+        if self.extras.wire.held:       # nothing was said yet
+            self._reset()
+            return False
+        if self.outgoing == OPEN:
+            self.outgoing = ENDING
+        if not self.blocked:
+            self._transmit()
         if self.fd < 0:
-            return False                # a filter has closed it
+            return False                # the filter has closed it
         if self.failure:
             self._reset()
             return False
         return self._unsent() or (self._sent() and self._would_lose())
+
+    @cython.final
+    cdef int _refuse(self) except -1:
+        cdef Wire wire = self._wire()
+        return wire.refuse(self)
 
     cdef void _abandon(self) noexcept:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
@@ -700,7 +715,7 @@ cdef class Stream(Output):
         """
         cdef char byte
         return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
-            self._sent() > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
+            (self.extras.wire.sent if self.filtered else self.written) > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
         )
 
     def abort(self):
@@ -736,7 +751,8 @@ cdef class Stream(Output):
             if self.filtered:
                 lingerer._with_extras().wire = self.extras.wire
                 lingerer.filtered = True
-                self._remove_filter()
+                self.filtered = False
+                self.extras.wire = None
         self._let_go()
         lingerer._own_or_close(fd)      # where something is unsent, the close resets
         lingerer.state = CONNECTED
@@ -791,9 +807,8 @@ cdef class Stream(Output):
 
     @cython.final
     cdef int _tell_connect(self) except -1:
-        cdef Wire wire = self._wire()
         try:
-            if wire is None or not wire.held:
+            if not self.filtered or not self.extras.wire.held:
                 self._tell(CONNECT, 0, 0)
         finally:
             self._settle()
@@ -804,14 +819,14 @@ cdef class Stream(Output):
     def _install(self, Filter filter not None):
         """Puts a filter between the descriptor and this connection, which has none; while it holds, `connect` waits."""
         cdef Extras extras = self._with_extras()
-        cdef Wire wire = Wire.__new__(Wire, filter)
+        cdef Wire wire = Wire.__new__(Wire, self._reactor, filter)
         self._require(CONNECTED, "install")
         if self.filtered:
             raise RuntimeError("there is a filter already")
         extras.wire = wire
         self.filtered = True
         try:
-            wire.add(self, filter.started())
+            wire.add(filter.started())
         except BaseException as error:
             wire.failed(self, error)
             return
@@ -822,8 +837,11 @@ cdef class Stream(Output):
 
     @cython.final
     cdef int _remove_filter(self) except -1:
+        cdef Wire wire = self._wire()
         self.filtered = False
         self.extras.wire = None
+        if wire is not None and wire.server is not None:
+            wire.server._forget_held(self, wire)
         return 0
 
     def _ask_filter(self):
