@@ -10,6 +10,7 @@ from .acceptor import Acceptor
 from .connector import Connector
 from .dispatcher import EventDispatcher, set_error_reporter
 from .events import Event, OutputProgressEvent, ProgressEvent, ServerSocketConnectEvent, extend_type
+from .filter import Filter
 from .lingerer import Lingerer
 from .reactor import Reactor
 from .source import Source
@@ -21,6 +22,7 @@ __all__ = [
     "Connector",
     "Event",
     "EventDispatcher",
+    "Filter",
     "Lingerer",
     "LoopWaiter",
     "OutputProgressEvent",

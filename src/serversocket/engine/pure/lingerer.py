@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ... import defaults
+from .input import ENDED
 from .output import Output, Queue, empty_error_queue, reset
 from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
 from .source import Tally
+
+if TYPE_CHECKING:
+    from .filter import Wire
 
 READS_PER_TURN = 4  # so that a fast sender cannot starve the others
 
@@ -38,11 +43,15 @@ class Lingerer(Output):
         pending: int,
         ended: bool,
         guarded: bool,
+        wire: Wire | None,
+        outgoing: int,
     ) -> None:
         self._attach(reactor)
         self._tally_ = tally
         self._output_ = output
         self._pending_ = pending
+        self._wire_ = wire
+        self._outgoing_ = outgoing
         self._count_()
         self._ended_ = ended  # the peer's output is at its end
         self._guarded_ = guarded
@@ -54,17 +63,18 @@ class Lingerer(Output):
         if reactor is None or sock is None or slot is None:
             return
         interest = RESTING if self._ended_ else READ
-        if not self._pending_:
+        if not self._unsent_():
             self._tell_waiting_()
         try:
-            if self._pending_:
+            if self._unsent_():
                 interest |= WRITE
             elif self._ended_:
                 self._discard_()
                 return
             elif not self._told_:
                 self._told_ = True
-                sock.shutdown(socket.SHUT_WR)
+                if self._outgoing_ != ENDED:
+                    sock.shutdown(socket.SHUT_WR)
             if self._timer_ is None:
                 self._time_(reactor)
                 if self._slot_ is not slot:

@@ -17,6 +17,7 @@ from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
 from .reactor import Reactor, Slot
+from .source import MSG_NOSIGNAL
 
 if sys.platform == "linux":
     import fcntl
@@ -25,12 +26,13 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from .filter import Wire
+
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
 TAIL_LIMIT = 65536  # how far joined writes may grow
 MESSAGES_PER_TURN = 1024  # of the system, about what was sent
 
-MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 _LINGER = "HH" if sys.platform == "win32" else "ii"  # on, and for how many seconds
 
 Queue = deque[bytes | bytearray | memoryview]
@@ -59,6 +61,7 @@ class Output(Input):
     _outgoing_ = OPEN  # what the program writes
     _failure_ = 0  # why it is to be broken in the last step of the turn: an errno
     _attending_ = False  # in the reactor's queue of what is postponed
+    _wire_: Wire | None = None  # what a filter needs; None where there is none
 
     if TYPE_CHECKING:
 
@@ -96,6 +99,10 @@ class Output(Input):
     def buffer_limit(self, value: SupportsIndex) -> None:
         self._check_()
         self._limit_ = as_limit("buffer_limit", value)
+
+    def _unsent_(self) -> bool:
+        """Returns True if there is something that the system has still to take."""
+        return bool(self._pending_ or (self._wire_ is not None and self._wire_.left()))
 
     def write(self, data: Buffer | SupportsBytes) -> int:
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
@@ -199,7 +206,7 @@ class Output(Input):
         if self._outgoing_ == OPEN:
             self._outgoing_ = ENDING
             self._send_()
-            if not self._pending_ and self._outgoing_ == ENDING and not self._failure_:
+            if not self._pending_ and self._outgoing_ == ENDING and not self._failure_ and self._wire_ is None:
                 self._end_output_()  # there was nothing to send
 
     @property
@@ -226,7 +233,7 @@ class Output(Input):
 
     def _send_(self) -> None:
         """Sends what the system takes now; what follows from it comes in the last step of the turn."""
-        if self._blocked_ or not self._pending_:
+        if self._blocked_ or not (self._pending_ or self._wire_ is not None):
             return
         if self._transmit_():
             self._settle_()
@@ -241,6 +248,8 @@ class Output(Input):
             if not self._progressed_:  # first, the program is told how much was pending
                 self._drop_output_()  # what is broken says no more: something may be missing before this
             return False
+        if self._wire_ is not None:
+            return self._wire_.transmit(self)  # type: ignore[arg-type]
         sock, output = self._socket_, self._output_
         if sock is None or output is None:
             return False
@@ -292,7 +301,19 @@ class Output(Input):
         if self._socket_ is not None:
             set_linger(self._socket_, on)
 
+    def _next_piece_(self, most: int) -> bytes:
+        """Takes the first bytes off the queue, for a filter; they are pending until they are sent."""
+        assert self._output_ is not None
+        head = self._output_[0]
+        if len(head) <= most:
+            self._output_.popleft()
+            return bytes(head)
+        self._output_[0] = memoryview(head)[most:]
+        return bytes(memoryview(head)[:most])
+
     def _drop_output_(self) -> None:
+        if self._wire_ is not None:
+            self._wire_.drop()
         self._output_ = None
         self._pending_ = 0
         if self._counted_:
@@ -326,7 +347,7 @@ class Output(Input):
     def _served_(self) -> None:
         """Sends what its own listeners wrote, while it is still in the processor's cache."""
         self._serving_ = False
-        if self._pending_ and not self._dirty_:
+        if (self._pending_ or self._wire_ is not None) and not self._dirty_:
             self._send_()
 
     # ---- what is kept for the program
@@ -336,6 +357,10 @@ class Output(Input):
         change = len(self._input_) - self._start_ - self._counted_
         if self._pending_ and self._output_:
             change += self._pending_ + sent_of(self._output_[0])
+        if self._wire_ is not None:
+            change += self._wire_.left() - self._wire_.taken
+            if not self._output_:
+                change += self._pending_  # all of it is with the filter
         if change and self._reactor_ is not None:
             self._counted_ += change
             self._reactor_._kept_ += change
@@ -375,7 +400,7 @@ class Output(Input):
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
         if not self._longest_ or self._socket_ is None:
             return False
-        if self._written_ - self._pending_ != self._fetched_:
+        if self._sent_() != self._fetched_:
             fetched = self._got_()
             if fetched != self._fetched_:
                 self._fetched_ = fetched
@@ -401,9 +426,13 @@ class Output(Input):
             return error.errno or errno.EIO
         return 0
 
+    def _sent_(self) -> int:
+        """How many bytes the system has taken of this connection's."""
+        return self._written_ - self._pending_ if self._wire_ is None else self._wire_.sent
+
     def _got_(self) -> int:
-        """How much the peer has got of what was written."""
-        return self._written_ - self._pending_ - self._unfetched_()
+        """How many bytes the peer has got."""
+        return self._sent_() - self._unfetched_()
 
     def _unfetched_(self) -> int:
         """How much the system has taken that is still on its way to the peer; 0 where it does not tell."""

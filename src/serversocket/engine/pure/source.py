@@ -17,6 +17,8 @@ from ..unpatched import get_ident
 from .dispatcher import EventDispatcher
 from .reactor import Reactor, Slot
 
+MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+
 
 class Follower(Protocol):
     """What waits for the events of a source."""

@@ -12,11 +12,12 @@ from ... import errors
 from ..endpoints import SocketAddress, host_of, port_of
 from .connector import Connector
 from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_data
-from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
+from .filter import Filter, Wire
+from .input import CLOSED, CONNECTED, CONNECTING, ENDED, ENDING, FINISHED, OPEN
 from .lingerer import Lingerer
-from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
+from .output import Output, empty_error_queue, reset
 from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Reactor, Slot
-from .source import Tally
+from .source import MSG_NOSIGNAL, Tally
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
@@ -40,6 +41,7 @@ class Stream(Output):
 
         def _broken(self, code: int, call: str) -> None: ...
         def _connection_made(self) -> None: ...
+        def _refused(self, cause: OSError) -> None: ...
 
     # ---- state
 
@@ -137,7 +139,8 @@ class Stream(Output):
         return due
 
     def _hold_(self, slot: Slot) -> None:
-        slot.owner = self if self._listeners_ or self._pending_ else None
+        wanted = self._listeners_ or self._pending_ or (self._wire_ is not None and self._unsent_())
+        slot.owner = self if wanted else None
 
     def _settle_(self) -> None:
         """Registers what follows from the state, once the program's call has returned."""
@@ -164,11 +167,15 @@ class Stream(Output):
         self._paused_ = self._torn_ = False
         self._drop_output_()
         self._shut_()
+        if self._wire_ is not None:
+            self._remove_filter_()
 
     def _attend_(self) -> None:
         self._attending_ = False
         if self._progressed_:
             self._tell_progress_()
+        if self._wire_ is not None:
+            self._attend_to_filter_(self._wire_)
         if self._owed_:
             self._pay_()
         sock, failure = self._socket_, self._failure_
@@ -336,31 +343,45 @@ class Stream(Output):
         except OSError as error:
             self._finish_(error.errno or errno.EIO, "send")
 
-    def _receive_(self, sock: socket.socket, reads: int) -> None:
-        """Reads and delivers, until the system has no more or `reads` is reached."""
+    def _receive_(self, sock: socket.socket, reads: int, made: bytes | memoryview | None = None) -> None:
+        """Reads and delivers, until the system has no more or `reads` is reached.
+
+        Args:
+            sock: What to read from.
+            reads: How often.
+            made: What a filter has made of what was read: it is delivered instead.
+        """
         for _ in range(reads):
             if self._torn_:
                 return
-            borrowed = None
-            # Not for what is left in the end: `reads` of a small buffer might not hold it.
-            if self._read_buffer_ is not None and not self._failure_:
-                borrowed = self._borrow_()
-                if self._socket_ is not sock:
+            if made is not None:
+                chunk, room = made, len(made)
+            else:
+                borrowed = None
+                # Not for what is left in the end: `reads` of a small buffer might not hold it.
+                if self._read_buffer_ is not None and not self._failure_ and self._wire_ is None:
+                    borrowed = self._borrow_()
+                    if self._socket_ is not sock:
+                        return
+                room = READ_SIZE if borrowed is None else len(borrowed)
+                if self._limit_ < self._counted_ + room and not self._failure_:
+                    room = self._room_(room)
+                try:
+                    chunk = sock.recv(room) if borrowed is None else _receive_into(sock, borrowed, room)
+                except (BlockingIOError, InterruptedError):
                     return
-            room = READ_SIZE if borrowed is None else len(borrowed)
-            if self._limit_ < self._counted_ + room and not self._failure_:
-                room = self._room_(room)
-            try:
-                chunk = sock.recv(room) if borrowed is None else _receive_into(sock, borrowed, room)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                failure = self._failure_  # of two the earlier one is the reason
-                self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
-                return
-            if not chunk:
-                self._input_ends_(sock)
-                return
+                except OSError as error:
+                    failure = self._failure_  # of two the earlier one is the reason
+                    self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
+                    return
+                if not chunk:
+                    self._input_ends_(sock)
+                    return
+                if self._wire_ is not None:
+                    self._wire_.arrived(self, bytes(chunk))
+                    if self._socket_ is not sock or ((len(chunk) < room or self._paused_) and not self._failure_):
+                        return
+                    continue
             size = len(chunk)
             if self._longest_:
                 self._moment_ = monotonic()
@@ -389,8 +410,43 @@ class Stream(Output):
             if (size < room or self._paused_) and not self._failure_:
                 return
 
+    def _arrived_filtered_(self, data: bytes) -> None:
+        """Delivers what a filter has made; before `connect` it waits."""
+        sock, done = self._socket_, 0
+        if sock is None:
+            return
+        if self._wire_ is not None and self._wire_.held:
+            self._keep_input_(data)
+            self._count_()
+            if not self._failure_ and self._crowded_():
+                self._finish_(errno.ENOBUFS, "recv")
+            return
+        while done < len(data):
+            borrowed = None if self._read_buffer_ is None or self._failure_ else self._borrow_()
+            if self._socket_ is not sock:
+                return
+            if borrowed is None:
+                self._receive_(sock, 1, data[done:])
+                return
+            with borrowed:
+                part = borrowed[: len(data) - done]
+                part[:] = data[done : done + len(part)]
+            done += len(part)
+            self._receive_(sock, 1, part)
+            if self._socket_ is not sock or self._state_ != CONNECTED:
+                return
+            if done < len(data) and self._paused_:
+                self._owed_ |= OWED_INPUT
+                self._keep_input_(data[done:])
+                self._count_()
+                return
+
     def _input_ends_(self, sock: socket.socket) -> None:
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        if self._wire_ is not None and not self._failure_:
+            goes_on = self._input_ends_filtered_(self._wire_)
+            if not goes_on or self._socket_ is not sock:
+                return
         if not self._failure_ and (self._pending_ or self._progressed_):
             self._send_()
             if self._progressed_:
@@ -414,14 +470,28 @@ class Stream(Output):
                 else:
                     self._settle_()
 
+    def _input_ends_filtered_(self, wire: Wire) -> bool:
+        """Asks the filter for the last of the input; returns False if the end has to wait for `connect`."""
+        if not (wire.held and wire.entering) and not wire.filter.input_ended:
+            wire.ended(self)
+        if wire.held and wire.entering:
+            wire.end_waits = True
+            return False
+        return True
+
     def _finish_(self, failure: int, call: str) -> None:
         """The peer has closed, or the connection broke."""
+        if self._wire_ is not None and self._wire_.held:
+            self._wire_.refuse(self)
+            return
         if self._progressed_:
             sock = self._socket_
             self._tell_progress_()  # of what was sent before that was known
             if self._socket_ is not sock or sock is None:
                 return
-        if not failure and self._pending_:
+        if not failure and self._wire_ is not None and self._outgoing_ == OPEN:
+            self._outgoing_ = ENDING  # the filter has something to say behind the last of it
+        if not failure and (self._pending_ or self._wire_ is not None):
             self._transmit_()
             failure, call = self._failure_, self._culprit_(self._failure_)
         self._local_ = self._local_address_()
@@ -430,7 +500,7 @@ class Stream(Output):
             # Whatever the reason was, the peer must not take this for the end of the stream.
             if self._socket_ is not None:
                 reset(self._socket_)
-        elif self._pending_:
+        elif self._unsent_():
             self._linger_(ended=True)
         self._drop_output_()
         self._failure_ = 0
@@ -472,6 +542,8 @@ class Stream(Output):
             self._close_here_()
             return None
         self._require_("close")
+        if self._wire_ is not None:
+            return self._close_filtered_(self._wire_)
         if self._pending_ and not self._blocked_:
             self._transmit_()
         sock, lingerer = self._socket_, None
@@ -483,6 +555,28 @@ class Stream(Output):
         self._close_here_()
         return lingerer
 
+    def _close_filtered_(self, wire: Wire) -> Lingerer | None:
+        """Has the filter say its last, where anything was said."""
+        lingerer = None
+        if not wire.held:
+            if self._outgoing_ == OPEN:
+                self._outgoing_ = ENDING
+            if not self._blocked_:
+                self._transmit_()
+        sock = self._socket_
+        if sock is not None:  # else the filter has closed it
+            if self._failure_ or wire.held:
+                reset(sock)
+            elif self._unsent_() or (wire.sent and self._would_lose_(sock)):
+                lingerer = self._linger_(self._incoming_ == ENDED)
+        self._close_here_()
+        return lingerer
+
+    def _reset_(self) -> None:
+        """Makes the close that follows a reset."""
+        if self._socket_ is not None:
+            reset(self._socket_)
+
     def abort(self) -> None:
         """Drops what is pending and resets the connection; the peer sees an error. There is no event.
 
@@ -490,8 +584,7 @@ class Stream(Output):
             IOError: The socket is not connected (#2002).
         """
         self._require_("abort")
-        if self._socket_ is not None:
-            reset(self._socket_)
+        self._reset_()
         self._close_here_()
 
     def _linger_(self, ended: bool = False) -> Lingerer | None:
@@ -503,15 +596,18 @@ class Stream(Output):
         output, self._output_ = self._output_, None
         pending, self._pending_ = self._pending_, 0
         guarded, self._guarded_ = self._guarded_, False
+        wire, self._wire_ = self._wire_, None
         self._count_()
-        return Lingerer(reactor, sock, tally, output, pending, ended, guarded)
+        return Lingerer(reactor, sock, tally, output, pending, ended, guarded, wire, self._outgoing_)
 
     def _abandon_(self) -> None:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor can see to that."""
         reactor, sock = self._reactor_, self._socket_
         if reactor is None or sock is None or not reactor._serves_():
-            if self._pending_ and sock is not None:
+            if (self._pending_ or self._wire_ is not None) and sock is not None:
                 reset(sock)  # nobody would see to what lingers
+        elif self._wire_ is not None:
+            reset(sock)  # its filter would have had something to say
         elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
         self._shut_()
@@ -525,12 +621,14 @@ class Stream(Output):
         with suppress(OSError):
             if sock.recv(1, socket.MSG_PEEK):
                 return True
-        return self._written_ > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
+        sent = self._written_ if self._wire_ is None else self._wire_.sent
+        return sent > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
 
     # ---- beginning
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
+        self._wire_ = None  # asked for at every step: found sooner here than in the class
         self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
@@ -565,13 +663,83 @@ class Stream(Output):
             self._connection_made()
         except OSError as error:
             self._fail_(error.errno or errno.EIO)
+        self._tell_connect_(sock)
+
+    def _tell_connect_(self, sock: socket.socket) -> None:
         entries = self._listeners_.get(CONNECT)
         try:
-            if entries:
+            if entries and (self._wire_ is None or not self._wire_.held):
                 self._deliver_(Event(CONNECT), entries)
         finally:
             if self._socket_ is sock:
                 self._settle_()
+
+    # ---- the filter
+
+    def _install(self, filter: Filter) -> None:
+        """Puts a filter between the descriptor and this connection, which has none; while it holds, `connect` waits."""
+        reactor = self._require_("install")
+        if not isinstance(filter, Filter):
+            raise TypeError(f"{filter!r} is no Filter")
+        if self._wire_ is not None:
+            raise RuntimeError("there is a filter already")
+        wire = self._wire_ = Wire(filter)
+        try:
+            wire.add(filter.started())
+        except BaseException as error:
+            wire.failed(self, error)
+            return
+        self._count_()
+        if wire.left() and not self._dirty_ and self._socket_ is not None:
+            self._dirty_ = True
+            reactor._dirty_.append(self)
+            reactor._show_work_()
+
+    def _remove_filter_(self) -> None:
+        wire, self._wire_ = self._wire_, None
+        if wire is not None and wire.server is not None:
+            wire.server._forget_held_(self, wire)
+
+    def _ask_filter(self) -> None:
+        """Has the filter's `received` called without bytes, in the last step of this turn or the next one."""
+        if self._wire_ is not None and self._socket_ is not None:
+            self._wire_.asked = True
+            self._attend_later_()
+
+    @property
+    def _filter_error(self) -> OSError | None:
+        """What the filter has raised; None if it has not."""
+        return None if self._wire_ is None else self._wire_.error
+
+    @property
+    def _wire_counts(self) -> tuple[int, int] | None:
+        """How many bytes were received and sent, as the filter has them; None without one."""
+        return None if self._wire_ is None else (self._wire_.received, self._wire_.sent)
+
+    def _attend_to_filter_(self, wire: Wire) -> None:
+        wire.vacate(self)
+        if wire.asked and not self._failure_:
+            wire.asked = False
+            wire.hand_on(self, b"", at_end=False)
+        sock = self._socket_
+        if sock is None:
+            return
+        if wire.entering and wire.server is None and wire.held and not self._failure_:
+            wire.held = False
+            self._tell_connect_(sock)
+            self._after_connect_(wire)
+        self._send_()
+
+    def _after_connect_(self, wire: Wire) -> None:
+        """Delivers what has come before `connect`."""
+        wire.entering = False
+        wire.vacate(self)
+        if self._input_ and self._state_ == CONNECTED:
+            self._owed_ |= OWED_INPUT
+            self._pay_()
+        if wire.end_waits and self._socket_ is not None and self._state_ == CONNECTED:
+            wire.end_waits = False
+            self._input_ends_(self._socket_)
 
 
 def _receive_into(sock: socket.socket, memory: memoryview, room: int) -> bytes | memoryview:
