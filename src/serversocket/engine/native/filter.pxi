@@ -106,6 +106,7 @@ cdef class Wire:
     cdef flag entering          # it is due
     cdef flag asked             # `received` is to be called without bytes
     cdef flag closing           # the filter knows that output ends
+    cdef flag busy              # the filter is being asked
     cdef flag end_waits         # the peer has ended its output, which is told after `connect`
 
     def __cinit__(self, Reactor reactor not None, Filter filter not None):
@@ -150,17 +151,20 @@ cdef class Wire:
         cdef Filter filter = self.filter
         cdef bytes piece
         try:
-            while not filter.holding and self.left() < WIRE_LIMIT and stream.pending > self.taken:
+            while not (filter.holding or self.held) and self.left() < WIRE_LIMIT and stream.pending > self.taken:
                 piece = stream._next_piece(PIECE)
                 self.taken += PyBytes_GET_SIZE(piece)
+                self.busy = True
                 made = filter.written(piece)
+                self.busy = False
                 if not self.stands(stream, filter):
                     return False
                 self.add(made)
                 self.records.append((PyBytes_GET_SIZE(piece), self.queued))
             if stream.outgoing == ENDING and not (self.closing or filter.holding) and stream.pending == self.taken:
-                self.closing = True
+                self.closing = self.busy = True
                 made = filter.closing()
+                self.busy = False
                 if not self.stands(stream, filter):
                     return False
                 self.add(made)
@@ -173,6 +177,8 @@ cdef class Wire:
         """As `Output._transmit`, of what the filter makes."""
         cdef ssize_t count
         cdef Py_ssize_t left
+        if self.busy:
+            return 0                        # it goes on when that returns
         while True:
             if not self.fill(stream):
                 return 0
@@ -255,7 +261,9 @@ cdef class Wire:
         """Asks the filter what input that is, and delivers it."""
         cdef Filter filter = self.filter
         try:
+            self.busy = True
             made = filter.ended() if at_end else filter.received(data)
+            self.busy = False
             if not self.stands(stream, filter):
                 return 0
             if type(made) is not bytes:
@@ -325,6 +333,7 @@ cdef class Wire:
     cdef int failed(self, Output stream, error) except -1:
         """The filter has raised: the connection breaks in the last step of the turn."""
         cdef int code = system.ECONNABORTED
+        self.busy = False
         if isinstance(error, OSError):
             self.error = error
             code = error.errno or system.EPROTO

@@ -672,7 +672,8 @@ cdef class Stream(Output):
 
     @cython.final
     cdef bint _has_to_linger_filtered(self) except -1:
-        if self.extras.wire.held:       # nothing was said yet
+        # Nothing was said yet, or the filter closes it while it is being asked, and what it has taken would be missing.
+        if self.extras.wire.held or self.extras.wire.busy:
             self._reset()
             return False
         if self.outgoing == OPEN:

@@ -152,6 +152,7 @@ class Wire:
         self.entering = False  # it is due
         self.asked = False  # `received` is to be called without bytes
         self.closing = False  # the filter knows that output ends
+        self.busy = False  # the filter is being asked
         self.end_waits = False  # the peer has ended its output, which is told after `connect`
 
     def left(self) -> int:
@@ -177,18 +178,23 @@ class Wire:
         """Has the filter make something to send; returns False if that has broken or closed the connection."""
         filter = self.filter
         try:
-            while not filter.holding and self.left() < WIRE_LIMIT and stream._pending_ > self.taken:
+            waits = filter.holding or self.held
+            while not waits and self.left() < WIRE_LIMIT and stream._pending_ > self.taken:
                 piece = stream._next_piece_(PIECE)
                 self.taken += len(piece)
+                self.busy = True
                 made = filter.written(piece)
+                self.busy = False
+                waits = filter.holding
                 if not self.stands(stream, filter):
                     return False
                 self.add(made)
                 self.records.append((len(piece), self.queued))
             ending = stream._outgoing_ == ENDING and not self.closing and not filter.holding
             if ending and stream._pending_ == self.taken:
-                self.closing = True
+                self.closing = self.busy = True
                 made = filter.closing()
+                self.busy = False
                 if not self.stands(stream, filter):
                     return False
                 self.add(made)
@@ -199,6 +205,8 @@ class Wire:
 
     def transmit(self, stream: Filtered) -> bool:
         """As `Output._transmit_`, of what the filter makes."""
+        if self.busy:
+            return False  # it goes on when that returns
         while True:
             sock = stream._socket_
             if sock is None or not self.fill(stream):
@@ -266,7 +274,9 @@ class Wire:
         """Asks the filter what input that is, and delivers it."""
         filter = self.filter
         try:
+            self.busy = True
             made = filter.ended() if at_end else filter.received(data)
+            self.busy = False
             if not self.stands(stream, filter):
                 return
             if type(made) is not bytes:
@@ -337,6 +347,7 @@ class Wire:
     def failed(self, stream: Filtered, error: BaseException) -> None:
         """The filter has raised: the connection breaks in the last step of the turn."""
         code = errno.ECONNABORTED
+        self.busy = False
         if isinstance(error, OSError):
             self.error = error
             code = error.errno or errno.EPROTO

@@ -558,14 +558,16 @@ class Stream(Output):
     def _close_filtered_(self, wire: Wire) -> Lingerer | None:
         """Has the filter say its last, where anything was said."""
         lingerer = None
-        if not wire.held:
+        # Else the filter closes it while it is being asked, and what it has taken would be missing.
+        said = not (wire.held or wire.busy)
+        if said:
             if self._outgoing_ == OPEN:
                 self._outgoing_ = ENDING
             if not self._blocked_:
                 self._transmit_()
         sock = self._socket_
         if sock is not None:  # else the filter has closed it
-            if self._failure_ or wire.held:
+            if self._failure_ or not said:
                 reset(sock)
             elif self._unsent_() or (wire.sent and self._would_lose_(sock)):
                 lingerer = self._linger_(self._incoming_ == ENDED)
@@ -607,6 +609,9 @@ class Stream(Output):
             if (self._pending_ or self._wire_ is not None) and sock is not None:
                 reset(sock)  # nobody would see to what lingers
         elif self._wire_ is not None:
+            if self._quiet_:
+                self._close_filtered_(self._wire_)
+                return
             reset(sock)  # its filter would have had something to say
         elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
