@@ -44,13 +44,15 @@ import weakref
 from copyreg import __newobj__
 from types import BuiltinMethodType, FunctionType, MethodType
 
-from . import defaults, errors
-from .checks import as_int, as_limit, as_timeout
+from . import errors
+from .checks import as_int, as_timeout
 from .defaults import CONNECTION_LIMIT, REACTOR_LIMIT
 from .engine.accept_errors import Action, action_for
 from .engine.dispatch_depth import BY_GREENLET, nesting
 from .engine.event_text import format_event
+from .engine.lingering import Patience
 from .engine.listener_checks import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
+from .engine.shedding import shed
 from .engine.uncaught import leaves
 from .engine.weak_listeners import when_gone
 

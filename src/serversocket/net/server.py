@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import ClassVar, Self, SupportsIndex
 
 from .. import errors
-from ..checks import as_backlog, as_defer_accept, as_port
+from ..checks import as_backlog, as_defer_accept, as_limit, as_port
 from ..engine import Acceptor, extend_type
 from ..engine.endpoints import SocketAddress, host_of, port_of
 from ..events import IOErrorEvent
@@ -122,6 +122,23 @@ class ServerSocket(Acceptor):
     def local_port(self) -> int:
         """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
         return port_of(self._name) if self.bound else 0
+
+    @property
+    def max_connections(self) -> int | None:
+        """How many connections may be open at once; ``None``, at first, for any number.
+
+        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
+
+        Raises:
+            TypeError: The value is neither an integer nor ``None``.
+            RangeError: It is not positive (#2006).
+        """
+        return self._most_connections or None
+
+    @max_connections.setter
+    def max_connections(self, value: SupportsIndex | None) -> None:
+        self._check_thread()
+        self._most_connections = 0 if value is None else as_limit("max_connections", value)
 
     def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.

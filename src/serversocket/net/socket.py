@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self, SupportsIndex
 
 from .. import errors
-from ..checks import as_client_port, as_mark, as_milliseconds, as_port
+from ..checks import as_client_port, as_limit, as_mark, as_milliseconds, as_port
 from ..data.byte_array import ByteArray
 from ..data.typed import DataInput, DataOutput, resize
 from ..defaults import DEFAULT_TIMEOUT, HIGH_WATER_MARK
@@ -72,6 +72,31 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     def timeout(self, value: int) -> None:
         self._check_thread()
         self._timeout = as_milliseconds("timeout", value)
+
+    @property
+    def buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
+
+        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
+        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
+        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
+        brings more than there is room for, so a program that pauses when so much is there is in time.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.buffer_limit = 1024 * 1024
+        """
+        return self._buffer_limit
+
+    @buffer_limit.setter
+    def buffer_limit(self, value: SupportsIndex) -> None:
+        self._check_thread()
+        self._buffer_limit = as_limit("buffer_limit", value)
 
     @property
     def high_water_mark(self) -> int:

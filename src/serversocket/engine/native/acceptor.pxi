@@ -65,21 +65,13 @@ cdef class Acceptor(Source):
         return self.counter.open
 
     @property
-    def max_connections(self):
-        """How many connections may be open at once; ``None``, at first, for any number.
+    def _most_connections(self):
+        """How many may be open at once; 0 for any number."""
+        return self.most
 
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
-
-        Raises:
-            TypeError: The value is neither an integer nor ``None``.
-            RangeError: It is not positive (#2006).
-        """
-        return self.most or None
-
-    @max_connections.setter
-    def max_connections(self, value):
-        self._check()
-        self.most = 0 if value is None else as_limit("max_connections", value)
+    @_most_connections.setter
+    def _most_connections(self, Py_ssize_t value):
+        self.most = value
 
     @property
     def turned_away(self):

@@ -13,9 +13,7 @@ cdef class Lingerer(Output):
 
     cdef object timer       # looks whether the peer still fetches
     cdef list waiting       # what to call when the system has taken everything, or takes no more; None for nothing
-    cdef int64_t left       # for the peer to fetch, when the timer was set
-    cdef double stalled     # seconds in which it has fetched nothing
-    cdef double age         # seconds
+    cdef object patience    # how long it may take
     cdef bint ended         # the peer's output is at its end
     cdef bint told          # that nothing more comes
 
@@ -68,22 +66,25 @@ cdef class Lingerer(Output):
         return 0
 
     cdef int _time(self) except -1:
-        self.left = self.pending + self._unfetched()
-        self.timer = self._reactor.call_later(defaults.LINGER_SECONDS, self._look)
+        if self.patience is None:
+            self.patience = Patience()
+        self.timer = self._reactor.call_later(self.patience.begin(self._unfetched_in_all()), self._look)
         return 0
 
     def _look(self):
-        cdef int64_t left = self.pending + self._unfetched()
-        cdef double patience = defaults.STALLED_SECONDS if left else defaults.LINGER_SECONDS
-        self.age += defaults.LINGER_SECONDS
-        self.stalled = 0 if left < self.left else self.stalled + defaults.LINGER_SECONDS
-        if self.age < defaults.LONGEST_LINGER and self.stalled < patience:
+        cdef int64_t left = self._unfetched_in_all()
+        if not self.patience.is_over(left):
             self.timer = None
             self._settle()
             return
         if left:
             self._reset()
         self._discard()
+
+    @cython.final
+    cdef int64_t _unfetched_in_all(self) noexcept:
+        """How many bytes the peer has still to get."""
+        return self.pending + self._unfetched() + (self.extras.wire.left() if self.filtered else 0)
 
     cdef int _ready(self, uint32_t events) except -1:
         if events & ~<uint32_t> system.EPOLLOUT:

@@ -32,29 +32,18 @@ cdef class Output(Input):
     cdef flag filtered      # there is a filter: `extras.wire`
 
     @property
-    def buffer_limit(self):
-        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
-
-        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
-        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
-        brings more than there is room for, so a program that pauses when so much is there is in time.
-
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-
-        Example:
-            >>> import serversocket
-            >>> socket = serversocket.Socket()
-            >>> socket.buffer_limit = 1024 * 1024
-        """
+    def _buffer_limit(self):
+        """The most bytes of unread input and unsent output together."""
         return self._limit()
 
-    @buffer_limit.setter
-    def buffer_limit(self, value):
-        self._check()
-        self._with_extras().limit = as_limit("buffer_limit", value)
+    @_buffer_limit.setter
+    def _buffer_limit(self, Py_ssize_t value):
+        self._with_extras().limit = value
+
+    @property
+    def _bytes_kept(self):
+        """How many bytes it keeps for the program, as the reactor has counted them."""
+        return self._kept()
 
     @cython.final
     cdef inline Py_ssize_t _limit(self) noexcept:
@@ -185,10 +174,10 @@ cdef class Output(Input):
         cdef Py_ssize_t kept = self.pending + self.size
         if count > self._limit() - kept:
             self._fail(system.ENOBUFS)
-            raise errors.over_limit("write", count, kept, "buffer_limit", self.buffer_limit)
-        if not self._reactor._relieve(self, count):
+            raise errors.over_limit("write", count, kept, "buffer_limit", self._limit())
+        if not shed(self._reactor, self, count):
             kept = self._reactor.kept
-            self._overrun()
+            self._shed()
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", self._reactor.limit)
         return 0
 
@@ -202,15 +191,17 @@ cdef class Output(Input):
     cdef int _crowded(self) except -1:
         """Whether unread input is over a limit: then the connection has to end."""
         return self.size + self.pending > self._limit() or (
-            self._reactor.kept > self._reactor.limit and not self._reactor._relieve(self, 0)
+            self._reactor.kept > self._reactor.limit and not shed(self._reactor, self, 0)
         )
 
-    cdef int _overrun(self) except -1:
+    def _shed(self):
+        """It keeps more than all others, and there is no room for more."""
         if self.state == FINISHED:
-            return self._discard()
+            self._discard()
+            return
         self.torn |= self.size > 0
         self._drop_input()
-        return self._fail(system.ENOBUFS)
+        self._fail(system.ENOBUFS)
 
     cdef Py_ssize_t _kept(self) noexcept:
         # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.

@@ -273,24 +273,13 @@ cdef class Reactor(EventDispatcher):
     # ---- what is kept for the program
 
     @property
-    def buffer_limit(self):
-        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
-
-        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
-        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
-        and reading it raises.
-
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-        """
+    def _buffer_limit(self):
+        """The most that all connections together may keep."""
         return self.limit
 
-    @buffer_limit.setter
-    def buffer_limit(self, value):
-        self._check_owner()
-        self.limit = as_limit("buffer_limit", value)
+    @_buffer_limit.setter
+    def _buffer_limit(self, Py_ssize_t value):
+        self.limit = value
 
     @property
     def bytes_kept(self):
@@ -300,21 +289,8 @@ cdef class Reactor(EventDispatcher):
         """
         return self.kept
 
-    @cython.final
-    cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
-        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
-        cdef Source fullest
-        if asking._kept() + more > self.limit:
-            return False    # all others together could not make enough
-        while self.kept > self.limit - more:
-            fullest = self._fullest()
-            if fullest is None or fullest is asking:
-                return False
-            fullest._overrun()
-        return True
-
-    @cython.final
-    cdef Source _fullest(self):
+    def _fullest(self):
+        """The connection that keeps most; None where there is none."""
         cdef uint32_t index
         cdef Py_ssize_t kept, most = 0
         cdef Source source, fullest = None

@@ -225,10 +225,6 @@ cdef class Source(EventDispatcher):
         """How many bytes it keeps for the program, as the reactor has counted them."""
         return 0
 
-    cdef int _overrun(self) except -1:
-        """It keeps more than all others, and there is no room for more."""
-        return 0
-
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
         return False

@@ -7,7 +7,6 @@ import socket
 from typing import TYPE_CHECKING
 
 from ... import errors
-from ...checks import as_limit
 from ..accept_errors import Action, action_for
 from ..endpoints import SocketAddress
 from ..uncaught import leaves
@@ -18,7 +17,7 @@ from .source import Source, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self, SupportsIndex
+    from typing import Self
 
     from .dispatcher import _Registrations
     from .filter import Filter, Wire
@@ -33,7 +32,7 @@ class Acceptor(Source):
     _socket_class: type[Stream]
     _listening_ = False
     _paused_ = False
-    _most_ = 0  # connections that may be open at once; 0: any number
+    _most_connections = 0  # that may be open at once; 0: any number
     _refused_ = 0  # clients that were closed at once
     _connections_: Tally
     _admission: Callable[[Stream], Filter | None] | None = None
@@ -67,23 +66,6 @@ class Acceptor(Source):
     def connections(self) -> int:
         """How many connections that this server has accepted are open, those that still send their last included."""
         return self._connections_.open
-
-    @property
-    def max_connections(self) -> int | None:
-        """How many connections may be open at once; ``None``, at first, for any number.
-
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
-
-        Raises:
-            TypeError: The value is neither an integer nor ``None``.
-            RangeError: It is not positive (#2006).
-        """
-        return self._most_ or None
-
-    @max_connections.setter
-    def max_connections(self, value: SupportsIndex | None) -> None:
-        self._check_()
-        self._most_ = 0 if value is None else as_limit("max_connections", value)
 
     @property
     def turned_away(self) -> int:
@@ -177,7 +159,7 @@ class Acceptor(Source):
                     return
                 failures += 1
                 continue
-            if self._most_ and self._connections_.open >= self._most_:
+            if self._most_connections and self._connections_.open >= self._most_connections:
                 accepted.close()
                 self._refused_ += 1
                 continue

@@ -8,11 +8,11 @@ import struct
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, SupportsBytes, SupportsIndex
+from typing import TYPE_CHECKING, SupportsBytes
 
 from ... import errors
-from ...checks import as_limit
 from ...defaults import CONNECTION_LIMIT
+from ..shedding import shed
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
@@ -76,29 +76,18 @@ class Output(Input):
         return self._pending_
 
     @property
-    def buffer_limit(self) -> int:
-        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
-
-        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
-        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
-        brings more than there is room for, so a program that pauses when so much is there is in time.
-
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-
-        Example:
-            >>> import serversocket
-            >>> socket = serversocket.Socket()
-            >>> socket.buffer_limit = 1024 * 1024
-        """
+    def _buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output together."""
         return self._limit_
 
-    @buffer_limit.setter
-    def buffer_limit(self, value: SupportsIndex) -> None:
-        self._check_()
-        self._limit_ = as_limit("buffer_limit", value)
+    @_buffer_limit.setter
+    def _buffer_limit(self, value: int) -> None:
+        self._limit_ = value
+
+    @property
+    def _bytes_kept(self) -> int:
+        """How many bytes it keeps for the program, as the reactor has counted them."""
+        return self._counted_
 
     def _unsent_(self) -> bool:
         """Returns True if there is something that the system has still to take."""
@@ -370,9 +359,9 @@ class Output(Input):
         if kept + count > self._limit_:
             self._fail_(errno.ENOBUFS)
             raise errors.over_limit("write", count, kept, "buffer_limit", self._limit_)
-        if not reactor._relieve_(self, count):
+        if not shed(reactor, self, count):
             kept = reactor._kept_
-            self._overrun_()
+            self._shed()
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", reactor._limit_)
 
     def _room_(self, size: int) -> int:
@@ -384,10 +373,10 @@ class Output(Input):
         """Whether unread input is over a limit: then the connection has to end."""
         reactor = self._owner_()
         return self._pending_ + len(self._input_) - self._start_ > self._limit_ or (
-            reactor._kept_ > reactor._limit_ and not reactor._relieve_(self, 0)
+            reactor._kept_ > reactor._limit_ and not shed(reactor, self, 0)
         )
 
-    def _overrun_(self) -> None:
+    def _shed(self) -> None:
         """It keeps more than all others, and there is no room for more."""
         if self._state_ == FINISHED:
             self._discard_()

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ... import errors
-from ...checks import as_limit, as_timeout
+from ...checks import as_timeout
 from ...defaults import REACTOR_LIMIT
 from .. import unpatched
 from ..uncaught import leaves
@@ -29,7 +29,7 @@ except ImportError:  # a system without it
     DefaultSelector = original("selectors", "DefaultSelector")  # type: ignore[misc]
 
 if TYPE_CHECKING:
-    from typing import Self, SupportsIndex
+    from typing import Self
 
     from .output import Output
     from .source import Source
@@ -318,24 +318,13 @@ class Reactor(EventDispatcher):
     # ---- what is kept for the program
 
     @property
-    def buffer_limit(self) -> int:
-        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
-
-        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
-        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
-        and reading it raises.
-
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-        """
+    def _buffer_limit(self) -> int:
+        """The most that all connections together may keep."""
         return self._limit_
 
-    @buffer_limit.setter
-    def buffer_limit(self, value: SupportsIndex) -> None:
-        self._check_()
-        self._limit_ = as_limit("buffer_limit", value)
+    @_buffer_limit.setter
+    def _buffer_limit(self, value: int) -> None:
+        self._limit_ = value
 
     @property
     def bytes_kept(self) -> int:
@@ -345,17 +334,10 @@ class Reactor(EventDispatcher):
         """
         return self._kept_
 
-    def _relieve_(self, asking: Source, more: int) -> bool:
-        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
-        if asking._counted_ + more > self._limit_:
-            return False  # all others together could not make enough
-        while self._kept_ + more > self._limit_:
-            open_ = filter(None, map(_source, self._slots_.values()))
-            fullest = max([*open_, *self._finished_.values()], key=_counted, default=None)
-            if fullest is None or fullest is asking or not fullest._counted_:
-                return False
-            fullest._overrun_()
-        return True
+    def _fullest(self) -> Any:
+        """The connection that keeps most; None where there is none."""
+        open_ = filter(None, map(_source, self._slots_.values()))
+        return max([*open_, *self._finished_.values()], key=_counted, default=None)
 
     def _end_idle(self) -> bool:
         """Breaks the connections that were idle for too long; whether others may still become so."""

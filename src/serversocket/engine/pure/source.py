@@ -157,9 +157,6 @@ class Source(EventDispatcher):
         self._uncount_()
         self._close_here_()
 
-    def _overrun_(self) -> None:
-        """It keeps more than all others, and there is no room for more."""
-
     def _idle_too_long_(self, now: float) -> bool:
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
         return False
