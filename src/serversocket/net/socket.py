@@ -74,6 +74,53 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._timeout = as_milliseconds("timeout", value)
 
     @property
+    def allow_half_open(self) -> bool:
+        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
+
+        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
+        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.allow_half_open = True
+            ...     event.socket.add_event_listener("end", answer)
+            >>> def answer(event):
+            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
+            ...     event.target.close()
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._half_open
+
+    @allow_half_open.setter
+    def allow_half_open(self, value: bool) -> None:
+        self._check_thread()
+        self._half_open = bool(value)
+
+    @property
+    def abort_on_error(self) -> bool:
+        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
+
+        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
+        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
+        reconnects.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.abort_on_error = True
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._fragile
+
+    @abort_on_error.setter
+    def abort_on_error(self, value: bool) -> None:
+        self._check_thread()
+        self._fragile = bool(value)
+
+    @property
     def buffer_limit(self) -> int:
         """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
 

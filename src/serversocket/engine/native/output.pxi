@@ -196,6 +196,7 @@ cdef class Output(Input):
 
     def _shed(self):
         """It keeps more than all others, and there is no room for more."""
+        self._check()
         if self.state == FINISHED:
             self._discard()
             return

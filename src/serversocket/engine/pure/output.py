@@ -378,6 +378,7 @@ class Output(Input):
 
     def _shed(self) -> None:
         """It keeps more than all others, and there is no room for more."""
+        self._check_()
         if self._state_ == FINISHED:
             self._discard_()
             return
