@@ -128,7 +128,7 @@ cdef class Acceptor(Source):
             return 0
         self._hold(self.listeners is not None)
         if self._listening_now:
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self, system.EPOLLIN if not self.paused and heard(self, CONNECT) else 0
             )
         return 0
@@ -163,7 +163,7 @@ cdef class Acceptor(Source):
 
     @cython.final
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
-        cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
+        cdef PyObject *made = new_instance(self.socket_class, ())
         cdef Stream stream
         cdef Event event
         cdef bint interrupted = True
@@ -201,7 +201,7 @@ cdef class Acceptor(Source):
                 stream._served()
             finally:
                 # What nobody listens to or holds goes with this reference, and is closed at once.
-                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
+                stream.quiet = stream.listeners is None and only_reference(<PyObject *> stream)
                 if not stream.quiet:
                     self._begin(stream, interrupted)
                 elif stream.pending:

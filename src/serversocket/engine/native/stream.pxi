@@ -135,7 +135,7 @@ cdef class Stream(Output):
         self._hold(self.listeners is not None or self.pending)
         try:
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self,
                 (system.EPOLLET if self.resting or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
                 | (system.EPOLLOUT if self.blocked else 0),
@@ -418,7 +418,7 @@ cdef class Stream(Output):
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
         cdef uint32_t slot = self.slot
-        cdef uint32_t generation = self._reactor.slots[slot].generation
+        cdef uint32_t generation = self._reactor.poller.slots[slot].generation
         if count <= 0:
             if count == 0:
                 self._input_ends(max(ending, 0))
@@ -428,7 +428,7 @@ cdef class Stream(Output):
                 self._recv_failed(system.errno)
             return False
         self._arrived(memory, count)
-        if self.slot != slot or self._reactor.slots[slot].generation != generation:
+        if self.slot != slot or self._reactor.poller.slots[slot].generation != generation:
             return False
         if self.resting and ending <= 0:
             return False

@@ -16,7 +16,8 @@ from ...defaults import CONNECTION_LIMIT
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
-from .reactor import Reactor, Slot
+from .poller import Slot
+from .reactor import Reactor
 
 if sys.platform == "linux":
     import fcntl
@@ -135,7 +136,7 @@ class Output(Input):
         if not (self._serving_ or self._dirty_ or self._blocked_):
             self._dirty_ = True
             reactor._dirty_.append(self)
-            if reactor._alarm_ is not None:
+            if reactor._poller_.alarm is not None:
                 reactor._show_work_()
         return count
 

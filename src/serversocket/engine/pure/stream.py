@@ -15,7 +15,8 @@ from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_da
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
 from .lingerer import Lingerer
 from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
-from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Reactor, Slot
+from .poller import HANGUP, READ, RESTING, WRITE, Slot
+from .reactor import READ_SIZE, Reactor
 from .source import Tally
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
@@ -150,7 +151,7 @@ class Stream(Output):
         events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
             try:
-                self._reactor_._watch_(slot, events)
+                self._reactor_._poller_.watch(slot, events)
             except OSError as error:
                 self._fail_(error.errno or errno.EIO)
 
@@ -579,7 +580,3 @@ def _receive_into(sock: socket.socket, memory: memoryview, room: int) -> bytes |
     with memory:
         size = sock.recv_into(memory, room)
         return memory[:size] if size else b""
-
-
-def quicken(cls: type[Stream]) -> None:
-    """Nothing is to be done: the interpreter calls methods that are written in Python as directly as it can."""
