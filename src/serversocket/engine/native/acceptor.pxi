@@ -183,7 +183,7 @@ cdef class Acceptor(Source):
         stream._reactor = self._reactor
         stream.quiet = True
         stream.fd = fd      # from here on, whatever happens, it is closed with the stream
-        self._reactor._enroll(stream, fd)
+        self._reactor.poller.enroll(stream, fd)
         stream.tally = self.counter
         self.counter.open += 1
         stream.peer = peer[0]

@@ -75,11 +75,17 @@ cdef class Poller:
         close_descriptor(&self.wakeup)
         close_descriptor(&self.alarm)
 
+    cdef inline int check_open(self) except -1:
+        if self.epoll < 0:
+            raise RuntimeError("the reactor is closed")
+        return 0
+
     # ---- slots
 
     cdef int enroll(self, Source source, uint32_t fd) except -1:
         """Gives a source its slot."""
         cdef Source loser
+        self.check_open()
         if fd >= self.slot_count:
             self.grow(fd + 1)
         if self.alive(fd):

@@ -107,20 +107,12 @@ cdef class Reactor(EventDispatcher):
     @cython.final
     cdef int _check_open(self) except -1:
         self._check_owner()
-        if self.poller.epoll < 0:
-            raise RuntimeError("the reactor is closed")
-        return 0
+        return self.poller.check_open()
 
     def _check_thread(self):
         self._check_owner()
 
     # ---- who is watched
-
-    @cython.final
-    cdef inline int _enroll(self, Source source, uint32_t fd) except -1:
-        """Gives a source its slot."""
-        self._check_open()
-        return self.poller.enroll(source, fd)
 
     @cython.final
     cdef inline bint _withdraw(self, Source source) noexcept:

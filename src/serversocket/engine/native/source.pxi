@@ -102,7 +102,7 @@ cdef class Source(EventDispatcher):
         """Takes a descriptor over; if this raises it is still the caller's."""
         if self.fd >= 0:
             raise RuntimeError("there is a descriptor already")
-        self._reactor._enroll(self, fd)
+        self._reactor.poller.enroll(self, fd)
         self.fd = fd
         return 0
 

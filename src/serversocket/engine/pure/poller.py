@@ -103,7 +103,7 @@ class Poller:
         self.alarm = None  # its thread has stayed in the parent
         self.close()
 
-    def opened(self) -> selectors.BaseSelector:
+    def check_open(self) -> selectors.BaseSelector:
         if self.selector is None:
             raise RuntimeError("the reactor is closed")
         return self.selector
@@ -112,7 +112,7 @@ class Poller:
 
     def enroll(self, source: Watched, fd: int) -> Slot:
         """Gives a source its slot."""
-        self.opened()
+        self.check_open()
         before = self.slots.get(fd)
         if before is not None:
             loser = before.source
@@ -125,7 +125,7 @@ class Poller:
         """Changes what a descriptor is watched for; 0: nothing, and it is as good as closed."""
         if events == slot.events:
             return
-        selector = self.opened()
+        selector = self.check_open()
         before, after = slot.events & self.known, events & self.known
         if not before:
             if after:
@@ -167,7 +167,8 @@ class Poller:
 
     def wait(self, timeout: float | None, deadline: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         """Waits for so many seconds, or until a deadline has come; returns what is ready."""
-        selector = self.opened()
+        selector = self.selector
+        assert selector is not None
         if deadline is not None and timeout != 0:
             left = max(deadline - monotonic(), 0)
             timeout = left if timeout is None else min(left, timeout)
@@ -191,7 +192,7 @@ class Poller:
 
     def add_wakeup(self, fd: int) -> None:
         """From now on a descriptor that belongs to no source ends the wait when it is readable, and is drained."""
-        self.opened().register(fd, READ, None)
+        self.check_open().register(fd, READ, None)
         self.wakeups.add(fd)
 
     def remove_wakeup(self, fd: int) -> None:
@@ -221,7 +222,7 @@ class Poller:
         Raises:
             IOError: It has none (#2002).
         """
-        selector = self.opened()
+        selector = self.check_open()
         fileno: Callable[[], int] | None = getattr(selector, "fileno", None)
         if fileno is None:
             raise errors.invalid_socket("fileno", f"{type(selector).__name__} has no descriptor of its own", None)

@@ -103,7 +103,7 @@ class Reactor(EventDispatcher):
 
     def _check_open_(self) -> None:
         self._check_()
-        self._poller_.opened()
+        self._poller_.check_open()
 
     # ---- who is watched
 
