@@ -1,4 +1,4 @@
-"""Methods and attributes that classes of the engine get from outside; the native twin makes their calls cheaper, too."""
+"""What classes of the engine get from outside, once they are made; natively this makes calls cheaper, too."""
 
 from __future__ import annotations
 

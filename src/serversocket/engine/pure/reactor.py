@@ -159,7 +159,8 @@ class Reactor(EventDispatcher):
     def _end_idle(self) -> bool:
         """Breaks the connections that were idle for too long; whether others may still become so."""
         now = monotonic()
-        limited = [source._idle_too_long_(now) for source in map(_source, self._poller_.slots.values()) if source is not None]
+        sources = map(_source, self._poller_.slots.values())
+        limited = [source._idle_too_long_(now) for source in sources if source is not None]
         return any(limited)
 
     # ---- running
