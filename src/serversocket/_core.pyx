@@ -3,18 +3,19 @@
 """The native engine: from the kernel's readiness to the listener's call, without interpreted package code.
 
     Event                            EventDispatcher
-      ProgressEvent                    Reactor       epoll, the table of who is watched, the turn
+      ProgressEvent                    Reactor       the turn; has a Poller: epoll and the table of those it watches
       OutputProgressEvent              Source        owns one descriptor
       ServerSocketConnectEvent           Input       what has arrived and is not read yet
                                            Output      what is written and not sent yet
-                                             Stream      a connection: its life
+                                             Receiver    how input comes, through a Filter where there is one
+                                               Stream      a connection: its life
                                              Lingerer    output that outlives its stream
                                          Connector   a connect that is under way
                                          Acceptor    accepts connections
 
-Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more than
-within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is called
-directly or disappears in its caller.
+Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more
+than within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is
+called directly or disappears in its caller.
 
 Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
 into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
@@ -57,8 +58,10 @@ from .engine.uncaught import leaves
 from .engine.weak_listeners import when_gone
 
 include "engine/native/system.pxi"
+include "engine/native/memory.pxi"
 include "engine/native/events.pxi"
 include "engine/native/dispatcher.pxi"
+include "engine/native/poller.pxi"
 include "engine/native/reactor.pxi"
 include "engine/native/source.pxi"
 include "engine/native/input.pxi"
@@ -68,6 +71,6 @@ include "engine/native/receiver.pxi"
 include "engine/native/lingerer.pxi"
 include "engine/native/connector.pxi"
 include "engine/native/stream.pxi"
-include "engine/native/fast_methods.pxi"
 include "engine/native/acceptor.pxi"
 include "engine/native/waiter.pxi"
+include "engine/native/fast_methods.pxi"

@@ -139,7 +139,7 @@ cdef class Acceptor(Source):
             return 0
         self._hold(self.listeners is not None)
         if self._listening_now:
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self, system.EPOLLIN if not self.paused and heard(self, CONNECT) else 0
             )
         return 0
@@ -167,14 +167,14 @@ cdef class Acceptor(Source):
                 system.close(fd)
                 self.refused += 1
                 continue
-            self._accepted(fd, &peer, entries, None)
+            self._accepted(fd, &peer, entries)
         if failures == ACCEPTS_PER_TURN:
             self._accept_failed(code, True)     # what ought to concern one client concerns all of them
         return 0
 
     @cython.final
-    cdef int _accepted(self, int fd, Address *peer, tuple entries, Stream late) except -1:
-        """Dispatches `connect` for a new client, or for one that is `late`: its filter has held that back.
+    cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
+        """Dispatches `connect` for a new client, or where `fd` is negative for the next whose filter has held it back.
 
         All in one function: making the connection in another one costs 40 instructions.
         """
@@ -182,9 +182,8 @@ cdef class Acceptor(Source):
         cdef Stream stream
         cdef Event event
         cdef bint interrupted = True
-        cdef Py_ssize_t ours = 1    # references to the stream
-        if late is None:
-            made = NEW_INSTANCE(self.socket_class, ())
+        if fd >= 0:
+            made = new_instance(self.socket_class, ())
             if made == NULL:
                 system.close(fd)
                 pending_error()
@@ -201,7 +200,7 @@ cdef class Acceptor(Source):
             stream._reactor = self._reactor
             stream.quiet = True
             stream.fd = fd      # from here on, whatever happens, it is closed with the stream
-            self._reactor._enroll(stream, fd)
+            self._reactor.poller.enroll(stream, fd)
             stream.tally = self.counter
             self.counter.open += 1
             stream.peer = peer[0]
@@ -209,8 +208,7 @@ cdef class Acceptor(Source):
             if self.admission is not None and not self._admit(stream):
                 return 0
         else:
-            stream = late
-            ours = 2
+            stream = self.entering.pop(0)
         stream.serving = True
         event = take_event(CLIENT)
         event.subject = stream
@@ -224,11 +222,13 @@ cdef class Acceptor(Source):
                 stream._served()
             finally:
                 # What nobody listens to or holds goes with this reference, and is closed at once.
-                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == ours
+                stream.quiet = stream.listeners is None and only_reference(<PyObject *> stream)
                 if not stream.quiet:
-                    self._begin(stream, interrupted or ours > 1)
+                    self._begin(stream, interrupted or fd < 0)
                 elif stream.pending or stream.filtered:
                     stream._end()
+        if fd < 0 and stream.filtered and stream.state == CONNECTED:
+            stream._after_connect()
         return 0
 
     @cython.final
@@ -280,20 +280,20 @@ cdef class Acceptor(Source):
         cdef Stream stream
         cdef Wire wire
         while self.entering:
-            stream = self.entering.pop(0)
+            stream = self.entering[0]
             wire = stream._wire()
             wire.server = None
             wire.held = False
             self.held.pop(id(stream), None)
             entries = listeners_of(self, CONNECT)
             if entries is None or stream.failure:
+                del self.entering[0]
                 stream._reset()
                 self.refused += 1
                 stream._discard()       # nobody is there to be told any more, or the filter has raised
                 continue
-            self._accepted(-1, NULL, entries, stream)
-            if stream.state == CONNECTED and stream.filtered:
-                stream._after_connect(wire)
+            stream = None       # what nobody listens to or holds is known by its references
+            self._accepted(-1, NULL, entries)
         return 0
 
     @cython.final

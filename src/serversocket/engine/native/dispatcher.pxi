@@ -2,29 +2,14 @@
 
 cdef extern from "Python.h":
     """
-    /* Dispatches inside each other, on this thread; see nesting.py. The model saves a call for each access. */
+    /* Dispatches inside each other, on this thread; see dispatch_depth.py. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
-
-    /* Functions and methods, as most listeners are, are called where a call would end up in any case. */
-    static inline PyObject *call_listener(PyObject *listener, void *event)
-    {
-        PyObject *arguments[2] = {NULL, (PyObject *)event};
-        vectorcallfunc call;
-        if (PyFunction_Check(listener))
-            call = ((PyFunctionObject *)listener)->vectorcall;
-        else if (PyMethod_Check(listener))
-            call = ((PyMethodObject *)listener)->vectorcall;
-        else
-            return PyObject_CallOneArg(listener, (PyObject *)event);
-        return call(listener, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    }
     """
     ctypedef struct PyCodeObject:
         int co_argcount
         int co_flags
     PyCodeObject *PyFunction_GET_CODE "(PyCodeObject *)PyFunction_GET_CODE" (object function)
     int dispatch_depth
-    PyObject *call_listener(PyObject *listener, Event event)
     PyObject *PyObject_CallNoArgs(object function)
     str PyUnicode_FromObject(object text)
 
@@ -463,9 +448,10 @@ cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
     """The listeners of what the engine dispatches, or None."""
     if dispatcher.listeners is None:
         return None
-    return <tuple> ITEM(<PyObject *> dispatcher.listeners, kind)
+    return <tuple> borrowed_item(<PyObject *> dispatcher.listeners, kind)
 
 
 cdef inline bint heard(EventDispatcher dispatcher, int kind) noexcept:
     """Returns True if anybody listens to what the engine dispatches."""
-    return dispatcher.listeners is not None and ITEM(<PyObject *> dispatcher.listeners, kind) != <PyObject *> None
+    cdef PyObject *listeners = <PyObject *> dispatcher.listeners
+    return listeners != <PyObject *> None and borrowed_item(listeners, kind) != <PyObject *> None

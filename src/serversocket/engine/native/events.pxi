@@ -1,39 +1,5 @@
 # Events: what the engine tells a program, and the classes of those it tells most of.
 
-cdef extern from "Python.h":
-    """
-    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
-    #define NEW_INSTANCE(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
-    #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
-
-    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
-    #include "structmember.h"
-    #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
-
-    /* A reference that is ours already. */
-    #define OUR_EVENT(pointer) ((void *)(pointer))
-
-    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
-                              Py_ssize_t offset)
-    {
-        member->name = name;
-        member->type = T_OBJECT_EX;
-        member->offset = offset;
-        member->flags = READONLY;
-        member->doc = doc;
-        return PyDescr_NewMember(cls, member);
-    }
-    """
-    ctypedef struct PyMemberDef:
-        pass
-    PyObject *NEW_INSTANCE(type cls, tuple arguments)
-    PyObject *TYPE_DICT(type cls)
-    Py_ssize_t OFFSET_OF_TARGET(Event event)
-    Event OUR_EVENT(PyObject *pointer)
-    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
-    void PyType_Modified(type)
-
-
 # What the engine itself dispatches, and what most programs listen for besides. The number is the place of the type's
 # listeners in a dispatcher's table.
 cdef enum Kind:
@@ -283,37 +249,6 @@ cdef class ServerSocketConnectEvent(Event):
         )
 
 
-cdef PyMemberDef target_field
-cdef PyMemberDef current_target_field
-
-
-cdef int _show_fields() except -1:
-    """Event.target and Event.current_target, which are the same."""
-    cdef Event event = Event("")
-    extend_type(Event, "target", field_at(
-        Event, &target_field, "target",
-        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
-        OFFSET_OF_TARGET(event),
-    ))
-    extend_type(Event, "current_target", field_at(
-        Event, &current_target_field, "current_target",
-        "The dispatcher whose listener runs; for sockets always `target`.",
-        OFFSET_OF_TARGET(event),
-    ))
-    return 0
-
-
-def extend_type(type cls, str name, value):
-    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
-    if not issubclass(cls, (Event, EventDispatcher)):
-        raise TypeError(f"{cls.__name__} is no class of the engine")
-    (<dict> TYPE_DICT(cls))[name] = value
-    PyType_Modified(cls)
-
-
-_show_fields()
-
-
 # ------------------------------------------------------------------------------------------------ event pool
 # One event of each kind that the engine dispatches is used again, where no listener has kept it.
 
@@ -326,24 +261,24 @@ cdef Event take_event(int kind):
     """An event of what the engine dispatches, as new."""
     cdef PyObject *found = spares[kind]
     if found == NULL:
-        found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
+        found = new_instance(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
         if found == NULL:
             pending_error()
         (<Event> found).type = <str> PyTuple_GET_ITEM(TYPES, kind)
     spares[kind] = NULL
-    return OUR_EVENT(found)
+    return our_event(found)
 
 
 cdef int give_back(Event event, int kind) except -1:
     """What was taken; the caller holds the only reference that counts here."""
-    if Py_REFCNT(<PyObject *> event) > 1:
+    if not only_reference(<PyObject *> event):
         return 0
     event._target = None
     if event.subject is not None:
         event.subject = None
-    if <PyObject *> event.type != ITEM(<PyObject *> TYPES, kind):
+    if <PyObject *> event.type != borrowed_item(<PyObject *> TYPES, kind):
         event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
-    if Py_REFCNT(<PyObject *> event) > 1 or spares[kind] != NULL:
+    if not only_reference(<PyObject *> event) or spares[kind] != NULL:
         return 0        # what went may have been the last reference to what runs Python code
     event.flags = 0
     event.bubbles = event.cancelable = False

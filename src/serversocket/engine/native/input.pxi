@@ -13,54 +13,6 @@ cdef enum Half:             # of a connection: one of its two directions
     ENDED = 2               # nothing more comes
 
 
-cdef extern from "Python.h":
-    """
-    /* What was written since the program took the hash must not go by it. */
-    static void forget_hash(PyObject *memory)
-    {
-        _Pragma("GCC diagnostic push")
-        _Pragma("GCC diagnostic ignored \\"-Wdeprecated-declarations\\"")
-        ((PyBytesObject *)memory)->ob_shash = -1;
-        _Pragma("GCC diagnostic pop")
-    }
-
-    /* The beginning of a bytes object that nobody else holds, as all of it; its memory stays as large as it was. */
-    static PyObject *cut(PyObject *memory, Py_ssize_t size)
-    {
-        forget_hash(memory);
-        Py_SET_SIZE((PyVarObject *)memory, size);
-        PyBytes_AS_STRING(memory)[size] = 0;
-        return Py_NewRef(memory);
-    }
-
-    /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
-    static PyObject *shorten(PyObject *memory, Py_ssize_t size)
-    {
-        forget_hash(memory);
-        if (Py_SIZE(memory) != size)
-            _PyBytes_Resize(&memory, size);
-        return memory;
-    }
-
-    /* Makes a bytes object that nobody else holds larger, in its place where the system can; without memory for that it
-       stays as it was. Takes the reference. */
-    static PyObject *lengthen(PyObject *memory, Py_ssize_t size)
-    {
-        PyObject *moved = PyObject_Realloc(memory, PyBytes_Type.tp_basicsize + size);
-        if (moved == NULL)
-            return memory;
-        forget_hash(moved);
-        Py_SET_SIZE((PyVarObject *)moved, size);
-        PyBytes_AS_STRING(moved)[size] = 0;
-        return moved;
-    }
-    """
-    void forget_hash(bytes memory)
-    object cut(PyObject *memory, Py_ssize_t size)
-    object shorten(PyObject *memory, Py_ssize_t size)
-    object lengthen(PyObject *memory, Py_ssize_t size)
-
-
 cdef enum:
     READS_PER_TURN = 4          # of one connection, so that a fast sender cannot starve the others
     LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
@@ -289,7 +241,7 @@ cdef class Input(Source):
         cdef bint landed = self.store is None
         cdef PyObject *memory = <PyObject *> reactor.buffer if landed else <PyObject *> self.store
         cdef Py_ssize_t size = self.size
-        if memory == <PyObject *> None or Py_REFCNT(memory) > 1 or self.data != PyBytes_AS_STRING(<object> memory):
+        if memory == <PyObject *> None or not only_reference(memory) or self.data != PyBytes_AS_STRING(<object> memory):
             return None
         if landed and not reactor.wary:
             self._drop_input()
@@ -387,7 +339,7 @@ cdef class Input(Source):
         """Appends to memory of its own; False, with all that was there still there, if the system has no memory."""
         cdef Py_ssize_t needed = self.size + size
         cdef Py_ssize_t wanted = needed + needed // 4
-        if self.store is None or Py_REFCNT(<PyObject *> self.store) > 1:
+        if self.store is None or not only_reference(<PyObject *> self.store):
             if not self._move_input(wanted):
                 return False
         elif self.data + needed > PyBytes_AS_STRING(self.store) + PyBytes_GET_SIZE(self.store):

@@ -37,7 +37,7 @@ cdef class Lingerer(Output):
                 self._time()
                 if self.fd < 0:
                     return self._discard()  # Python code has run, and closed the reactor
-            self._reactor._watch(self, interest)
+            self._reactor.poller.watch(self, interest)
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard()

@@ -165,7 +165,7 @@ cdef class Receiver(Output):
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
         """Delivers what `recv` has said; whether to go on."""
         cdef uint32_t slot = self.slot
-        cdef uint32_t generation = self._reactor.slots[slot].generation
+        cdef uint32_t generation = self._reactor.poller.slots[slot].generation
         if count <= 0:
             if count == 0:
                 self._input_ends(max(ending, 0))
@@ -178,7 +178,7 @@ cdef class Receiver(Output):
             self._arrived_on_wire(memory, count)
         else:
             self._arrived(memory, count)
-        if self.slot != slot or self._reactor.slots[slot].generation != generation:
+        if self.slot != slot or self._reactor.poller.slots[slot].generation != generation:
             return False
         if self.resting and ending <= 0:
             return False

@@ -1,22 +1,7 @@
 # `Source`: the owner of one descriptor.
 
 cdef extern from "Python.h":
-    """
-    /* As every deallocator does before it runs anything: nobody gets a reference to what is dying any more. Cython has
-       given it one for as long as __dealloc__ runs, and this may only be done to what has none. */
-    static void forget_weak_references(PyObject *dying)
-    {
-        Py_SET_REFCNT(dying, Py_REFCNT(dying) - 1);
-        PyObject_ClearWeakRefs(dying);
-        Py_SET_REFCNT(dying, Py_REFCNT(dying) + 1);
-    }
-    """
-    void forget_weak_references(PyObject *dying)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
-
-
-cdef enum:
-    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
 
 
 @cython.final
@@ -45,8 +30,9 @@ cdef class Extras:
         self.limit = DEFAULT_LIMIT
 
 
-# Of these and what inherits from them, the garbage collector clears the listeners only (below): descriptors are closed
-# last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead through.
+# Of these and what inherits from them, the garbage collector clears the listeners only (see fast_methods): descriptors
+# are closed last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead
+# through.
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
@@ -142,8 +128,7 @@ cdef class Source(EventDispatcher):
         """Takes a descriptor over; if this raises it is still the caller's."""
         if self.fd >= 0:
             raise RuntimeError("there is a descriptor already")
-        self._reactor._check_open()
-        self._reactor._enroll(self, fd)
+        self._reactor.poller.enroll(self, fd)
         self.fd = fd
         return 0
 
@@ -198,11 +183,9 @@ cdef class Source(EventDispatcher):
             self.tally = None
 
     @cython.final
-    cdef void _hold(self, bint strongly) noexcept:
+    cdef inline void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""
-        cdef list owners = self._reactor.owners
-        if self.slot < <uint32_t> len(owners):
-            owners[self.slot] = self if strongly else None
+        self._reactor.poller.hold(self, strongly)
 
     cdef int _ready(self, uint32_t events) except -1:
         """The descriptor is ready."""
@@ -239,9 +222,3 @@ cdef class Source(EventDispatcher):
         if self.fd < 0:
             raise errors.not_open("fileno")
         return self.fd
-
-
-# A listener is often a method of the very object that it listens to, and nothing else that this cycle leads through
-# could be cleared: not the tuple, not the method.
-for _class in (Reactor, Source, Input, Output, Stream, Lingerer, Connector, Acceptor):
-    (<PyTypeObject *> _class).tp_clear = (<PyTypeObject *> EventDispatcher).tp_clear

@@ -126,7 +126,7 @@ cdef class Stream(Receiver):
         self._hold(self.listeners is not None or self._unsent())
         try:
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self,
                 (system.EPOLLET if self.resting or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
                 | (system.EPOLLOUT if self.blocked else 0),
@@ -541,14 +541,15 @@ cdef class Stream(Receiver):
         if wire.entering and wire.server is None and wire.held and self.state == CONNECTED and not self.failure:
             wire.held = False
             self._tell_connect()
-            self._after_connect(wire)
+            self._after_connect()
         if self.fd >= 0:
             self._send_output()
         return 0
 
     @cython.final
-    cdef int _after_connect(self, Wire wire) except -1:
+    cdef int _after_connect(self) except -1:
         """Delivers what has come before `connect`."""
+        cdef Wire wire = self._wire()
         wire.entering = False
         wire.vacate(self)
         if self.size and self.state == CONNECTED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import errors
 from ..accept_errors import Action, action_for
@@ -12,7 +12,8 @@ from ..endpoints import SocketAddress
 from ..uncaught import leaves
 from .dispatcher import report_error
 from .events import CLOSE, CONNECT, Event, client_connected
-from .reactor import READ, WRITE, Reactor
+from .poller import READ, WRITE
+from .reactor import Reactor
 from .source import Source, Tally
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Acceptor(Source):
         slot.owner = self if self._listeners_ else None
         if self._listening_:
             # A listening socket never becomes writable as long as it listens: this waits for its end alone.
-            self._reactor_._watch_(slot, READ if not self._paused_ and CONNECT in self._listeners_ else WRITE)
+            self._reactor_._poller_.watch(slot, READ if not self._paused_ and CONNECT in self._listeners_ else WRITE)
 
     def _ready_(self, events: int) -> None:
         reactor, sock = self._reactor_, self._socket_
@@ -143,7 +144,7 @@ class Acceptor(Source):
             return
         if events & WRITE:
             if not self._gone_(sock):
-                reactor._watch_(self._slot_, 0)  # a system that sees this differently is not to spin
+                reactor._poller_.watch(self._slot_, 0)  # a system that sees this differently is not to spin
             return
         code = failures = 0
         for _ in range(ACCEPTS_PER_TURN):
@@ -205,7 +206,7 @@ class Acceptor(Source):
                     stream._quiet_ = True
                     slot.owner = None
                 del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
-                kept: Stream | None = slot.source  # type: ignore[assignment]
+                kept: Any = slot.source
                 if kept is not None:
                     kept._quiet_ = False
                     kept._settle_()

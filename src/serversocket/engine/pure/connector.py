@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from ..endpoints import SocketAddress
 from .output import reset
-from .reactor import WRITE, Reactor
+from .poller import WRITE
+from .reactor import Reactor
 from .source import Source
 
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
@@ -60,7 +61,7 @@ class Connector(Source):
                     _bind_local(sock, self._local_end_)
                 code = sock.connect_ex(self._address_)
                 if code in IN_PROGRESS:
-                    reactor._watch_(slot, WRITE)
+                    reactor._poller_.watch(slot, WRITE)
                     return
                 self.errno = code
             except OSError as error:

@@ -40,16 +40,16 @@ class _Depth(local):  # type: ignore[misc]
 
 
 dispatching = _Depth()
-_report_error: Callable[[BaseException, EventDispatcher], object] | None = None
+_report_error: Callable[[BaseException, object], object] | None = None
 
 
-def set_error_reporter(reporter: Callable[[BaseException, EventDispatcher], object] | None) -> None:
+def set_error_reporter(reporter: Callable[[BaseException, object], object] | None) -> None:
     """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
     global _report_error
     _report_error = reporter
 
 
-def report_error(error: BaseException, dispatcher: EventDispatcher) -> None:
+def report_error(error: BaseException, dispatcher: object) -> None:
     if _report_error is None:
         raise error
     _report_error(error, dispatcher)

@@ -357,4 +357,4 @@ class Wire:
         if leaves(error):
             raise error
         if self.error is not error:
-            report_error(error, stream)  # type: ignore[arg-type]
+            report_error(error, stream)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..lingering import Patience
 from .input import ENDED
 from .output import Output, Queue, empty_error_queue, reset
-from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
+from .poller import READ, RESTING, WRITE
+from .reactor import READ_SIZE, Cancellable, Reactor
 from .source import Tally
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Lingerer(Output):
                 if self._slot_ is not slot:
                     self._discard_()  # Python code has run, and closed the reactor
                     return
-            reactor._watch_(slot, interest)
+            reactor._poller_.watch(slot, interest)
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard_()

@@ -16,7 +16,8 @@ from ..shedding import shed
 from ..unpatched import get_ident
 from .events import OUTPUT_PROGRESS, OutputProgressEvent
 from .input import CONNECTED, ENDED, ENDING, FINISHED, OPEN, Input
-from .reactor import Reactor, Slot
+from .poller import Slot
+from .reactor import Reactor
 from .source import MSG_NOSIGNAL
 
 if sys.platform == "linux":
@@ -131,7 +132,7 @@ class Output(Input):
         if not (self._serving_ or self._dirty_ or self._blocked_):
             self._dirty_ = True
             reactor._dirty_.append(self)
-            if reactor._alarm_ is not None:
+            if reactor._poller_.alarm is not None:
                 reactor._show_work_()
         return count
 

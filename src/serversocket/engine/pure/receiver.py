@@ -11,7 +11,8 @@ from .events import SOCKET_DATA, socket_data
 from .filter import Filter, Wire
 from .input import CONNECTED, ENDED
 from .output import Output, empty_error_queue, reset
-from .reactor import READ, READ_SIZE, WRITE
+from .poller import READ, WRITE
+from .reactor import READ_SIZE
 from .source import MSG_NOSIGNAL
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from ... import errors
 from ..unpatched import get_ident
 from .dispatcher import EventDispatcher
-from .reactor import Reactor, Slot
+from .poller import Slot
+from .reactor import Reactor
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 
@@ -65,7 +66,7 @@ class Source(EventDispatcher):
     def _attach(self, reactor: Reactor) -> None:
         if not isinstance(reactor, Reactor):
             raise errors.wrong_type("reactor", reactor, "a Reactor")
-        reactor._open_selector_()
+        reactor._check_open_()
         if self._reactor_ is not None:
             raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
         self._reactor_ = reactor
@@ -109,7 +110,7 @@ class Source(EventDispatcher):
         """Takes a descriptor over; if this raises it is still the caller's."""
         if self._socket_ is not None:
             raise RuntimeError("there is a descriptor already")
-        slot = self._slot_ = reactor._enroll_(self, sock.fileno())
+        slot = self._slot_ = reactor._poller_.enroll(self, sock.fileno())
         self._socket_ = sock
         return slot
 

@@ -16,7 +16,8 @@ from .filter import Wire
 from .input import CLOSED, CONNECTED, CONNECTING, ENDED, ENDING, FINISHED, OPEN
 from .lingerer import Lingerer
 from .output import reset
-from .reactor import HANGUP, READ, RESTING, WRITE, Reactor, Slot
+from .poller import HANGUP, READ, RESTING, WRITE, Slot
+from .reactor import Reactor
 from .receiver import OWED_CLOSE, OWED_END, OWED_ERROR, OWED_INPUT, READS_AT_THE_END, Receiver
 from .source import Tally
 
@@ -147,7 +148,7 @@ class Stream(Receiver):
         events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
             try:
-                self._reactor_._watch_(slot, events)
+                self._reactor_._poller_.watch(slot, events)
             except OSError as error:
                 self._fail_(error.errno or errno.EIO)
 
@@ -508,7 +509,3 @@ class Stream(Receiver):
         if wire.end_waits and self._socket_ is not None and self._state_ == CONNECTED:
             wire.end_waits = False
             self._input_ends_(self._socket_)
-
-
-def quicken(cls: type[Stream]) -> None:
-    """Nothing is to be done: the interpreter calls methods that are written in Python as directly as it can."""
