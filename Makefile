@@ -206,6 +206,7 @@ lint: $(INSTALLED) .venv/group-lint
 	@mkdir -p build && sed 's|^include "\(.*\)"|echo; cat src/serversocket/\1; echo|e' src/serversocket/_core.pyx | sed '$$d' >build/whole.pyx
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src src/serversocket/engine/native/*.pxi build/whole.pyx
 	$(BIN)/python tools/make_stubs.py --check
+	$(BIN)/python tools/copy_docstrings.py --check
 
 # Downloads the source distribution of the anyio that is installed.
 anyio-checks: $(INSTALLED) .venv/group-anyio

@@ -243,14 +243,16 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._unfollow(self._attempt)
         self._connecting_failed()
         target = format_endpoint(self._host, self._port)
-        self._dispatch_error(f"URL: {self._host} connect {target}{self._origin}", cause)
+        self._dispatch_error(errors.broken(f"URL: {self._host} connect {target}{self._origin}", cause))
 
     def _broken(self, code: int, call: str) -> None:
-        self._dispatch_error(f"{call} {self._peer()}", self._filter_error or code)
+        cause = self._filter_error or code
+        self._dispatch_error(
+            cause if isinstance(cause, errors.IOError) else errors.broken(f"{call} {self._peer()}", cause)
+        )
 
-    def _dispatch_error(self, what: str, cause: OSError | int) -> None:
+    def _dispatch_error(self, error: errors.IOError) -> None:
         if self.has_event_listener(IOErrorEvent.IO_ERROR):
-            error = cause if isinstance(cause, errors.IOError) else errors.broken(what, cause)
             self.dispatch_event(IOErrorEvent._of(error))
 
     def _peer(self) -> str:

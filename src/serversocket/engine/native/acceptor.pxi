@@ -126,7 +126,7 @@ cdef class Acceptor(Source):
             stream._discard()
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         try:
             return self._settle()
         except OSError as error:

@@ -124,7 +124,7 @@ cdef class EventDispatcher:
         """Refuses calls from a thread that does not own this object."""
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         """Called when the first listener of a type came or the last one went."""
         return 0
 
@@ -148,6 +148,9 @@ cdef class EventDispatcher:
 
         Warns:
             UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
+
+        Example:
+            >>> EventDispatcher().add_event_listener("ready", print, priority=10)
         """
         cdef tuple entries
         cdef list changed
@@ -178,7 +181,7 @@ cdef class EventDispatcher:
             entry = listener
         if not entries:
             self._store_at(place, type, (entry,))
-            self._listening(type)
+            self._listening_changed(type)
             return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
@@ -186,12 +189,15 @@ cdef class EventDispatcher:
         self._store_at(place, type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):
-        """Removes a listener (AIR: ``removeEventListener``); nothing happens if it is not registered.
+        """Removes a listener; nothing happens if it is not registered (AIR: ``removeEventListener``).
 
         Args:
             type: The event's type.
             listener: What was registered.
             use_capture: As it was registered.
+
+        Raises:
+            TypeError: `listener` is ``None``, or `type` is not a string.
         """
         cdef tuple entries
         self._check()
@@ -212,7 +218,7 @@ cdef class EventDispatcher:
             return 0
         self._store(kind, after)
         if not after:
-            self._listening(kind)
+            self._listening_changed(kind)
         return 0
 
     @cython.final
@@ -254,13 +260,21 @@ cdef class EventDispatcher:
         return 0
 
     def has_event_listener(self, type):
-        """Whether anybody listens to a type of event (AIR: ``hasEventListener``)."""
+        """Whether anybody listens to a type of event (AIR: ``hasEventListener``).
+
+        Raises:
+            TypeError: `type` is not a string.
+        """
         self._check()
         type = event_type(type)
         return any([_alive(entry) for entry in self._entries(type)])
 
     def will_trigger(self, type):
-        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``)."""
+        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
+
+        Raises:
+            TypeError: `type` is not a string.
+        """
         return self.has_event_listener(type)
 
     def dispatch_event(self, event):
@@ -278,6 +292,10 @@ cdef class EventDispatcher:
         Raises:
             TypeError: `event` is ``None`` or no `Event`, or its ``clone()`` gave none.
             DispatchRecursionError: More than 256 dispatches are inside each other.
+
+        Example:
+            >>> EventDispatcher().dispatch_event(Event("ready"))
+            True
         """
         cdef tuple entries
         self._check()
@@ -291,7 +309,12 @@ cdef class EventDispatcher:
         return not event.is_default_prevented()
 
     def to_string(self):
-        """``[object ClassName]``, as AIR prints it."""
+        """``[object ClassName]`` (AIR: ``toString``).
+
+        Example:
+            >>> EventDispatcher().to_string()
+            '[object EventDispatcher]'
+        """
         return f"[object {type(self).__name__}]"
 
     def __str__(self):

@@ -59,40 +59,49 @@ cdef class Event:
 
     @property
     def event_phase(self):
-        """``EventPhase.AT_TARGET`` (2), even before a dispatch."""
+        """``EventPhase.AT_TARGET`` (2), even before a dispatch (AIR: ``eventPhase``)."""
         return 2
 
     def clone(self):
-        """A new event of the same type (AIR: ``clone``); subclasses override it to keep their fields."""
+        """A new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
+
+        Example:
+            >>> Event("ready", cancelable=True).clone().cancelable
+            True
+        """
         return Event(self.type, self.bubbles, self.cancelable)
 
     def is_default_prevented(self):
-        """Whether `prevent_default` was called on a cancelable event."""
+        """Whether `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
         return bool(self.flags & PREVENTED)
 
     def prevent_default(self):
-        """Cancels what would follow by default; no effect unless `cancelable`."""
+        """Cancels what would follow by default; no effect unless `cancelable` (AIR: ``preventDefault``)."""
         if self.cancelable:
             self.flags |= PREVENTED
 
     def stop_propagation(self):
-        """Keeps the event from other nodes; the listeners of this one still run."""
+        """Keeps the event from other nodes; the listeners of this one still run (AIR: ``stopPropagation``)."""
 
     def stop_immediate_propagation(self):
-        """Keeps the event from every listener that has not run yet."""
+        """Keeps the event from every listener that has not run yet (AIR: ``stopImmediatePropagation``)."""
         self.flags |= STOPPED
 
     def format_to_string(self, class_name, *names):
-        """``[class_name name=value …]`` as AIR prints events.
+        """``[class_name name=value …]`` as AIR prints events (AIR: ``formatToString``).
 
         Args:
             class_name: What stands first.
             *names: Attributes to print, in AS3 or PEP 8 spelling.
+
+        Example:
+            >>> Event("ready").format_to_string("Ready", "type", "bubbles")
+            '[Ready type="ready" bubbles=false]'
         """
         return format_event(self, class_name, names)
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
 
     def __str__(self):
@@ -132,6 +141,13 @@ cdef class ProgressEvent(Event):
         cancelable: See `Event`.
         bytes_loaded: How many bytes have just arrived.
         bytes_total: 0 from a socket: the length of a stream is not known.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> ProgressEvent("socketData", bytes_loaded=5).bytes_loaded
+        5
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, bytes_loaded=0, bytes_total=0):
@@ -158,11 +174,11 @@ cdef class ProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `ProgressEvent` with the same fields."""
+        """A new `ProgressEvent` with the same fields (AIR: ``clone``)."""
         return ProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
         )
@@ -178,6 +194,13 @@ cdef class OutputProgressEvent(Event):
         cancelable: See `Event`.
         bytes_pending: How many bytes still wait to be sent.
         bytes_total: How many bytes were written to the socket since it was connected.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> OutputProgressEvent("outputProgress", bytes_pending=0, bytes_total=9).bytes_total
+        9
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, bytes_pending=0, bytes_total=0):
@@ -204,11 +227,11 @@ cdef class OutputProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `OutputProgressEvent` with the same fields."""
+        """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
         return OutputProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
         )
@@ -223,6 +246,13 @@ cdef class ServerSocketConnectEvent(Event):
         bubbles: See `Event`.
         cancelable: See `Event`.
         socket: The connection.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> ServerSocketConnectEvent("connect").socket is None
+        True
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, socket=None):
@@ -239,11 +269,11 @@ cdef class ServerSocketConnectEvent(Event):
         self.subject = value
 
     def clone(self):
-        """A new `ServerSocketConnectEvent` with the same socket."""
+        """A new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
         return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )

@@ -17,6 +17,7 @@ cdef class Filter:
         >>> class Rot13(Filter):
         ...     def received(self, data):
         ...         return data.translate(TABLE)
+        ...
         ...     def written(self, data):
         ...         return data.translate(TABLE)
     """

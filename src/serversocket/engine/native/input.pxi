@@ -98,6 +98,11 @@ cdef class Input(Source):
 
         Raises:
             IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", lambda event: print(socket.read()))
         """
         cdef Py_ssize_t wanted
         self._require(FINISHED, "read")
@@ -192,11 +197,11 @@ cdef class Input(Source):
         return count
 
     def _consume(self, Py_ssize_t size, str call not None):
-        self._exactly(size, call)
+        self._require_exactly(size, call)
         return self._take(size)
 
     def _lookahead(self, Py_ssize_t size, str call not None):
-        self._exactly(size, call)
+        self._require_exactly(size, call)
         return PyBytes_FromStringAndSize(self.data, size)
 
     @cython.final
@@ -209,7 +214,7 @@ cdef class Input(Source):
         raise errors.not_open(call)
 
     @cython.final
-    cdef int _exactly(self, Py_ssize_t size, str call) except -1:
+    cdef int _require_exactly(self, Py_ssize_t size, str call) except -1:
         self._require(FINISHED if self.size else CONNECTED, call)
         if size > self.size:
             raise errors.end_of_file(call, size, self.size)

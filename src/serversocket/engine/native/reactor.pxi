@@ -221,7 +221,8 @@ cdef class Reactor(EventDispatcher):
             How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
 
         Raises:
-            ValueError: `timeout` is negative or not a number.
+            TypeError: `timeout` is not a number.
+            ValueError: `timeout` is negative or not a number of seconds.
             RuntimeError: The reactor is closed, is in a turn already, or belongs to another thread.
         """
         cdef double seconds = _seconds(timeout)
@@ -251,6 +252,7 @@ cdef class Reactor(EventDispatcher):
         """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
 
         Raises:
+            IOError: The system's selector has no descriptor (#2002).
             RuntimeError: The reactor is closed or belongs to another thread.
         """
         self._check_open()

@@ -41,16 +41,16 @@ cdef class Stream(Receiver):
     def local_address(self):
         """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
         cdef Address address
-        return host_of(&address) if self._local(&address) else None
+        return host_of(&address) if self._local_address(&address) else None
 
     @property
     def local_port(self):
         """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
         cdef Address address
-        return port_of(&address) if self._local(&address) else 0
+        return port_of(&address) if self._local_address(&address) else 0
 
     @cython.final
-    cdef bint _local(self, Address *address) noexcept:
+    cdef bint _local_address(self, Address *address) noexcept:
         cdef system.socklen_t length = sizeof(Address)
         if self.state == FINISHED:
             address[0] = self.local
@@ -88,7 +88,7 @@ cdef class Stream(Receiver):
         checked(system.setsockopt(self.fd, system.IPPROTO_TCP, system.TCP_NODELAY, &on, sizeof(on)))
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         if self.fd >= 0:
             self._hold(self.listeners is not None or self._unsent())
         if self.size and kind == TYPES[SOCKET_DATA] and listeners_of(self, SOCKET_DATA) is not None:
@@ -311,7 +311,7 @@ cdef class Stream(Receiver):
             self._tell_progress()       # of what was sent before that was known
             if self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
-        if not self._local(&self.local):
+        if not self._local_address(&self.local):
             self.local.head.sa_family = 0
         if failure == 0 and self.filtered and self.outgoing == OPEN:
             self.outgoing = ENDING      # the filter has something to say behind the last of it
@@ -432,7 +432,9 @@ cdef class Stream(Receiver):
         """
         cdef char byte
         return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
-            (self.extras.wire.sent if self.filtered else self.written) > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
+            (self.extras.wire.sent if self.filtered else self.written) > SURELY_ARRIVED
+            and self.incoming == OPEN
+            and self._unfetched() > 0
         )
 
     def abort(self):

@@ -80,16 +80,18 @@ class Acceptor(Source):
         try:
             sock.setblocking(False)  # gevent's goes by what its object is told
             self._own_(reactor, sock)
-            self._listen(False, listening)
+            self._begin_listening_(reactor, listening)
         except BaseException:
             self._listening_ = False
             self._let_go_()
             sock.detach()
             raise
 
-    def _listen(self, deferring: bool, listening: bool = True) -> None:
-        """Begins to accept: the descriptor listens now."""
-        reactor = self._owner_()
+    def _listen(self, deferring: bool) -> None:
+        """Begins to accept: the descriptor listens now, and the system shows clients late if `deferring`."""
+        self._begin_listening_(self._owner_(), True)
+
+    def _begin_listening_(self, reactor: Reactor, listening: bool) -> None:
         if listening:
             reactor._open_spare_()
         self._listening_ = listening
@@ -121,7 +123,7 @@ class Acceptor(Source):
         while self._held_:
             self._held_.popitem()[1]._discard_()
 
-    def _listening_changed(self, type: str, present: bool) -> None:
+    def _listening_changed_(self, type: str, present: bool) -> None:
         try:
             self._settle_()
         except OSError as error:

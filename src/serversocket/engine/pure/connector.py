@@ -66,7 +66,7 @@ class Connector(Source):
                 self.errno = code
             except OSError as error:
                 self.errno = error.errno or errno.EIO
-        reactor._postpone_(self._tell_)
+        reactor._postpone_(self._attend_)
 
     def cancel(self) -> None:
         """Ends it; the callback is not called any more."""
@@ -79,9 +79,9 @@ class Connector(Source):
                 self.errno = self._socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             except OSError as error:
                 self.errno = error.errno or errno.EIO
-            self._tell_()
+            self._attend_()
 
-    def _tell_(self) -> None:
+    def _attend_(self) -> None:
         callback, self._callback_ = self._callback_, None
         sock = self._socket_
         if not self.errno and sock is not None and _met_itself(sock):

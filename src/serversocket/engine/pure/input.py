@@ -209,7 +209,7 @@ class Input(Source):
                 if ahead == 0:
                     return
                 if ahead is None or 0 < ahead < len(unread):
-                    self._take_back_()
+                    self._move_input_()
             with unread[:count] as wanted:
                 target[:count] = wanted
 
@@ -259,9 +259,9 @@ class Input(Source):
         """Moves what is unread out of memory of its own of which it is the smaller part."""
         unread = len(self._input_) - self._start_
         if self._start_ > unread + SPARE and not isinstance(self._input_, memoryview):
-            self._take_back_()
+            self._move_input_()
 
-    def _keep_input_(self, chunk: bytes | memoryview) -> None:
+    def _append_input_(self, chunk: bytes | memoryview) -> None:
         """Appends to input that the program has left."""
         kept = self._input_
         if isinstance(kept, bytearray):
@@ -275,7 +275,7 @@ class Input(Source):
         kept += chunk
         self._input_, self._start_ = kept, 0
 
-    def _borrow_(self) -> memoryview | None:
+    def _open_lent_(self) -> memoryview | None:
         """The program's memory for one read; ``None`` if it cannot be had any more."""
         try:
             memory = writable("read_buffer", self._read_buffer_)
@@ -290,6 +290,6 @@ class Input(Source):
         self._read_buffer_ = None
         return None
 
-    def _take_back_(self) -> None:
+    def _move_input_(self) -> None:
         """Moves unread input to memory of the stream's own."""
         self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0

@@ -103,9 +103,9 @@ class Lingerer(Output):
             callback()
 
     def _time_(self, reactor: Reactor) -> None:
-        self._timer_ = reactor.call_later(self._patience_.begin(self._unfetched_in_all_()), self._look_)
+        self._timer_ = reactor.call_later(self._patience_.begin(self._unfetched_in_all_()), self._look)
 
-    def _look_(self) -> None:
+    def _look(self) -> None:
         left = self._unfetched_in_all_()
         if not self._patience_.is_over(left):
             self._timer_ = None

@@ -104,7 +104,8 @@ class Output(Input):
             How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
 
         Raises:
-            IOError: The socket is not connected, or `buffer_limit` would be passed (#2002, the latter with ENOBUFS).
+            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be passed (#2002, the
+                last with ENOBUFS).
             TypeError: `data` is not bytes-like.
         """
         reactor = self._reactor_
@@ -174,7 +175,7 @@ class Output(Input):
             IOError: The socket is not connected (#2002).
         """
         self._require_("flush")
-        self._send_()
+        self._send_output_()
 
     def write_eof(self) -> None:
         """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
@@ -195,7 +196,7 @@ class Output(Input):
         self._require_("write_eof")
         if self._outgoing_ == OPEN:
             self._outgoing_ = ENDING
-            self._send_()
+            self._send_output_()
             if not self._pending_ and self._outgoing_ == ENDING and not self._failure_ and self._wire_ is None:
                 self._end_output_()  # there was nothing to send
 
@@ -219,9 +220,9 @@ class Output(Input):
 
     def _send_written_(self) -> None:
         self._dirty_ = False
-        self._send_()
+        self._send_output_()
 
-    def _send_(self) -> None:
+    def _send_output_(self) -> None:
         """Sends what the system takes now; what follows from it comes in the last step of the turn."""
         if self._blocked_ or not (self._pending_ or self._wire_ is not None):
             return
@@ -338,7 +339,7 @@ class Output(Input):
         """Sends what its own listeners wrote, while it is still in the processor's cache."""
         self._serving_ = False
         if (self._pending_ or self._wire_ is not None) and not self._dirty_:
-            self._send_()
+            self._send_output_()
 
     # ---- what is kept for the program
 

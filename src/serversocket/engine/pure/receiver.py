@@ -88,7 +88,7 @@ class Receiver(Output):
                 borrowed = None
                 # Not for what is left in the end: `reads` of a small buffer might not hold it.
                 if self._read_buffer_ is not None and not self._failure_ and self._wire_ is None:
-                    borrowed = self._borrow_()
+                    borrowed = self._open_lent_()
                     if self._socket_ is not sock:
                         return
                 room = READ_SIZE if borrowed is None else len(borrowed)
@@ -114,7 +114,7 @@ class Receiver(Output):
             if self._longest_:
                 self._moment_ = monotonic()
             if self._input_:
-                self._keep_input_(chunk)
+                self._append_input_(chunk)
                 self._count_()
             else:
                 self._input_ = chunk
@@ -125,7 +125,7 @@ class Receiver(Output):
             finally:
                 if isinstance(chunk, memoryview):
                     if self._input_ is chunk:
-                        self._take_back_()
+                        self._move_input_()
                     chunk.release()
                 if self._input_:
                     self._compact_()
@@ -144,13 +144,13 @@ class Receiver(Output):
         if sock is None:
             return
         if self._wire_ is not None and self._wire_.held:
-            self._keep_input_(data)
+            self._append_input_(data)
             self._count_()
             if not self._failure_ and self._crowded_():
                 self._finish_(errno.ENOBUFS, "recv")
             return
         while done < len(data):
-            borrowed = None if self._read_buffer_ is None or self._failure_ else self._borrow_()
+            borrowed = None if self._read_buffer_ is None or self._failure_ else self._open_lent_()
             if self._socket_ is not sock:
                 return
             if borrowed is None:
@@ -165,7 +165,7 @@ class Receiver(Output):
                 return
             if done < len(data) and self._paused_:
                 self._owed_ |= OWED_INPUT
-                self._keep_input_(data[done:])
+                self._append_input_(data[done:])
                 self._count_()
                 return
 

@@ -103,7 +103,7 @@ class Stream(Receiver):
     def _opened(self) -> bool:
         return self._state_ in (CONNECTING, CONNECTED)
 
-    def _listening_changed(self, type: str, present: bool) -> None:
+    def _listening_changed_(self, type: str, present: bool) -> None:
         if self._slot_ is not None:
             self._hold_(self._slot_)
         if present and type == SOCKET_DATA and self._input_:
@@ -259,7 +259,7 @@ class Stream(Receiver):
             if not goes_on or self._socket_ is not sock:
                 return
         if not self._failure_ and (self._pending_ or self._progressed_):
-            self._send_()
+            self._send_output_()
             if self._progressed_:
                 self._tell_progress_()  # of what was written before the end is known
                 if self._socket_ is not sock or self._paused_:
@@ -497,7 +497,7 @@ class Stream(Receiver):
             wire.held = False
             self._tell_connect_(sock)
             self._after_connect_(wire)
-        self._send_()
+        self._send_output_()
 
     def _after_connect_(self, wire: Wire) -> None:
         """Delivers what has come before `connect`."""
