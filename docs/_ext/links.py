@@ -12,6 +12,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 #: Every event that the package dispatches; some have the names of methods too.
@@ -39,7 +40,7 @@ class LinkNames(SphinxPostTransform):
         text = literal.astext()
         described = _described(literal)
         if self.is_event(literal, text, described is not None):
-            self.wrap(literal, "std", "ref", f"event-{text.lower()}")
+            self.link_to_event(literal, f"event-{text.lower()}")
             return
         contexts = self.classes
         if described is not None:
@@ -47,7 +48,11 @@ class LinkNames(SphinxPostTransform):
                 return
             contexts = (*_class_of(described), *contexts)
         if target := names().resolve(text, contexts):
-            self.wrap(literal, "py", "obj", target)
+            reference = addnodes.pending_xref(
+                "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refdoc=self.env.docname
+            )
+            literal.replace_self(reference)
+            reference += literal
         elif found := address(text.removesuffix("()"), of_text=True):
             reference = nodes.reference("", "", internal=False, refuri=found)
             literal.replace_self(reference)
@@ -63,12 +68,11 @@ class LinkNames(SphinxPostTransform):
             isinstance(following, nodes.Text) and following.astext().lstrip().startswith("event")
         )
 
-    def wrap(self, literal: nodes.literal, domain: str, kind: str, target: str) -> None:
-        reference = addnodes.pending_xref(
-            "", refdomain=domain, reftype=kind, reftarget=target, refexplicit=True, refdoc=self.env.docname
-        )
-        literal.replace_self(reference)
-        reference += literal
+    def link_to_event(self, literal: nodes.literal, label: str) -> None:
+        docname, anchor = self.env.domains.standard_domain.anonlabels[label]
+        place = literal.parent.index(literal)
+        parent = literal.parent
+        parent[place] = make_refnode(self.app.builder, self.env.docname, docname, anchor, literal.deepcopy())
 
 
 def _is_linked(node: nodes.Node) -> bool:
