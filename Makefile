@@ -213,7 +213,7 @@ anyio-checks: $(INSTALLED) .venv/group-anyio
 	$(BIN)/python tools/anyio_checks.py $(ARGS)
 
 docs: $(INSTALLED) .venv/group-docs
-	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo 'The documentation is in docs/_build/html/index.html'
 
 # Nothing is sideways: a page that a telephone would have to scroll is an error.

@@ -126,8 +126,8 @@ def resolve_missing(
         standard = env.domains.standard_domain
         node["refexplicit"] = True
         return standard.resolve_xref(env, node["refdoc"], app.builder, "ref", label, node, content)
-    if target.rpartition(".")[2].startswith("_"):  # a type variable
-        return content
+    if len(variable := target.rpartition(".")[2].lstrip("_")) == 1:
+        return nodes.inline("", variable)
     if found := address(target):
         return nodes.reference("", "", content, internal=False, refuri=found)
     return None

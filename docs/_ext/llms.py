@@ -11,7 +11,7 @@ import diagrams
 from docutils import nodes
 from generated import as3_markdown
 from public_names import Member, PublicClass, names
-from reference import is_constant, shared, signature_of
+from reference import described_field, is_constant, shared, signature_of
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.inspect import signature, stringify_signature
@@ -32,7 +32,8 @@ def pages(env: BuildEnvironment, name: str = "index") -> Iterator[str]:
 
 
 def first_paragraph(doctree: nodes.document) -> str:
-    paragraph = next(iter(doctree.findall(nodes.paragraph)), None)
+    found = (each for each in doctree.findall(nodes.paragraph) if isinstance(each.parent, nodes.section))
+    paragraph = next(found, None)
     text = " ".join(paragraph.astext().split()) if paragraph else ""
     return re.split(r"(?<=[.:]) ", text, maxsplit=1)[0].rstrip(":")
 
@@ -114,7 +115,7 @@ def described_member(member: Member) -> str:
     value = member.value.__func__ if isinstance(member.value, classmethod | staticmethod) else member.value
     called = stringify_signature(signature(value, bound_method=True)) if member.kind == "method" else ""
     also = f" (ActionScript: {member.as3_name})" if member.as3_name != member.name else ""
-    return f"#### {name}{called}{also}\n\n{member.doc}"
+    return f"#### {name}{called}{also}\n\n{member.doc or described_field(member)}"
 
 
 def write(app: Sphinx, error: Exception | None) -> None:

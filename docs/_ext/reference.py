@@ -30,6 +30,9 @@ from sphinx.util.typing import ExtensionMetadata
 LIBRARIES = ("PySide6", "gevent", "gi", "tkinter", "_tkinter", "anyio", "trio")
 
 
+TYPE_VARIABLE = re.compile(r"~?(?:\w+\.)*~?\b_([A-Z])\b")
+
+
 class Sections(GoogleDocstring):
     """The sections of our docstrings, in which what is returned has no type before a colon."""
 
@@ -41,7 +44,7 @@ class Sections(GoogleDocstring):
 def read_sections(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     # Of an attribute the first line would be read as its type, up to a colon.
     kind = "method" if what in ("attribute", "data", "property") else what
-    lines[:] = Sections(lines, Config(), app, kind, name, value, options).lines()
+    lines[:] = Sections(lines, Config(), app, kind, name, value).lines()
 
 
 def signature_of(value: type) -> str | None:
@@ -166,8 +169,15 @@ def show_signature(
     app: Sphinx, what: str, name: str, value: Any, options: Any, arguments: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
     if what in ("class", "exception") and isinstance(value, type):
-        return signature_of(value) or "", None
+        return _without_modules(signature_of(value) or ""), None
+    if arguments and TYPE_VARIABLE.search(arguments):
+        return _without_modules(arguments), _without_modules(returned or "") or None
     return None
+
+
+def _without_modules(signature: str) -> str:
+    """A signature with type variables, which Sphinx shows with the modules of all types in it."""
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", TYPE_VARIABLE.sub(r"\1", signature).replace("~", ""))
 
 
 def add_as3_name(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -177,28 +187,23 @@ def add_as3_name(app: Sphinx, what: str, name: str, value: Any, options: Any, li
         lines += ["", f"Its ActionScript name is ``{member.as3_name}``.", ""]
 
 
-def index_as3_names(app: Sphinx, doctree: nodes.document) -> None:
+def index_as3_name(app: Sphinx, domain: str, kind: str, content: addnodes.desc_content) -> None:
     """Every member is found under its ActionScript name, every class under AIR's name, too."""
-    domain = app.env.domains.python_domain
-    for signature in list(doctree.findall(addnodes.desc_signature)):
-        if not signature.get("ids"):
-            continue
-        full_name = f"{signature.get('module')}.{signature.get('fullname')}"
-        owner, _, name = full_name.rpartition(".")
-        entry = None
-        if full_name in names().classes and (air := names().classes[full_name].air_name) and "." in air:
-            entry = f"{air} (AIR)"
-        elif owner in names().classes and name in (members := names().classes[owner].members):
-            member = members[name]
-            if member.as3_name != name:
-                entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
-                domain.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
-        if entry:
-            described = signature.parent
-            place = described.parent.index(described)
-            index = described.parent[place - 1] if place else None
-            if isinstance(index, addnodes.index):
-                index["entries"].append(("single", entry, signature["ids"][0], "", None))
+    signature = content.parent[0]
+    if domain != "py" or not signature.get("ids"):
+        return
+    full_name = f"{signature.get('module')}.{signature.get('fullname')}"
+    owner, _, name = full_name.rpartition(".")
+    entry = None
+    if full_name in names().classes and (air := names().classes[full_name].air_name) and "." in air:
+        entry = f"{air} (AIR)"
+    elif owner in names().classes and (member := names().classes[owner].members.get(name)):
+        if member.as3_name != name:
+            entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
+            python = app.env.domains.python_domain
+            python.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
+    if entry:
+        content.insert(0, addnodes.index(entries=[("single", entry, signature["ids"][0], "", None)]))
 
 
 def prepare(app: Sphinx) -> None:
@@ -216,5 +221,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("autodoc-process-signature", show_signature)
     app.connect("autodoc-process-docstring", read_sections)
     app.connect("autodoc-process-docstring", add_as3_name)
-    app.connect("doctree-read", index_as3_names)
+    app.connect("object-description-transform", index_as3_name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
