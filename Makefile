@@ -9,8 +9,8 @@ KEY := $(shell printf '%s\n' '$(CC)' '$(CFLAGS)' '$(LDFLAGS)' '$(SERVERSOCKET_BU
 VENV := .venv/of-$(subst /,_,$(PYTHON))
 INSTALLED := .venv/installed-$(KEY)
 NATIVE := src/serversocket/*.so
-NATIVE_SOURCES := src/serversocket/_core.pyx $(wildcard src/serversocket/_native/*.px?)
-SOURCES := $(NATIVE_SOURCES) $(wildcard src/serversocket/*.py src/serversocket/*/*.py)
+NATIVE_SOURCES := src/serversocket/_core.pyx $(wildcard src/serversocket/engine/native/*.px?)
+SOURCES := $(NATIVE_SOURCES) $(wildcard src/serversocket/*.py src/serversocket/*/*.py src/serversocket/*/*/*.py)
 # A native package of its own, for what is not the usual build. What an earlier one left in build/lib would come with it.
 PACKAGE = rm -rf build/lib.*; SERVERSOCKET_BUILD=native $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What takes a while says so.
@@ -205,7 +205,7 @@ lint: $(INSTALLED) .venv/group-lint
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	@mkdir -p build && sed 's|^include "\(.*\)"|echo; cat src/serversocket/\1; echo|e' src/serversocket/_core.pyx | sed '$$d' >build/whole.pyx
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src src/serversocket/_native/*.pxi build/whole.pyx
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src src/serversocket/engine/native/*.pxi build/whole.pyx
 	$(BIN)/python tools/make_stubs.py --check
 
 # Downloads the source distribution of the anyio that is installed.

@@ -29,8 +29,8 @@ import anyio.abc
 from anyio.abc import SocketAttribute
 
 from .. import aio
-from ..addresses import Host
 from ..checks import as_limit
+from ..net.addresses import Host
 from .adapters import ListenerAdapter, StreamAdapter
 from .options import ConnectOptions, ListenOptions
 

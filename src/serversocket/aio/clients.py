@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from ..addresses import Host
-from ..libraries import current_library
-from ..once import once
+from ..net.addresses import Host
+from .backends import current_library
+from .once import once
 from .sockets import AsyncSocket
 
 if TYPE_CHECKING:
     from .. import Socket
 else:
-    from ..stream import Socket
+    from ..net.socket import Socket
 
 
 async def connect(

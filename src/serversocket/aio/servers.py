@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from .. import errors
-from ..addresses import Host
-from ..libraries import Library, Waiter, current_library
+from ..loop.reactor import report_error
 from ..naming import with_as3_names
-from ..reactor import report_error
+from ..net.addresses import Host
+from .backends import Library, Waiter, current_library
 from .sockets import AsyncSocket, close_forgotten
 
 if TYPE_CHECKING:
     from .. import Event, ServerSocket, ServerSocketConnectEvent
 else:
-    from ..server import ServerSocket
+    from ..net.server import ServerSocket
 
 #: So many connections wait for the program; more stay with the system, in the backlog.
 ACCEPT_AHEAD = 128

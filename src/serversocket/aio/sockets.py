@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from weakref import WeakKeyDictionary
 
 from .. import errors
-from ..libraries import Library, Waiter, current_library
 from ..naming import with_as3_names
+from .backends import Library, Waiter, current_library
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from .. import ByteArray, Event, OutputProgressEvent, ProgressEvent, Reactor, Socket
 else:
-    from ..stream import Socket
+    from ..net.socket import Socket
 
 #: As much input waits unread before the peer has to.
 READ_AHEAD = 65536

@@ -22,8 +22,8 @@ import trio
 import trio.abc
 
 from .. import aio
-from ..addresses import Host
 from ..checks import as_limit
+from ..net.addresses import Host
 from .adapters import ListenerAdapter, StreamAdapter
 from .options import ConnectOptions, ListenOptions
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from .. import hosting
-from ..reactor import current_reactor
+from ..loop import hosting
+from ..loop.reactor import current_reactor
 
 if TYPE_CHECKING:
     from .. import Reactor
