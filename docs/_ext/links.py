@@ -1,6 +1,7 @@
 """Makes a link of every public name and of every event that stands as code in a page or a docstring.
 
-A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`.
+A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`. `close` is an
+event where that is said, or where other events stand beside it; `events: true` says it of a whole page. `close()` is a call.
 """
 
 from __future__ import annotations
@@ -63,10 +64,13 @@ class LinkNames(SphinxPostTransform):
             return False
         if in_docstring:  # where ``close`` is an event, and `close` a method
             return "code" not in literal["classes"]
+        if text not in LIKE_METHODS or self.env.metadata.get(self.env.docname, {}).get("events"):
+            return True
         following = literal.next_node(descend=False, siblings=True)
-        return text not in LIKE_METHODS or (
-            isinstance(following, nodes.Text) and following.astext().lstrip().startswith("event")
-        )
+        if isinstance(following, nodes.Text) and following.astext().lstrip().startswith("event"):
+            return True
+        beside = {other.astext() for other in literal.parent.findall(nodes.literal)}
+        return bool(beside & (EVENTS - LIKE_METHODS))
 
     def link_to_event(self, literal: nodes.literal, label: str) -> None:
         docname, anchor = self.env.domains.standard_domain.anonlabels[label]

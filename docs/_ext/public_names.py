@@ -228,7 +228,7 @@ class Names:
         return next((each for each in found if each.owner.name == "Socket"), found[0]).full_name
 
     def _full(self, name: str) -> str | None:
-        if name in self.objects:
+        if name in self.objects or name in MODULES:
             return name
         owner, _, member = name.rpartition(".")
         return self.member(self.classes[owner].cls, member) if owner in self.classes else None

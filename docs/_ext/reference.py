@@ -16,7 +16,7 @@ import serversocket
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from public_names import MODULES, Member, PublicClass, handles, importable, names
+from public_names import HANDLES, MODULES, Member, PublicClass, handles, importable, names
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.autodoc.mock import mock
@@ -29,6 +29,9 @@ from sphinx.util.typing import ExtensionMetadata
 #: What the modules of hosts need; it is imported where it is there, and need not be.
 LIBRARIES = ("PySide6", "gevent", "gi", "tkinter", "_tkinter", "anyio", "trio")
 
+
+#: Classes whose objects programs get and do not make.
+MADE_BY_OTHERS = {*HANDLES, "BackgroundReactor", "Hosting"}
 
 TYPE_VARIABLE = re.compile(r"~?(?:\w+\.)*~?\b_([A-Z])\b")
 
@@ -168,6 +171,8 @@ def base_names(each: PublicClass) -> Iterator[str]:
 def show_signature(
     app: Sphinx, what: str, name: str, value: Any, options: Any, arguments: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
+    if name.rpartition(".")[2] in MADE_BY_OTHERS:
+        return "", None
     if what in ("class", "exception") and isinstance(value, type):
         return _without_modules(signature_of(value) or ""), None
     if arguments and TYPE_VARIABLE.search(arguments):

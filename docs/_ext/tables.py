@@ -22,7 +22,7 @@ class FoldTests(SphinxPostTransform):
     def run(self, **options: object) -> None:
         stacked = self.env.metadata.get(self.env.docname, {}).get("stacked")
         for table in self.document.findall(nodes.table):
-            if stacked:
+            if stacked or "members" in table["classes"]:
                 table["classes"].append("stacked")
             for entry in table.findall(nodes.entry):
                 found = [literal.astext() for literal in entry.findall(nodes.literal)]
