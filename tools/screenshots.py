@@ -144,7 +144,8 @@ def compare(before: Path, after: Path) -> list[str]:
     rows = [
         f"<h2>{escape(name)}</h2>"
         + "".join(
-            f'<img loading="lazy" width="48%" src="{os.path.relpath(folder / name, after)}">' for folder in (before, after)
+            f'<img loading="lazy" width="48%" src="{os.path.relpath(folder / name, after)}">'
+            for folder in (before, after)
         )
         for name in different
     ]

@@ -1,7 +1,8 @@
 """Makes a link of every public name and of every event that stands as code in a page or a docstring.
 
-A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`. `close` is an
-event where that is said, or where other events stand beside it; `events: true` says it of a whole page. `close()` is a call.
+A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`. `close` is
+an event where that is said, or where other events stand beside it; `events: true` says it of a whole page. `close()` is
+a call.
 """
 
 from __future__ import annotations
@@ -123,9 +124,7 @@ def resolve_missing(
     target = node["reftarget"]
     public = names().resolve(target) or _behind(target)
     if public is not None:
-        return env.domains.python_domain.resolve_xref(
-            env, node["refdoc"], app.builder, "obj", public, node, content
-        )
+        return env.domains.python_domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, content)
     if (label := TYPES.get(target.rpartition(".")[2])) is not None:
         standard = env.domains.standard_domain
         node["refexplicit"] = True

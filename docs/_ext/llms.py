@@ -1,4 +1,4 @@
-"""`llms.txt`, a list of the pages, and `llms-full.txt`, all of them in one text: for tools that read and do not browse."""
+"""`llms.txt`, a list of the pages, and `llms-full.txt`, all of them in one text: for tools that do not browse."""
 
 from __future__ import annotations
 

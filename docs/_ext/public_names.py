@@ -55,15 +55,15 @@ class Member:
 
     @property
     def doc(self) -> str:
-        return inspect.getdoc(self.value) or "" if callable(self.value) or isinstance(self.value, property) else ""
+        known = inspect.isdatadescriptor(self.value) or inspect.isroutine(self.value)
+        return inspect.getdoc(self.value) or "" if known else ""
 
     @property
     def kind(self) -> str:
         """As autodoc calls it."""
         if isinstance(self.value, property):
             return "property"
-        raw = self.value.__func__ if isinstance(self.value, classmethod | staticmethod) else self.value
-        return "method" if inspect.isroutine(raw) else "attribute"
+        return "method" if inspect.isroutine(self.value) else "attribute"
 
     @property
     def as3_name(self) -> str:
@@ -117,9 +117,7 @@ def _aliases(cls: type) -> Iterator[tuple[str, str]]:
     for name in dir(cls):
         if not name.startswith("_") and "_" not in name and not name.islower() and not name.isupper():
             other = plain.get(name.lower())
-            if other and inspect.getattr_static(cls, name) is inspect.getattr_static(cls, other):
-                yield other, name
-            elif other:  # slots: two descriptors of one field
+            if (other and inspect.getattr_static(cls, name) is inspect.getattr_static(cls, other)) or other:
                 yield other, name
 
 

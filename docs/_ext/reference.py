@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import serversocket
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -21,10 +20,13 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.autodoc.mock import mock
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import nested_parse_with_titles
 from sphinx.util.typing import ExtensionMetadata
+
+import serversocket
 
 #: What the modules of hosts need; it is imported where it is there, and need not be.
 LIBRARIES = ("PySide6", "gevent", "gi", "tkinter", "_tkinter", "anyio", "trio")
@@ -147,8 +149,6 @@ def is_constant(member: Member) -> bool:
 
 def described_field(member: Member) -> str:
     """The first sentence of the text behind an annotation, of which Python itself keeps nothing."""
-    from sphinx.pycode import ModuleAnalyzer
-
     for base in member.owner.cls.__mro__:
         if base is not object and base.__module__.startswith("serversocket"):
             found = ModuleAnalyzer.for_module(base.__module__)
@@ -200,13 +200,14 @@ def index_as3_name(app: Sphinx, domain: str, kind: str, content: addnodes.desc_c
     full_name = f"{signature.get('module')}.{signature.get('fullname')}"
     owner, _, name = full_name.rpartition(".")
     entry = None
-    if full_name in names().classes and (air := names().classes[full_name].air_name) and "." in air:
-        entry = f"{air} (AIR)"
-    elif owner in names().classes and (member := names().classes[owner].members.get(name)):
-        if member.as3_name != name:
-            entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
-            python = app.env.domains.python_domain
-            python.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
+    each = names().classes.get(full_name)
+    member = names().classes[owner].members.get(name) if owner in names().classes else None
+    if each and each.air_name and "." in each.air_name:
+        entry = f"{each.air_name} (AIR)"
+    elif member and member.as3_name != name:
+        entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
+        python = app.env.domains.python_domain
+        python.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
     if entry:
         content.insert(0, addnodes.index(entries=[("single", entry, signature["ids"][0], "", None)]))
 

@@ -1,4 +1,7 @@
-"""Tables that can be read: names of tests are folded into their number, and `stacked: true` stacks cells on a telephone."""
+"""Tables that can be read: names of tests are folded into their number, and cells are stacked on a telephone.
+
+The latter where the front matter of a page has `stacked: true`, and in lists of members.
+"""
 
 from __future__ import annotations
 

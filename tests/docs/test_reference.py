@@ -1,4 +1,4 @@
-"""What the pages of reference and explanation say of limits, events, errors, variables and states is what the code has."""
+"""What the pages of reference and explanation say of limits, events, errors and variables is what the code has."""
 
 from __future__ import annotations
 
@@ -183,7 +183,9 @@ def test_the_first_table_has_the_same() -> None:
 def test_every_exception_is_explained() -> None:
     table = " ".join(row[0] for row in rows((REFERENCE / "errors.md").read_text()))
     exceptions = [
-        each.name for each in names().classes.values() if issubclass(each.cls, BaseException) and "aio" not in each.module
+        each.name
+        for each in names().classes.values()
+        if issubclass(each.cls, BaseException) and "aio" not in each.module
     ]
     assert [name for name in exceptions if not re.search(rf"\b{name}\b", table)] == []
 
@@ -248,7 +250,9 @@ def test_a_link_to_a_file_leads_to_it(page: Path) -> None:
             continue
         name, _, anchor = target.partition("#")
         path = Path(os.path.normpath(page.parent / name)) if name else page
-        labels = set(re.findall(r"^\(([\w-]+)\)=", path.read_text(), re.M)) if path.suffix == ".md" and path.exists() else ()
+        labels = (
+            set(re.findall(r"^\(([\w-]+)\)=", path.read_text(), re.M)) if path.suffix == ".md" and path.exists() else ()
+        )
         if not path.exists() or (anchor and path.suffix == ".md" and anchor not in {*headings(path), *labels}):
             wrong.append(target)
     assert wrong == []
