@@ -54,7 +54,7 @@ class TimerHandle:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` came before the call, or ended the calls."""
+        """True if `cancel` came before the call, or ended the calls."""
         return self._cancelled
 
     def cancel(self) -> None:
