@@ -35,6 +35,8 @@ HANDLES = {"TimerHandle": ("Reactor", "call_later"), "SignalHandle": ("Reactor",
 
 #: What stands for these in programs, as in `socket.read()`.
 VARIABLES = {"background", "client", "dispatcher", "event", "handle", "reactor", "server", "socket", "supervisor"}
+#: Where a bare name may be from; functions of the latter ones are named with their module.
+PREFIXES = ("", "serversocket.", "serversocket.aio.", "serversocket.errors.", "serversocket.hosts.")
 #: Their members are named as those of the classes that they adapt: a bare name means those.
 ADAPTERS = {"serversocket.aio.anyio", "serversocket.aio.trio"}
 
@@ -207,7 +209,7 @@ class Names:
             for context in contexts:
                 if found := self.member(self.classes[context].cls, name):
                     return found
-        for prefix in ("", "serversocket.", "serversocket.aio." if name[0].isupper() else ""):
+        for prefix in PREFIXES if name[0].isupper() else PREFIXES[:2]:
             if found := self._full(prefix + name):
                 return found
         if len(before) > 1 or (before and before[0] not in VARIABLES):
@@ -226,7 +228,7 @@ class Names:
         return next((each for each in found if each.owner.name == "Socket"), found[0]).full_name
 
     def _full(self, name: str) -> str | None:
-        if name in self.objects or name in MODULES:
+        if name in self.objects or name in MODULES[1:]:
             return name
         owner, _, member = name.rpartition(".")
         return self.member(self.classes[owner].cls, member) if owner in self.classes else None

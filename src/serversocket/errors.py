@@ -86,15 +86,15 @@ class _AIRError(BaseException):
 
     @property
     def error_id(self) -> int:
-        """AIR's number of the error: ``Error.errorID``."""
+        """AIR's number of the error. AIR: ``Error.errorID``."""
         return self._error_id
 
     def to_string(self) -> str:
-        """The name and the message: ``Error.toString()``.
+        """Returns the name and the message. AIR: ``Error.toString()``.
 
         Example:
-            >>> not_open("flush").to_string()
-            'Error: Error #2002: Operation attempted on invalid socket. flush: the socket is not open'
+            >>> RangeError("Error #2006: too large", 2006).to_string()
+            'RangeError: Error #2006: too large'
         """
         return f"{self.name}: {self.message}" if self.message else self.name
 
