@@ -81,6 +81,8 @@ def listen(port):
 
 
 def close(server):
+    if not server.listening:
+        return  # a second Ctrl-C
     server.close()
     for room, clients in list(rooms.items()):
         tell(room, "* the server stops")

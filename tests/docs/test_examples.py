@@ -73,7 +73,11 @@ def test_the_programs_with_workers_are_echo_servers(unused_port):
 
 
 LARGE_DATA = dict(
-    re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", (ROOT / "docs" / "explanation" / "large-data.md").read_text(), re.M | re.S)
+    re.findall(
+        r"^## (.+?)\n.*?^```python\n(.*?)^```",
+        (ROOT / "docs" / "explanation" / "large-data.md").read_text(),
+        re.M | re.S,
+    )
 )
 LARGE = bytes(range(251)) * 20_000
 
