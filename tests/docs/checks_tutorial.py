@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 
+from ..behaviour.helpers import PATIENCE
 from .programs import ROOT, Checks, Program, check, echoes, end_of, passes, receive, serving
 
 
@@ -75,6 +76,7 @@ def chats_with_limits(program: Program) -> None:
         assert end_of(bob) == "reset"
         it.process.send_signal(signal.SIGTERM)
         assert heard.read() == b"* the server stops\n"
+        it.process.wait(PATIENCE)
     with serving(code, status=0) as it, it.connect() as ann, ann.makefile("rb") as heard, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", it.port))
