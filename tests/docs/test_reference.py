@@ -8,6 +8,7 @@ import inspect
 import os
 import pkgutil
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,3 +265,17 @@ def test_what_is_public_can_be_imported() -> None:
         module, _, attribute = name.rpartition(".")
         if attribute not in ("TimerHandle", "SignalHandle"):
             assert getattr(importlib.import_module(module), attribute) is value
+
+
+@pytest.mark.parametrize("command", ["", "serve", "echo", "discard", "chargen", "connect", "info"])
+def test_the_command_line_is_told_whole(command: str) -> None:
+    arguments = [sys.executable, "-m", "serversocket", *command.split(), "--help"]
+    told = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    page = (REFERENCE / "cli.md").read_text()
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told)) - {"--help"}
+    assert options or command == "info"
+    assert sorted(option for option in options if option not in page) == []
+    if not command:
+        commands = re.findall(r"^ +(\w+)  ", told, re.MULTILINE)
+        assert commands
+        assert [name for name in commands if f"`{name}`" not in page] == []
