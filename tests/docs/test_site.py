@@ -166,6 +166,14 @@ def check_everything_public_is_described(site: Site) -> Iterator[str]:
             yield full_name
 
 
+def check_every_member_is_explained(site: Site) -> Iterator[str]:
+    """Constants, whose values say it, aside."""
+    for page in site.pages:
+        for member in re.findall(r'<dt class="sig[^>]*id="(serversocket[\w.]+)".*?</dt>\s*<dd></dd>', site.html(page)):
+            if not member.rpartition(".")[2].isupper():
+                yield f"{page}: {member}"
+
+
 def check_as3_names(site: Site) -> Iterator[str]:
     """Each member is in the index, the search and the table under its ActionScript name, too."""
     index = Page(site.html("genindex.html")).text
@@ -229,6 +237,7 @@ CHECKS = [
     check_signatures,
     check_internal_paths,
     check_everything_public_is_described,
+    check_every_member_is_explained,
     check_as3_names,
     check_links,
     check_names_are_links,

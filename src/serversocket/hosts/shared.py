@@ -28,7 +28,10 @@ class Hosting(ABC):
     """
 
     name = "another loop"
+    """What the host is called in the texts of errors."""
+
     delivers = True
+    """True where the host delivers by itself, so that `serversocket.run` has nothing to do."""
 
     def __init__(self, reactor: Reactor | None) -> None:
         self._reactor = cast("Any", current_reactor() if reactor is None else reactor)
