@@ -18,6 +18,7 @@ extensions = [
     "sphinx_copybutton",
     "generated",
     "links",
+    "llms",
     "reference",
     "tables",
 ]

@@ -9,7 +9,8 @@ import socket
 
 from choices import Choices
 
-from serversocket import ServerSocket, Socket, addresses, checks, errors
+from serversocket import ServerSocket, Socket, checks, errors
+from serversocket.net import addresses
 
 REFUSALS = (errors.ArgumentError, errors.RangeError, errors.SecurityError, errors.IOError, TypeError)
 

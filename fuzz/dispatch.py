@@ -7,7 +7,8 @@ from typing import Any
 
 from choices import Choices
 
-from serversocket import Event, EventDispatcher, reporting
+from serversocket import Event, EventDispatcher
+from serversocket.loop import reporting
 
 TYPES = ("a", "b", "connect", "close", "socketData", "outputProgress")
 DEPTH = 4

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 # No example is wrong because the machine is busy.
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

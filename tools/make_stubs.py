@@ -58,7 +58,7 @@ UNINTERESTING = {"__new__", "__del__", "__repr__", "__str__"}
 UNINTERESTING |= {"__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
 
 # Modules whose public names stand in the stub as imports: they speak of the public classes themselves.
-IMPORTED = {"serversocket.background"}
+IMPORTED = {"serversocket.loop.thread"}
 
 PUBLIC: dict[str, Any] = {
     name: value

@@ -16,7 +16,7 @@ from time import monotonic
 from common import role
 from serversocket_server import ROLES, start
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 DEBIAN = "/usr/lib/python3/dist-packages"
 PERIOD = 0.001

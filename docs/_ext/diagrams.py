@@ -56,7 +56,7 @@ def _rows(block: str) -> Iterator[str]:
     for line in block.splitlines():
         indent = len(line) - len(line.lstrip())
         if re.search(r"\S  +\S", line):
-            yield " " * 0 + ("\u2003" if indent else "") + line.strip()
+            yield ("\u2003" if indent else "") + _plain(line.strip())
 
 
 def changes(design: str) -> list[Change]:
@@ -143,7 +143,7 @@ def states(design: str) -> tuple[str, str]:
     ]
     used: dict[str, int] = {}
     lanes = {"right": 0, "left": 0}
-    for change in all_changes:
+    for change in sorted(all_changes, key=lambda change: abs(place[change.target] - place[change.source])):
         number = reasons.index((change.reason, change.target)) + 1
         here, there = place[change.source], place[change.target]
         side = "right" if there >= here else "left"

@@ -34,7 +34,8 @@ def as3_markdown() -> str:
         lines += ["| ActionScript | Python |", "|---|---|"]
         for member in members:
             mark = "" if member.is_airs or member.name.isupper() else " +"
-            lines.append(f"| `{member.as3_name}`{mark} | {{py:obj}}`{member.name} <{member.full_name}>` |")
+            airs, ours = (f"{{py:obj}}`{name} <{member.full_name}>`" for name in (member.as3_name, member.name))
+            lines.append(f"| {airs}{mark} | {ours} |")
     return "\n".join(lines)
 
 

@@ -1,6 +1,8 @@
 """Makes a link of every public name and of every event that stands as code in a page or a docstring.
 
-A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`.
+A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`. `close` is
+an event where that is said, or where other events stand beside it; `events: true` says it of a whole page. `close()` is
+a call.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 #: Every event that the package dispatches; some have the names of methods too.
@@ -39,7 +42,7 @@ class LinkNames(SphinxPostTransform):
         text = literal.astext()
         described = _described(literal)
         if self.is_event(literal, text, described is not None):
-            self.wrap(literal, "std", "ref", f"event-{text.lower()}")
+            self.link_to_event(literal, f"event-{text.lower()}")
             return
         contexts = self.classes
         if described is not None:
@@ -47,7 +50,11 @@ class LinkNames(SphinxPostTransform):
                 return
             contexts = (*_class_of(described), *contexts)
         if target := names().resolve(text, contexts):
-            self.wrap(literal, "py", "obj", target)
+            reference = addnodes.pending_xref(
+                "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refdoc=self.env.docname
+            )
+            literal.replace_self(reference)
+            reference += literal
         elif found := address(text.removesuffix("()"), of_text=True):
             reference = nodes.reference("", "", internal=False, refuri=found)
             literal.replace_self(reference)
@@ -58,17 +65,19 @@ class LinkNames(SphinxPostTransform):
             return False
         if in_docstring:  # where ``close`` is an event, and `close` a method
             return "code" not in literal["classes"]
+        if text not in LIKE_METHODS or self.env.metadata.get(self.env.docname, {}).get("events"):
+            return True
         following = literal.next_node(descend=False, siblings=True)
-        return text not in LIKE_METHODS or (
-            isinstance(following, nodes.Text) and following.astext().lstrip().startswith("event")
-        )
+        if isinstance(following, nodes.Text) and following.astext().lstrip().startswith("event"):
+            return True
+        beside = {other.astext() for other in literal.parent.findall(nodes.literal)}
+        return bool(beside & (EVENTS - LIKE_METHODS))
 
-    def wrap(self, literal: nodes.literal, domain: str, kind: str, target: str) -> None:
-        reference = addnodes.pending_xref(
-            "", refdomain=domain, reftype=kind, reftarget=target, refexplicit=True, refdoc=self.env.docname
-        )
-        literal.replace_self(reference)
-        reference += literal
+    def link_to_event(self, literal: nodes.literal, label: str) -> None:
+        docname, anchor = self.env.domains.standard_domain.anonlabels[label]
+        place = literal.parent.index(literal)
+        parent = literal.parent
+        parent[place] = make_refnode(self.app.builder, self.env.docname, docname, anchor, literal.deepcopy())
 
 
 def _is_linked(node: nodes.Node) -> bool:
@@ -115,15 +124,13 @@ def resolve_missing(
     target = node["reftarget"]
     public = names().resolve(target) or _behind(target)
     if public is not None:
-        return env.domains.python_domain.resolve_xref(
-            env, node["refdoc"], app.builder, "obj", public, node, content
-        )
+        return env.domains.python_domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, content)
     if (label := TYPES.get(target.rpartition(".")[2])) is not None:
         standard = env.domains.standard_domain
         node["refexplicit"] = True
         return standard.resolve_xref(env, node["refdoc"], app.builder, "ref", label, node, content)
-    if target.rpartition(".")[2].startswith("_"):  # a type variable
-        return content
+    if len(variable := target.rpartition(".")[2].lstrip("_")) == 1:
+        return nodes.inline("", variable)
     if found := address(target):
         return nodes.reference("", "", content, internal=False, refuri=found)
     return None

@@ -35,6 +35,8 @@ HANDLES = {"TimerHandle": ("Reactor", "call_later"), "SignalHandle": ("Reactor",
 
 #: What stands for these in programs, as in `socket.read()`.
 VARIABLES = {"background", "client", "dispatcher", "event", "handle", "reactor", "server", "socket", "supervisor"}
+#: Where a bare name may be from; functions of the latter ones are named with their module.
+PREFIXES = ("", "serversocket.", "serversocket.aio.", "serversocket.errors.", "serversocket.hosts.")
 #: Their members are named as those of the classes that they adapt: a bare name means those.
 ADAPTERS = {"serversocket.aio.anyio", "serversocket.aio.trio"}
 
@@ -55,15 +57,15 @@ class Member:
 
     @property
     def doc(self) -> str:
-        return inspect.getdoc(self.value) or "" if callable(self.value) or isinstance(self.value, property) else ""
+        known = inspect.isdatadescriptor(self.value) or inspect.isroutine(self.value)
+        return inspect.getdoc(self.value) or "" if known else ""
 
     @property
     def kind(self) -> str:
         """As autodoc calls it."""
         if isinstance(self.value, property):
             return "property"
-        raw = self.value.__func__ if isinstance(self.value, classmethod | staticmethod) else self.value
-        return "method" if inspect.isroutine(raw) else "attribute"
+        return "method" if inspect.isroutine(self.value) else "attribute"
 
     @property
     def as3_name(self) -> str:
@@ -117,9 +119,7 @@ def _aliases(cls: type) -> Iterator[tuple[str, str]]:
     for name in dir(cls):
         if not name.startswith("_") and "_" not in name and not name.islower() and not name.isupper():
             other = plain.get(name.lower())
-            if other and inspect.getattr_static(cls, name) is inspect.getattr_static(cls, other):
-                yield other, name
-            elif other:  # slots: two descriptors of one field
+            if (other and inspect.getattr_static(cls, name) is inspect.getattr_static(cls, other)) or other:
                 yield other, name
 
 
@@ -209,7 +209,7 @@ class Names:
             for context in contexts:
                 if found := self.member(self.classes[context].cls, name):
                     return found
-        for prefix in ("", "serversocket.", "serversocket.aio." if name[0].isupper() else ""):
+        for prefix in PREFIXES if name[0].isupper() else PREFIXES[:2]:
             if found := self._full(prefix + name):
                 return found
         if len(before) > 1 or (before and before[0] not in VARIABLES):
@@ -228,7 +228,7 @@ class Names:
         return next((each for each in found if each.owner.name == "Socket"), found[0]).full_name
 
     def _full(self, name: str) -> str | None:
-        if name in self.objects:
+        if name in self.objects or name in MODULES[1:]:
             return name
         owner, _, member = name.rpartition(".")
         return self.member(self.classes[owner].cls, member) if owner in self.classes else None

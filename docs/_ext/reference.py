@@ -12,22 +12,30 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import serversocket
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from public_names import MODULES, Member, PublicClass, handles, importable, names
+from public_names import HANDLES, MODULES, Member, PublicClass, handles, importable, names
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.autodoc.mock import mock
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import nested_parse_with_titles
 from sphinx.util.typing import ExtensionMetadata
 
+import serversocket
+
 #: What the modules of hosts need; it is imported where it is there, and need not be.
 LIBRARIES = ("PySide6", "gevent", "gi", "tkinter", "_tkinter", "anyio", "trio")
+
+
+#: Classes whose objects programs get and do not make.
+MADE_BY_OTHERS = {*HANDLES, "BackgroundReactor", "Hosting"}
+
+TYPE_VARIABLE = re.compile(r"~?(?:\w+\.)*~?\b_([A-Z])\b")
 
 
 class Sections(GoogleDocstring):
@@ -41,7 +49,7 @@ class Sections(GoogleDocstring):
 def read_sections(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     # Of an attribute the first line would be read as its type, up to a colon.
     kind = "method" if what in ("attribute", "data", "property") else what
-    lines[:] = Sections(lines, Config(), app, kind, name, value, options).lines()
+    lines[:] = Sections(lines, Config(), app, kind, name, value).lines()
 
 
 def signature_of(value: type) -> str | None:
@@ -141,8 +149,6 @@ def is_constant(member: Member) -> bool:
 
 def described_field(member: Member) -> str:
     """The first sentence of the text behind an annotation, of which Python itself keeps nothing."""
-    from sphinx.pycode import ModuleAnalyzer
-
     for base in member.owner.cls.__mro__:
         if base is not object and base.__module__.startswith("serversocket"):
             found = ModuleAnalyzer.for_module(base.__module__)
@@ -165,9 +171,18 @@ def base_names(each: PublicClass) -> Iterator[str]:
 def show_signature(
     app: Sphinx, what: str, name: str, value: Any, options: Any, arguments: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
+    if name.rpartition(".")[2] in MADE_BY_OTHERS:
+        return "", None
     if what in ("class", "exception") and isinstance(value, type):
-        return signature_of(value) or "", None
+        return _without_modules(signature_of(value) or ""), None
+    if arguments and TYPE_VARIABLE.search(arguments):
+        return _without_modules(arguments), _without_modules(returned or "") or None
     return None
+
+
+def _without_modules(signature: str) -> str:
+    """A signature with type variables, which Sphinx shows with the modules of all types in it."""
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", TYPE_VARIABLE.sub(r"\1", signature).replace("~", ""))
 
 
 def add_as3_name(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -177,28 +192,24 @@ def add_as3_name(app: Sphinx, what: str, name: str, value: Any, options: Any, li
         lines += ["", f"Its ActionScript name is ``{member.as3_name}``.", ""]
 
 
-def index_as3_names(app: Sphinx, doctree: nodes.document) -> None:
+def index_as3_name(app: Sphinx, domain: str, kind: str, content: addnodes.desc_content) -> None:
     """Every member is found under its ActionScript name, every class under AIR's name, too."""
-    domain = app.env.domains.python_domain
-    for signature in list(doctree.findall(addnodes.desc_signature)):
-        if not signature.get("ids"):
-            continue
-        full_name = f"{signature.get('module')}.{signature.get('fullname')}"
-        owner, _, name = full_name.rpartition(".")
-        entry = None
-        if full_name in names().classes and (air := names().classes[full_name].air_name) and "." in air:
-            entry = f"{air} (AIR)"
-        elif owner in names().classes and name in (members := names().classes[owner].members):
-            member = members[name]
-            if member.as3_name != name:
-                entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
-                domain.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
-        if entry:
-            described = signature.parent
-            place = described.parent.index(described)
-            index = described.parent[place - 1] if place else None
-            if isinstance(index, addnodes.index):
-                index["entries"].append(("single", entry, signature["ids"][0], "", None))
+    signature = content.parent[0]
+    if domain != "py" or not signature.get("ids"):
+        return
+    full_name = f"{signature.get('module')}.{signature.get('fullname')}"
+    owner, _, name = full_name.rpartition(".")
+    entry = None
+    each = names().classes.get(full_name)
+    member = names().classes[owner].members.get(name) if owner in names().classes else None
+    if each and each.air_name and "." in each.air_name:
+        entry = f"{each.air_name} (AIR)"
+    elif member and member.as3_name != name:
+        entry = f"{member.as3_name} ({member.owner.name}, ActionScript)"
+        python = app.env.domains.python_domain
+        python.note_object(f"{owner}.{member.as3_name}", "attribute", signature["ids"][0], location=signature)
+    if entry:
+        content.insert(0, addnodes.index(entries=[("single", entry, signature["ids"][0], "", None)]))
 
 
 def prepare(app: Sphinx) -> None:
@@ -216,5 +227,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("autodoc-process-signature", show_signature)
     app.connect("autodoc-process-docstring", read_sections)
     app.connect("autodoc-process-docstring", add_as3_name)
-    app.connect("doctree-read", index_as3_names)
+    app.connect("object-description-transform", index_as3_name)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

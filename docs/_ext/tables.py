@@ -1,4 +1,7 @@
-"""Tables that can be read: names of tests are folded into their number, and `stacked: true` stacks cells on a telephone."""
+"""Tables that can be read: names of tests are folded into their number, and cells are stacked on a telephone.
+
+The latter where the front matter of a page has `stacked: true`, and in lists of members.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,24 @@ class FoldTests(SphinxPostTransform):
     def run(self, **options: object) -> None:
         stacked = self.env.metadata.get(self.env.docname, {}).get("stacked")
         for table in self.document.findall(nodes.table):
-            if stacked:
-                table["classes"].append("stacked")
             for entry in table.findall(nodes.entry):
                 found = [literal.astext() for literal in entry.findall(nodes.literal)]
                 if found and all(map(_TEST.fullmatch, found)) and not re.search(r"\w", _besides(entry)):
                     entry.children = [nodes.raw("", _folded(found), format="html")]
                     entry.children[0].parent = entry
+            if stacked or "members" in table["classes"]:
+                table["classes"].append("stacked")
+                _label(table)
+
+
+def _label(table: nodes.table) -> None:
+    """Gives each cell the head of its column, which is shown where the cells are stacked."""
+    heads = [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+    for body in table.findall(nodes.tbody):
+        for row in body.findall(nodes.row):
+            for head, entry in list(zip(heads, row.children, strict=False))[1:]:
+                if head and entry.children and isinstance(entry[0], nodes.paragraph):
+                    entry[0].insert(0, nodes.inline("", f"{head}: ", classes=["label"]))
 
 
 def _besides(entry: nodes.entry) -> str:

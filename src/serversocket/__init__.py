@@ -15,20 +15,18 @@
     server.listen()
     serversocket.run()
 
-The package is built in floors, each on those below: the engine (`_core` natively, `_pure` in Python) takes the way
-from the system's readiness to the listener's call; `server`, `stream`, `reactor` and `byte_array` are the public
-classes above it; `cli` is the command line. Every member has its PEP 8 name and works under its ActionScript name
-too.
+The package is built in floors, each on those below: `engine` takes the way from the system's readiness to the
+listener's call, natively (`_core`) or in Python; `loop`, `net` and `data` hold the public classes above it; `aio` is
+for coroutines, `workers` for many cores, `cli` is the command line. Every member has its PEP 8 name and works under
+its ActionScript name too.
 """
 
 from . import aio as aio
-from ._engine import implementation as implementation
-from .background import BackgroundReactor as BackgroundReactor
-from .background import run_in_thread as run_in_thread
-from .byte_array import ByteArray as ByteArray
-from .byte_array import CompressionAlgorithm as CompressionAlgorithm
-from .data import Endian as Endian
-from .data import ObjectEncoding as ObjectEncoding
+from .data.byte_array import ByteArray as ByteArray
+from .data.byte_array import CompressionAlgorithm as CompressionAlgorithm
+from .data.typed import Endian as Endian
+from .data.typed import ObjectEncoding as ObjectEncoding
+from .engine import implementation as implementation
 from .errors import ArgumentError as ArgumentError
 from .errors import EOFError as EOFError
 from .errors import IOError as IOError
@@ -46,12 +44,14 @@ from .events import SecurityErrorEvent as SecurityErrorEvent
 from .events import ServerSocketConnectEvent as ServerSocketConnectEvent
 from .events import TextEvent as TextEvent
 from .events import UncaughtErrorEvent as UncaughtErrorEvent
-from .reactor import Reactor as Reactor
-from .reactor import run as run
-from .reactor import stop as stop
-from .server import ServerSocket as ServerSocket
-from .stream import Socket as Socket
-from .supervisor import Supervisor as Supervisor
+from .loop.reactor import Reactor as Reactor
+from .loop.reactor import run as run
+from .loop.reactor import stop as stop
+from .loop.thread import BackgroundReactor as BackgroundReactor
+from .loop.thread import run_in_thread as run_in_thread
+from .net.server import ServerSocket as ServerSocket
+from .net.socket import Socket as Socket
+from .workers.supervisor import Supervisor as Supervisor
 
 __version__ = "0.1.0"
 

@@ -4,14 +4,14 @@ import builtins
 import ipaddress
 from collections.abc import Callable, Coroutine, Iterator
 from enum import IntEnum
-from serversocket.scheduling import TimerHandle as _TimerHandle
-from serversocket.signals import SignalHandle as _SignalHandle
+from serversocket.loop.signals import SignalHandle as _SignalHandle
+from serversocket.loop.timers import TimerHandle as _TimerHandle
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Self, SupportsBytes, SupportsIndex, TypeAlias, overload
 from typing_extensions import Buffer
 from . import aio as aio
-from .background import BackgroundReactor as BackgroundReactor
-from .background import run_in_thread as run_in_thread
+from .loop.thread import BackgroundReactor as BackgroundReactor
+from .loop.thread import run_in_thread as run_in_thread
 
 __version__: Final[str]
 implementation: Final[Literal["native", "pure"]]

@@ -12,14 +12,14 @@
                                          Connector   a connect that is under way
                                          Acceptor    accepts connections
 
-Each part has a file in `_native`. They are compiled as one unit, so that a call from one to another costs no more than
+Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more than
 within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is called
 directly or disappears in its caller.
 
 Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
 into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
 
-`docs/design.md` is the contract that these parts and their twin `_pure` keep.
+`docs/design.md` is the contract that these parts and their twin `engine/pure` keep.
 """
 
 cimport cython
@@ -34,7 +34,7 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTu
 from libc.math cimport fabs
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 
-from ._native cimport system
+from .engine.native cimport system
 
 import inspect
 import math
@@ -44,27 +44,26 @@ import weakref
 from copyreg import __newobj__
 from types import BuiltinMethodType, FunctionType, MethodType
 
-from . import errors, limits
-from .accepting import Action, action_for
+from . import defaults, errors
 from .checks import as_int, as_limit, as_timeout
-from .forgetting import when_gone
-from .formatting import format_event
-from .limits import CONNECTION_LIMIT, REACTOR_LIMIT
-from .listeners import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
-from .nesting import BY_GREENLET, nesting
-from .uncaught import leaves
+from .defaults import CONNECTION_LIMIT, REACTOR_LIMIT
+from .engine.accept_errors import Action, action_for
+from .engine.dispatch_depth import BY_GREENLET, nesting
+from .engine.event_text import format_event
+from .engine.listener_checks import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
+from .engine.uncaught import leaves
+from .engine.weak_listeners import when_gone
 
-include "_native/calls.pxi"
-include "_native/address.pxi"
-include "_native/events.pxi"
-include "_native/dispatcher.pxi"
-include "_native/reactor.pxi"
-include "_native/source.pxi"
-include "_native/input.pxi"
-include "_native/output.pxi"
-include "_native/lingerer.pxi"
-include "_native/connector.pxi"
-include "_native/stream.pxi"
-include "_native/direct.pxi"
-include "_native/acceptor.pxi"
-include "_native/waiter.pxi"
+include "engine/native/system.pxi"
+include "engine/native/events.pxi"
+include "engine/native/dispatcher.pxi"
+include "engine/native/reactor.pxi"
+include "engine/native/source.pxi"
+include "engine/native/input.pxi"
+include "engine/native/output.pxi"
+include "engine/native/lingerer.pxi"
+include "engine/native/connector.pxi"
+include "engine/native/stream.pxi"
+include "engine/native/fast_methods.pxi"
+include "engine/native/acceptor.pxi"
+include "engine/native/waiter.pxi"

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import SupportsIndex, TypeGuard, TypeVar
 
 from . import errors
-from .limits import LEAST_TIMEOUT, LONGEST_TIMEOUT
+from .defaults import LEAST_TIMEOUT, LONGEST_TIMEOUT
 
 _T = TypeVar("_T")
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 from . import errors
-from ._engine import (
+from .engine import (
     Acceptor,
     Event,
     EventDispatcher,

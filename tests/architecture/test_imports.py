@@ -1,78 +1,91 @@
-"""The floors of docs/design.md hold: a module imports from its own or a lower floor only."""
+"""The pictures in docs/design.md are those of the package, its arrows go one way, and modules import in no circle."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from graphlib import TopologicalSorter
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "serversocket"
+from .sources import DESIGN, MODULES, PACKAGE, ROOT, UNIT, imports, is_of_the_stub, room
+
+TREE, ARROWS = re.findall(
+    r"^```\n(.*?)^```$", DESIGN.partition("## The engine's contract")[0], re.DOTALL | re.MULTILINE
+)
+
+# How many lines a module may have. Docstrings are lines too.
+MOST_LINES = 600
+LONGER = {
+    "__init__.pyi": "made by a tool",
+}
 
 
-def floors() -> dict[str, int]:
-    """The module names of the table in docs/design.md, with their floors."""
-    table = {}
-    floor = None
-    for line in (ROOT / "docs" / "design.md").read_text().splitlines():
-        if line == "```" and floor is not None:
-            break
-        entry = re.match(r"(?:floor (\d+)| {7,9}) +([\w/]+?)(/|\.pyx?) ", line)
-        if entry:
-            floor = floor if entry[1] is None else int(entry[1])
-            assert floor is not None
-            table[entry[2]] = floor
-    return table
-
-
-FLOORS = floors()
-SOURCES = sorted(path for suffix in ("py", "pyx") for path in PACKAGE.rglob(f"*.{suffix}"))
-MODULES = {*FLOORS, *(path.name.partition(".")[0] for path in PACKAGE.iterdir())}
-
-
-def module_of(path: Path) -> str:
-    """The entry of the table that a file belongs to: a folder is one entry, running the package is the command line."""
-    top = path.relative_to(PACKAGE).parts[0].partition(".")[0]
-    return "cli" if top == "__main__" else top
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The entries of the table that a file imports, in functions and for type checkers too."""
-    if path.suffix == ".pyx":
-        # As Python, of the lines that import: all that the parser has to understand.
-        lines = re.findall(r"^\s*((?:from\s+\S+\s+)?c?import\s+\S.*)$", path.read_text(), re.MULTILINE)
-        text = "\n".join(re.sub(r"\bcimport\b", "import", line).rstrip("( \\") for line in lines)
-        text = re.sub(r"import$", "import _", text, flags=re.MULTILINE)
-    else:
-        text = path.read_text()
-    # The package that a relative import starts from.
-    package = ["serversocket", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names = [alias.name.split(".") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) + 1 - node.level] if node.level else []
-            base = start + (node.module.split(".") if node.module else [])
-            names = [[*base, alias.name] for alias in node.names]
+def drawn() -> set[str]:
+    """The files of the first picture. What is drawn under `native/` is there, and `pure/` has the same names."""
+    found = set()
+    folders: list[str] = []
+    for line in TREE.splitlines():
+        indent, name = re.match(r"( *)([\w.]+/?)", line).groups()
+        folders = folders[: len(indent) // 4]
+        if name.endswith("/"):
+            folders.append(name[:-1])
         else:
-            continue
-        for name in names:
-            if name[0] == "serversocket":
-                yield name[1] if len(name) > 1 and name[1] in MODULES else "__init__"
+            found.add("/".join([*folders, name.partition(".")[0]]))
+    return found
 
 
-def test_the_table_is_read() -> None:
-    assert FLOORS["errors"] == 0
-    assert FLOORS["_core"] == FLOORS["_engine"] == 1
-    assert FLOORS["cli"] == FLOORS["__init__"] == max(FLOORS.values())
+def files() -> set[str]:
+    found = set()
+    for path in PACKAGE.rglob("*"):
+        name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        if path.suffix in (".py", ".pxi") and not name.endswith("/__init__"):
+            found.add(name)
+    return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down(path: Path) -> None:
-    module = module_of(path)
-    assert module in FLOORS, f"{module} is not in the table of docs/design.md"
-    above = {name for name in imported(path) if FLOORS.get(name, 0) > FLOORS[module]}
-    assert not above, f"{module} (floor {FLOORS[module]}) imports {above}"
+def test_every_file_is_in_the_picture_and_every_name_in_it_a_file():
+    there, shown = files(), drawn()
+    shown -= {"engine/__init__"}  # said there, because it decides
+    twins = {name for name in there if name.startswith("engine/pure/")}
+    assert {name for name in shown if "/native/" in name} == {name for name in there if "/native/" in name}
+    assert there - twins == {name for name in shown if "/pure/" not in name}
+    natives = {name.replace("/native/", "/pure/") for name in there if "/native/" in name}
+    assert twins - natives == {name for name in shown if "/pure/" in name}
+
+
+def test_the_arrows_are_those_of_the_imports():
+    expected = {}
+    for line in ARROWS.splitlines():
+        name, *used = line.split()
+        expected[name] = set(used)
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for target, for_types in imports(module):
+            if room(target) != room(module) and not is_of_the_stub(module, target, for_types):
+                found.setdefault(room(module), set()).add(room(target))
+    assert found == expected
+    above: set[str] = {"naming", "defaults"}
+    for name, used in expected.items():  # a room uses only what stands above it
+        assert used <= above, f"{name} uses {used - above}, which does not stand above it"
+        above.add(name)
+
+
+def test_modules_import_in_no_circle():
+    graph = {
+        module: {target for target, for_types in imports(module) if not is_of_the_stub(module, target, for_types)}
+        for module in MODULES
+    }
+    assert len(graph) > 60
+    assert "engine.pure" in graph["engine"]
+    assert "errors" in graph[UNIT]
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyi", ".pyx", ".pxi")),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_file_is_too_long(path):
+    if path.relative_to(PACKAGE).as_posix() not in LONGER:
+        assert len(path.read_text().splitlines()) <= MOST_LINES

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from serversocket import Event, Reactor, ServerSocket, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds for what has to happen: a hang takes longer, and so does no machine that is only slow

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from serversocket.accepting import ACTIONS, Action, action_for
+from serversocket.engine.accept_errors import ACTIONS, Action, action_for
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from serversocket import errors
-from serversocket.addresses import (
+from serversocket.net.addresses import (
     Address,
     format_endpoint,
     parse_address,

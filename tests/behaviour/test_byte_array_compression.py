@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from serversocket import byte_array, errors
-from serversocket.byte_array import ByteArray, CompressionAlgorithm
+from serversocket import errors
+from serversocket.data import byte_array
+from serversocket.data.byte_array import ByteArray, CompressionAlgorithm
 
 ALGORITHMS = [CompressionAlgorithm.ZLIB, CompressionAlgorithm.DEFLATE, CompressionAlgorithm.LZMA]
 TEXT = b"the same words again and again, " * 50

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serversocket import errors
-from serversocket.byte_array import ByteArray
+from serversocket.data.byte_array import ByteArray
 
 
 def test_fresh() -> None:

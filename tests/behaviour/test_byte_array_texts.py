@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serversocket import errors
-from serversocket.byte_array import ByteArray
+from serversocket.data.byte_array import ByteArray
 
 
 @pytest.mark.parametrize(

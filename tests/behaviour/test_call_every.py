@@ -32,7 +32,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr("serversocket.scheduling.time", clock)
+    monkeypatch.setattr("serversocket.loop.timers.time", clock)
     return clock
 
 

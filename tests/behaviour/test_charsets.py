@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from serversocket import charsets
+from serversocket.data import charsets
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, receive_all, receive_exactly, reset, run_until
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from serversocket import errors
-from serversocket.byte_array import ByteArray
-from serversocket.data import DataInput, DataOutput, Endian, ObjectEncoding
+from serversocket.data.byte_array import ByteArray
+from serversocket.data.typed import DataInput, DataOutput, Endian, ObjectEncoding
 
 BIG, LITTLE = Endian.BIG_ENDIAN, Endian.LITTLE_ENDIAN
 

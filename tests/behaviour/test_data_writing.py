@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serversocket import errors
-from serversocket.byte_array import ByteArray
-from serversocket.data import Endian
+from serversocket.data.byte_array import ByteArray
+from serversocket.data.typed import Endian
 
 from .helpers import connection
 

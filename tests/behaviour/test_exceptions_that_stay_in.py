@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from serversocket import Event, EventDispatcher, Reactor, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import PATIENCE, connection, listening, on_posix, run_until
 

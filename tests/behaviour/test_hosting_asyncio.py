@@ -10,7 +10,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import PATIENCE, Log, connection, unused_port
 

@@ -15,8 +15,8 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from serversocket import Event, EventDispatcher, Reactor, ServerSocket, Socket, run_in_thread
-from serversocket.listeners import _warned
-from serversocket.reactor import current_reactor
+from serversocket.engine.listener_checks import _warned
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import on_posix, python
 
@@ -284,7 +284,7 @@ def test_a_warning_may_run_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 PROGRAM = """
 import json, warnings
 from serversocket import ServerSocket, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 caught = []
 warnings.simplefilter("always")

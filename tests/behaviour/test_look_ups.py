@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from serversocket import Reactor, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import PATIENCE, Log, on_posix, python, run_until, settle
 
@@ -193,7 +193,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
         import os, socket, threading, time, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork itself
         import serversocket
-        from serversocket.reactor import current_reactor
+        from serversocket.loop.reactor import current_reactor
         asked, go = [], threading.Event()
         def look_up(host, *args, **options):
             asked.append(host)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from serversocket import IOError
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, listening, on_linux, receive_all, reset, run_until, send_all, settle
 

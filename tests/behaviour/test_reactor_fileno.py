@@ -7,7 +7,7 @@ import pytest
 
 import serversocket
 from serversocket import Reactor
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import PATIENCE, Log, connect_to, connection, in_time, listening, on_posix, settle, unused_port, within
 

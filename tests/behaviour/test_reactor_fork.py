@@ -12,7 +12,7 @@ PROLOGUE = """
 import contextlib, os, socket, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of fork itself
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 logs, data = [], bytearray()
 server = serversocket.ServerSocket()
 server.bind(0, "127.0.0.1")

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 import serversocket
-from serversocket import _engine
+from serversocket import engine
 
 from .helpers import python
 
@@ -25,15 +25,15 @@ def test_every_method_of_an_object_without_init_ends_in_an_exception_at_most(nam
         """
         import contextlib, io, itertools, logging, sys, warnings
         import serversocket
-        from serversocket import _engine
+        from serversocket import engine
         warnings.simplefilter("ignore")
         logging.disable()
         kind, _, public = sys.argv[1].rpartition(" ")
-        owner = serversocket if kind else _engine._chosen
+        owner = serversocket if kind else engine._chosen
         cls = getattr(owner, public, None)
         if cls is None:
             import importlib
-            cls = getattr(importlib.import_module("serversocket._pure." + public.lower()), public)
+            cls = getattr(importlib.import_module("serversocket.engine.pure." + public.lower()), public)
         other = serversocket.Reactor()
         junk = [None, 0, -1, 2**70, "", "127.0.0.1", b"x", (), [], object(), print, other, serversocket.Socket(),
                 serversocket.Event("x"), 1.5]
@@ -163,4 +163,4 @@ def test_reactor_that_is_none_is_refused(make, reactor):
 
 def test_engine_tells_its_name():
     assert serversocket.implementation in ("native", "pure")
-    assert serversocket.implementation == _engine.implementation
+    assert serversocket.implementation == engine.implementation

@@ -4,7 +4,7 @@ import pytest
 
 import serversocket
 from serversocket import Reactor
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import Log, connect_to, connection, listening, run_until
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, connection, listening
 

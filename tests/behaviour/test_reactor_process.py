@@ -63,9 +63,9 @@ for number in (0, 1):
     os.close(number)
 try:
     numbers = echo_once()
-    assert 0 in numbers or 1 in numbers or serversocket.reactor.current_reactor().fileno() in (0, 1), numbers
+    assert 0 in numbers or 1 in numbers or serversocket.loop.reactor.current_reactor().fileno() in (0, 1), numbers
 finally:
-    serversocket.reactor.current_reactor().close()
+    serversocket.loop.reactor.current_reactor().close()
     for number in (0, 1):
         try:
             os.fstat(number)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, listening, on_posix, python, receive_exactly, run_until, storm_of_signals
 

@@ -6,7 +6,7 @@ import pytest
 
 import serversocket
 from serversocket import Reactor
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, connection, listening
 

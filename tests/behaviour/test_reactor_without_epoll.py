@@ -13,7 +13,7 @@ from .helpers import Log, connect_to, ended, pattern, receive_all, receive_exact
 if serversocket.implementation == "native":
     pytest.skip("the native engine knows epoll only", allow_module_level=True)
 
-from serversocket._pure import reactor as engine
+from serversocket.engine.pure import reactor as engine
 
 SELECTORS = [
     getattr(selectors, name)

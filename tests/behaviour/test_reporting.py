@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from serversocket import Event, EventDispatcher, reporting
+from serversocket import Event, EventDispatcher
+from serversocket.loop import reporting
 
 from .helpers import python
 

@@ -10,7 +10,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket, run_in_thread
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import PATIENCE, connect_to, on_linux, python
 
@@ -222,7 +222,7 @@ def test_a_thread_that_cannot_make_its_reactor_says_so():
         """
         import errno, os, resource
         import serversocket
-        import serversocket.reactor
+        import serversocket.loop.reactor
         resource.setrlimit(resource.RLIMIT_NOFILE, (32, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         taken = []
         try:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from serversocket import scheduling
-from serversocket.scheduling import Scheduler
+from serversocket.loop import timers
+from serversocket.loop.timers import Scheduler
 
 
 class Clock:
@@ -52,7 +52,7 @@ class Recorder(Scheduler):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(scheduling, "time", clock)
+    monkeypatch.setattr(timers, "time", clock)
     return clock
 
 
@@ -453,4 +453,4 @@ def test_calls_from_many_threads_all_arrive(reactor: Recorder) -> None:
 def test_the_actionscript_names(reactor: Recorder) -> None:
     assert reactor.callLater.__func__ is Scheduler.call_later  # type: ignore[attr-defined]
     assert reactor.callSoonThreadsafe.__func__ is Scheduler.call_soon_threadsafe  # type: ignore[attr-defined]
-    assert scheduling.TimerHandle.hasRef is scheduling.TimerHandle.has_ref  # type: ignore[attr-defined]
+    assert timers.TimerHandle.hasRef is timers.TimerHandle.has_ref  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, connect_to, on_linux, on_posix, open_descriptors, python, run_until
 

@@ -6,7 +6,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, connect_to, listening, run_until, settle
 

@@ -6,7 +6,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocketConnectEvent, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, Log, connect_to, ended, listening, on_posix, receive_all, run_until, settle
 

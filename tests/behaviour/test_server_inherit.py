@@ -8,7 +8,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket
-from serversocket.reactor import Reactor, current_reactor
+from serversocket.loop.reactor import Reactor, current_reactor
 
 from .helpers import FAMILIES, connect_to, family_of, on_posix, open_descriptors, run_until
 

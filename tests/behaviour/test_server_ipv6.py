@@ -8,7 +8,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import connect_to, on_linux, run_until
 

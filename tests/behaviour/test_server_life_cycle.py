@@ -4,7 +4,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, connect_to, run_until, settle
 

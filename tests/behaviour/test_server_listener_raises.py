@@ -4,7 +4,7 @@ import pytest
 
 import serversocket
 from serversocket import UncaughtErrorEvent
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import Log, connect_to, ended, listening, receive_exactly, run_until
 

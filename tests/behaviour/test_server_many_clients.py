@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import (
     FAMILIES,

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from serversocket import RangeError, ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import Log, connect_to, ended, listening, pattern, receive_all, run_until, settle
 

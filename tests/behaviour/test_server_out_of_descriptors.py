@@ -10,7 +10,7 @@ import pytest
 
 import serversocket
 from serversocket import IOErrorEvent
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import Log, connect_to, ended, listening, on_linux, receive_exactly, run_until
 

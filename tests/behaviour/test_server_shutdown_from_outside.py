@@ -6,7 +6,7 @@ import socket
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, connect_to, listening, on_linux, open_descriptors, run_until, settle
 

@@ -9,8 +9,8 @@ import weakref
 
 import pytest
 
-from serversocket import Reactor, ServerSocket, Socket, limits
-from serversocket.reactor import current_reactor
+from serversocket import Reactor, ServerSocket, Socket, defaults
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import (
     FAMILIES,
@@ -82,8 +82,8 @@ def test_output_of_an_unwanted_socket_is_sent_first(unread, size):
 @pytest.mark.usefixtures("without_collection")
 def test_an_unwanted_socket_whose_client_fetches_nothing_is_given_up(monkeypatch):
     """As after `close`; it would stay for ever."""
-    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(defaults, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(defaults, "STALLED_SECONDS", 0.3)
     reactor = current_reactor()
     done = []
     with listening() as server:

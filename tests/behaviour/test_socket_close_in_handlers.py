@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import Log, connect_to, connection, ended, listening, on_linux, readable, run_until, settle
 

@@ -9,7 +9,7 @@ import pytest
 
 import serversocket
 from serversocket import Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, Log, dialling, on_posix, open_descriptors, run_until, settle, unused_port
 

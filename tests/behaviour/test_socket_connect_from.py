@@ -11,7 +11,7 @@ import pytest
 
 import serversocket
 from serversocket import Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, LINUX, Log, dialling, on_linux, reset, run_until, settle, unused_port
 

@@ -8,7 +8,7 @@ import pytest
 
 import serversocket
 from serversocket import IOErrorEvent, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, Log, dialling, on_linux, open_descriptors, run_until, settle, unused_port
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import FAMILIES, Log, connection, listening, pattern, receive_all, run_until, settle
 

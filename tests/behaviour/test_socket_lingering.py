@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from serversocket import limits
+from serversocket import defaults
 
 from .helpers import connection, pattern, receive_exactly, reset, run_until
 
 
 @pytest.fixture
 def stalled(monkeypatch):
-    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(defaults, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(defaults, "STALLED_SECONDS", 0.3)
 
 
 def test_a_peer_that_fetches_nothing_is_reset_in_the_end(stalled):
@@ -69,7 +69,7 @@ def fetch_slowly(it, size, seconds, answer=b""):
 
 def test_a_peer_that_fetches_slowly_and_goes_on_sending_gets_everything(monkeypatch):
     """The system has taken all of it, and what it holds would be gone with a reset."""
-    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.6)
+    monkeypatch.setattr(defaults, "LINGER_SECONDS", 0.6)
     with connection(reading=False, receive_buffer=65536) as it:
         data = pattern(900_000)
         it.peer.sendall(b"unread")
@@ -83,8 +83,8 @@ def test_a_peer_that_fetches_slowly_and_goes_on_sending_gets_everything(monkeypa
 
 def test_a_peer_that_fetches_a_little_is_not_reset_while_it_does(monkeypatch):
     """So little that the system takes no more meanwhile."""
-    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(defaults, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(defaults, "STALLED_SECONDS", 0.5)
     with connection(receive_buffer=4096) as it:
         it.socket.write(pattern(12_000_000))
         it.socket.close()
@@ -96,8 +96,8 @@ def test_a_peer_that_fetches_a_little_is_not_reset_while_it_does(monkeypatch):
 
 
 def test_it_is_over_after_the_longest_time_of_all(monkeypatch):
-    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(limits, "LONGEST_LINGER", 0.5)
+    monkeypatch.setattr(defaults, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(defaults, "LONGEST_LINGER", 0.5)
     with connection(receive_buffer=4096) as it:
         it.socket.write(pattern(12_000_000))
         it.socket.close()

@@ -9,7 +9,7 @@ import pytest
 
 import serversocket
 from serversocket import IOError, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .helpers import (
     LINUX,

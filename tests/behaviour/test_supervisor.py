@@ -204,10 +204,10 @@ def test_a_worker_begins_with_what_an_exec_leaves_of_signals_and_a_reactor_of_it
         signal.signal(signal.SIGUSR1, lambda number, frame: None)
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-        reactor = serversocket.reactor.current_reactor()
+        reactor = serversocket.loop.reactor.current_reactor()
         def setup(server):
             assert server.listening
-            assert server.reactor is not reactor and server.reactor is serversocket.reactor.current_reactor()
+            assert server.reactor is not reactor and server.reactor is serversocket.loop.reactor.current_reactor()
             assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
             assert signal.set_wakeup_fd(-1) == -1
             handled = {number for number in signal.valid_signals() if callable(signal.getsignal(number))}

@@ -352,7 +352,7 @@ def test_each_worker_has_a_loop_and_its_reactor(supervised):
         + """
 async def setup(server):
     assert server.listening and isinstance(server, serversocket.ServerSocket)
-    assert server.reactor is serversocket.reactor.current_reactor()
+    assert server.reactor is serversocket.loop.reactor.current_reactor()
     assert server.reactor is not before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
     with serversocket.ServerSocket() as other:
@@ -360,7 +360,7 @@ async def setup(server):
     await aio.AsyncServer(server).serve(tell_and_echo)
 async def main():
     global before
-    before = serversocket.reactor.current_reactor()
+    before = serversocket.loop.reactor.current_reactor()
     run(Supervisor(setup, 0, "127.0.0.1", workers=2))  # in a coroutine too
 asyncio.run(main())
 """

@@ -136,8 +136,8 @@ def test_one_that_nobody_may_kill_is_said_once_and_left_behind_in_the_end(superv
         WITHOUT_CAP_KILL
         + textwrap.dedent(
             """
-            from serversocket import processes
-            processes.KILL_AGAIN = 0.05
+            from serversocket.workers import process
+            process.KILL_AGAIN = 0.05
             def setup(server):
                 server.add_event_listener("connect", connected)
             def echo(event):

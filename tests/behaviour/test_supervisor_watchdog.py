@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from serversocket import processes
-from serversocket.processes import Clock, Phase, Place, Process
+from serversocket.workers import process
+from serversocket.workers.process import Clock, Phase, Place, Process
 
 from .helpers import PATIENCE, on_linux
 from .supervising import answer, supervised, until
@@ -131,7 +131,7 @@ class Fake:
 
     def __init__(self, monkeypatch, *, watchdog=4.0, start_timeout=60.0):
         self.time = 1000.0
-        monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: self.time))
+        monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: self.time))
         self.clock = Clock()
         self.place = Place(1, -1)
         self.process = Process(self.place, self.clock, start_timeout, watchdog)

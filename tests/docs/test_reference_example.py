@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MILK = b"Lucy can't drink milk."

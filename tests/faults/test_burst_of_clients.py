@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import descriptors, listening, on_linux, run_until
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from serversocket import Reactor, ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import Log, connect_to, connection, listening, on_posix, receive_exactly, run_until, settle
 

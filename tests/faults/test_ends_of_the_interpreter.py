@@ -16,7 +16,7 @@ PROLOGUE = """
 import atexit, gc, os, socket, sys, threading, warnings
 warnings.simplefilter("ignore", ResourceWarning)
 import serversocket
-reactor = serversocket.reactor.current_reactor()
+reactor = serversocket.loop.reactor.current_reactor()
 server, it = serversocket.ServerSocket(), serversocket.Socket()
 held = []
 def leave(*_):

@@ -16,12 +16,12 @@ def classes() -> list[str]:
     """All that the modules of the chosen engine define, private ones included."""
     package = serversocket
     if serversocket.implementation == "pure":
-        package = importlib.import_module("serversocket._pure")
+        package = importlib.import_module("serversocket.engine.pure")
     found = set()
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if serversocket.implementation == "native" and not module.name.rpartition(".")[2].startswith("_"):
             continue
-        if module.name.endswith(("__main__", "_pure", "_engine")):
+        if module.name.endswith("__main__"):
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, type) and value.__module__ == module.name:

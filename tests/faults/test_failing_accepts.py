@@ -36,7 +36,7 @@ def _strace():
 PROLOGUE = """
 import errno, os, socket, time
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 reactor = current_reactor()
 logs, errors, closes = [], [], []
 server = serversocket.ServerSocket()

@@ -34,7 +34,7 @@ pytestmark = on_linux
 PROLOGUE = """
 import contextlib, gc, os, socket
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 def descriptors():
     return len(os.listdir("/proc/self/fd"))
 def note(it, *types):

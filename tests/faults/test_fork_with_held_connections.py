@@ -12,7 +12,7 @@ PROLOGUE = """
 import gc, os, socket, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of fork itself
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 accepted = 0
 def accept(event):
     global accepted

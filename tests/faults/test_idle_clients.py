@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import connect_to, descriptors, ended, listening, on_linux, open_descriptors, run_until
 

@@ -42,7 +42,7 @@ def test_the_package_is_imported_anew():
         for name in [name for name in sys.modules if name.partition(".")[0] == "serversocket"]:
             del sys.modules[name]
         import serversocket
-        import serversocket.stream
+        import serversocket.net.socket
 
         assert serversocket.Socket is not first.Socket
         new = serving(serversocket)
@@ -50,11 +50,11 @@ def test_the_package_is_imported_anew():
         clients = [(before, old), (connect(old), old), (connect(new), new)]
         for client, server in clients * 3:
             is_served(client, server)
-        importlib.reload(serversocket.stream)
+        importlib.reload(serversocket.net.socket)
         for client, server in [*clients, (connect(new), new), (connect(old), old)]:
             is_served(client, server)
             client.close()
-        for cls in first.Socket, serversocket.Socket, serversocket.stream.Socket:
+        for cls in first.Socket, serversocket.Socket, serversocket.net.socket.Socket:
             assert not cls().connected
             try:
                 cls().read()

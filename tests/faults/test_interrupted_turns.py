@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import (
     EVENTS,

@@ -13,7 +13,7 @@ import pytest
 
 import serversocket
 from serversocket import Socket, aio
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import Log, dialling, on_linux, on_posix, python, run_until, settle
 
@@ -97,7 +97,7 @@ def test_a_coroutine_gets_an_io_error(no_threads):
 PROLOGUE = """
 import errno, os, resource, socket, sys, threading
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 reactor = current_reactor()
 def note(host):
     it = serversocket.Socket()

@@ -74,7 +74,7 @@ def test_a_second_interpreter_is_refused_or_served_and_the_first_lives_on(kind):
 echo()
 for _ in range(3):
     other = create(KIND)
-    run(other, REFUSED if NATIVE else ECHO + "echo(); serversocket.reactor.current_reactor().close()")
+    run(other, REFUSED if NATIVE else ECHO + "echo(); serversocket.loop.reactor.current_reactor().close()")
     interpreters.destroy(other)
     echo()
 """,
@@ -91,7 +91,7 @@ def test_interpreters_in_threads_serve_side_by_side(kind):
 done = []
 def serve():
     other = create(KIND)
-    run(other, ECHO + "for _ in range(50): echo()\\nserversocket.reactor.current_reactor().close()")
+    run(other, ECHO + "for _ in range(50): echo()\\nserversocket.loop.reactor.current_reactor().close()")
     interpreters.destroy(other)
     done.append(True)
 threads = [threading.Thread(target=serve) for _ in range(4)]
@@ -118,7 +118,7 @@ run(other, REFUSED)
 interpreters.destroy(other)
 other = create(KIND)
 run(other, "import os; os.environ['SERVERSOCKET_IMPL'] = 'pure'\\n" + ECHO + "echo(); "
-    "assert serversocket.implementation == 'pure'; serversocket.reactor.current_reactor().close()")
+    "assert serversocket.implementation == 'pure'; serversocket.loop.reactor.current_reactor().close()")
 interpreters.destroy(other)
 echo()
 """,

@@ -16,7 +16,7 @@ import threading
 import warnings
 
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import PATIENCE, on_linux, on_posix, reset, settle, storm_of_signals
 

@@ -9,7 +9,7 @@ pytestmark = on_posix
 PROLOGUE = """
 import asyncio, signal, socket
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 def number():
     number = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(number)

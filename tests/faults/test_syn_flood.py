@@ -27,7 +27,7 @@ exec "$@"
 PROGRAM = """
 import socket, struct
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 reactor = current_reactor()
 def checksum(data):
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))

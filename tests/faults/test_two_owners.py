@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from serversocket import Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import connection, listening, on_posix, open_descriptors, reset, run_until, settle, unused_port
 

@@ -15,7 +15,7 @@ pytestmark = on_linux
 PROGRAM = """
 import socket, subprocess
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 reactor = current_reactor()
 def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)

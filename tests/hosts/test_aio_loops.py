@@ -15,7 +15,7 @@ import pytest
 
 import serversocket
 from serversocket import ServerSocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .conftest import LIBRARIES
 from .coroutines import PATIENCE, echo, listen, pair, until

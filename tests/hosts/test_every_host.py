@@ -14,7 +14,7 @@ import pytest
 
 import serversocket
 from serversocket import Reactor, ServerSocket, Socket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import Log, connect_to, listening, on_linux
 from .loops import Loop

@@ -17,7 +17,7 @@ import pytest
 import serversocket
 from serversocket import Reactor, Socket
 from serversocket.hosts import Hosting
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import Log, connect_to, listening
 

@@ -64,7 +64,7 @@ import gevent
 import socket
 from serversocket import Reactor, ServerSocket, Socket
 from serversocket.hosts.gevent import attach
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 """
 PATCH = "monkey.patch_all()"
 IMPORT = "import serversocket"

@@ -11,8 +11,8 @@ import weakref
 import pytest
 
 from serversocket import aio
-from serversocket._engine import LoopWaiter
-from serversocket.reactor import current_reactor
+from serversocket.engine import LoopWaiter
+from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import PATIENCE
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .loops import QtLoop
 from .windows import EXAMPLES, converse, example

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 from .loops import TkLoop
 from .windows import EXAMPLES, converse, example

@@ -27,20 +27,20 @@ from descriptors import descriptors
 from supervisor_calls import IN_SUPERVISOR, IN_WORKER, MADE, SYSTEM, Case, cases
 
 from serversocket import Supervisor
-from serversocket.supervisor import parse_workers
+from serversocket.workers.options import parse_workers
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 AWHILE = 0.15  # for which a call goes on failing
 FOR_EVER = 2**31
 MOST_CALLS = 200  # of one that fails for a while, by all processes
-MODULES = {name: importlib.import_module(f"serversocket.{name}") for name in IN_SUPERVISOR + IN_WORKER}
+MODULES = {name: importlib.import_module(f"serversocket.workers.{name}") for name in IN_SUPERVISOR + IN_WORKER}
 
 # What takes its time does so in less.
-MODULES["processes"].FIRST_DELAY = 0.02
-MODULES["processes"].LONGEST_DELAY = 0.1
-MODULES["processes"].KILL_AGAIN = 0.05
-MODULES["processes"].BEATS = 1000
-MODULES["faults"].LONGEST_PAUSE = 0.1
+MODULES["process"].FIRST_DELAY = 0.02
+MODULES["process"].LONGEST_DELAY = 0.1
+MODULES["process"].KILL_AGAIN = 0.05
+MODULES["process"].BEATS = 1000
+MODULES["failures"].LONGEST_PAUSE = 0.1
 
 
 # ------------------------------------------------------------------------------------------------- what fails
@@ -69,7 +69,7 @@ def disarm() -> None:
 def failing(frame: FrameType) -> BaseException | None:
     """The error of the call that a frame makes, if it is to fail."""
     case = CASES[PLAN.case]
-    if frame.f_globals["__name__"] != f"serversocket.{case.site.module}":
+    if frame.f_globals["__name__"] != f"serversocket.workers.{case.site.module}":
         return None
     position = list(frame.f_code.co_positions())[frame.f_lasti // 2]
     if position != case.site.position:

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-SOURCES = Path(__file__).parents[2] / "src" / "serversocket"
-IN_SUPERVISOR = ("supervisor", "supervisor_options", "bell", "processes", "shared_port", "faults")
+SOURCES = Path(__file__).parents[2] / "src" / "serversocket" / "workers"
+IN_SUPERVISOR = ("supervisor", "options", "bell", "process", "shared_port", "failures")
 IN_WORKER = ("worker", "async_worker")
 SYSTEM: dict[str, ModuleType] = {each.__name__: each for each in (fcntl, os, select, signal, socket, time)}
 METHODS = {name for kind in (socket.socket, type(select.poll())) for name in dir(kind) if name[0] != "_"}

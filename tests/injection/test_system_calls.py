@@ -11,7 +11,7 @@ from serversocket import implementation
 
 from .table import CANNOT_FAIL, calls, cases
 
-SYSTEM = Path(__file__).parents[2] / "src" / "serversocket" / "_native" / "system.pxd"
+SYSTEM = Path(__file__).parents[2] / "src" / "serversocket" / "engine" / "native" / "system.pxd"
 GROUPS = 4  # of system calls, each in a process of its own
 NO_SYSTEM_CALLS = {"clock_gettime", "htons", "ntohs", "inet_ntop", "inet_pton", "memcpy", "memcmp", "memmove", "memset"}
 LOOKED_UP = {"if_indextoname"}  # where the name of an interface is not found, its number is shown

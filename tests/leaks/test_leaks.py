@@ -62,7 +62,7 @@ def test_nothing_leaks_after_thousands_of_lives():
 MEASURE = """
 import gc, os, socket, struct, sys
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 reactor = current_reactor()
 server = serversocket.ServerSocket()
 server.bind(0, "127.0.0.1")

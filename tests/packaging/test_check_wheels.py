@@ -16,8 +16,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "check_wheels.py"
 
 WHEEL = ("serversocket/__init__.py", "serversocket/__init__.pyi", "serversocket/py.typed")
 SOURCES = {
-    "serversocket/src/serversocket/_core.pyx": b'include "_native/stream.pxi"\n',
-    "serversocket/src/serversocket/_native/stream.pxi": b"",
+    "serversocket/src/serversocket/_core.pyx": b'include "engine/native/stream.pxi"\n',
+    "serversocket/src/serversocket/engine/native/stream.pxi": b"",
 }
 NATIVE_NAME, PURE_NAME = "serversocket_air-1-cp311-cp311-linux_x86_64.whl", "serversocket_air-1-py3-none-any.whl"
 
@@ -74,7 +74,7 @@ def test_what_is_wrong_with_a_wheel_is_told(tool, tmp_path, engine, name, names,
         ({}, ["lacks the native engine"]),
         (
             dict(list(SOURCES.items())[:1]),
-            ["lacks what the native engine includes: serversocket/src/serversocket/_native/stream.pxi"],
+            ["lacks what the native engine includes: serversocket/src/serversocket/engine/native/stream.pxi"],
         ),
         (
             SOURCES | {"serversocket/src/serversocket/_core.c": b""},

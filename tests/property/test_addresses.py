@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serversocket import errors
-from serversocket.addresses import (
+from serversocket.checks import as_backlog, as_client_port, as_port
+from serversocket.net.addresses import (
     Address,
     format_endpoint,
     parse_address,
     parse_host,
 )
-from serversocket.checks import as_backlog, as_client_port, as_port
 
 texts = st.text() | st.text(string.hexdigits + ".:%/[]x \0\n", max_size=50)
 objects = st.recursive(

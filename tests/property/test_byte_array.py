@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from serversocket import errors
-from serversocket.byte_array import ByteArray, CompressionAlgorithm
-from serversocket.data import Endian
+from serversocket.data.byte_array import ByteArray, CompressionAlgorithm
+from serversocket.data.typed import Endian
 
 endians = st.sampled_from([Endian.BIG_ENDIAN, Endian.LITTLE_ENDIAN])
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).filter(

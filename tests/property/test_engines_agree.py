@@ -28,7 +28,7 @@ def _load(engine: str) -> ModuleType:
     os.environ["SERVERSOCKET_IMPL"] = engine
     try:
         package = importlib.import_module("serversocket")
-        importlib.import_module("serversocket.reactor")
+        importlib.import_module("serversocket.loop.reactor")
         assert package.implementation == engine
         return package
     finally:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import serversocket
-from serversocket.reactor import current_reactor
+from serversocket.loop.reactor import current_reactor
 
 SIZES = st.integers(-2, 40) | st.none() | st.just(5000)
 

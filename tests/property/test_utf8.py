@@ -7,8 +7,8 @@ from typing import NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serversocket import charsets
-from serversocket.byte_array import ByteArray
+from serversocket.data import charsets
+from serversocket.data.byte_array import ByteArray
 
 
 class Form(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import SupportsIndex, TypedDict
 
-from ..addresses import Host
+from ..net.addresses import Host
 
 
 class ListenOptions(TypedDict, total=False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .. import errors
-from ..libraries import current_library
 from ..naming import with_as3_names
+from .backends import current_library
 from .sockets import AsyncSocket
 
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 from weakref import WeakKeyDictionary
 
 from .. import errors
-from ..libraries import Library, Waiter, current_library
 from ..naming import with_as3_names
+from .backends import Library, Waiter, current_library
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from .. import ByteArray, Event, OutputProgressEvent, ProgressEvent, Reactor, Socket
 else:
-    from ..stream import Socket
+    from ..net.socket import Socket
 
 #: As much input waits unread before the peer has to.
 READ_AHEAD = 65536
@@ -417,9 +417,9 @@ class AsyncSocket:
             data: Any bytes-like object.
 
         Returns:
-            True if the connection is not congested: at most `Socket.high_water_mark` bytes are pending. False if more
-            are; these bytes are queued all the same. ``await drain()`` then before sending more: what is pending
-            costs memory, up to `Socket.buffer_limit`.
+            True if the connection is not congested, with at most `Socket.high_water_mark` bytes pending. False if more
+            are; these bytes are queued all the same. Then ``await drain()`` before sending more, because what is
+            pending costs memory, up to `Socket.buffer_limit`.
 
         Raises:
             IOError: The connection broke, or it was closed (#2002); or more than `Socket.buffer_limit` would be
@@ -567,7 +567,7 @@ class AsyncSocket:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is open."""
+        """True if the connection is open."""
         return self.socket.connected
 
     def __repr__(self) -> str:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import NoReturn, TypeVar
 
 from .. import ArgumentError, RangeError, SecurityError
-from ..addresses import parse_address, parse_host
 from ..checks import as_client_port, as_port
-from ..supervisor import parse_workers
+from ..net.addresses import parse_address, parse_host
+from ..workers.options import parse_workers
 from . import console, problems
 
 _Value = TypeVar("_Value")

@@ -11,7 +11,7 @@ import socket
 from typing import NoReturn
 
 from .. import ArgumentError, IOErrorEvent, RangeError, SecurityError, errors
-from ..addresses import format_endpoint
+from ..net.addresses import format_endpoint
 from . import console
 from .console import logger
 

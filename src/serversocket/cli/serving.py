@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from .. import IOErrorEvent, Reactor, ServerSocket, Socket, Supervisor, UncaughtErrorEvent, implementation
-from ..addresses import format_endpoint
+from ..net.addresses import format_endpoint
 from . import arguments, console, problems
 from .console import logger
 

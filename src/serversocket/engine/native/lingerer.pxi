@@ -1,0 +1,124 @@
+# `Lingerer`: what outlives a connection.
+
+@cython.final
+@cython.no_gc_clear
+@cython.auto_pickle(False)
+cdef class Lingerer(Output):
+    """What is left of a stream that was closed too early to just close its descriptor.
+
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
+    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
+    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
+    """
+
+    cdef object timer       # looks whether the peer still fetches
+    cdef list waiting       # what to call when the system has taken everything, or takes no more; None for nothing
+    cdef int64_t left       # for the peer to fetch, when the timer was set
+    cdef double stalled     # seconds in which it has fetched nothing
+    cdef double age         # seconds
+    cdef bint ended         # the peer's output is at its end
+    cdef bint told          # that nothing more comes
+
+    cdef int _settle(self) except -1:
+        cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
+        if self.fd < 0:
+            return 0
+        self._hold(True)
+        if not self.pending:
+            self._tell_waiting()
+        try:
+            if self.pending:
+                interest |= system.EPOLLOUT
+            elif self.ended:
+                return self._discard()
+            elif not self.told:
+                self.told = True
+                checked(system.shutdown(self.fd, system.SHUT_WR))
+            if self.timer is None:
+                self._time()
+                if self.fd < 0:
+                    return self._discard()  # Python code has run, and closed the reactor
+            self._reactor._watch(self, interest)
+        except (OSError, MemoryError):
+            self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard()
+        return 0
+
+    def _when_sent(self, callback):
+        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        if self.waiting is None:
+            self.waiting = []
+        self.waiting.append(callback)
+
+    def abort(self):
+        """Drops what is pending and resets the connection."""
+        self._check()
+        if self.fd >= 0:
+            self._reset()
+            self._discard()
+
+    @cython.final
+    cdef int _tell_waiting(self) except -1:
+        cdef list waiting = self.waiting
+        self.waiting = None
+        if waiting is not None:
+            for callback in waiting:
+                callback()
+        return 0
+
+    cdef int _time(self) except -1:
+        self.left = self.pending + self._unfetched()
+        self.timer = self._reactor.call_later(defaults.LINGER_SECONDS, self._look)
+        return 0
+
+    def _look(self):
+        cdef int64_t left = self.pending + self._unfetched()
+        cdef double patience = defaults.STALLED_SECONDS if left else defaults.LINGER_SECONDS
+        self.age += defaults.LINGER_SECONDS
+        self.stalled = 0 if left < self.left else self.stalled + defaults.LINGER_SECONDS
+        if self.age < defaults.LONGEST_LINGER and self.stalled < patience:
+            self.timer = None
+            self._settle()
+            return
+        if left:
+            self._reset()
+        self._discard()
+
+    cdef int _ready(self, uint32_t events) except -1:
+        if events & ~<uint32_t> system.EPOLLOUT:
+            self._waste()
+        if events & system.EPOLLERR:
+            self._empty_error_queue()
+        if self.blocked and events & system.EPOLLOUT:
+            self.blocked = False
+            self._transmit()
+        return self._settle()
+
+    cdef int _waste(self) except -1:
+        """Reads and forgets."""
+        cdef ssize_t count
+        cdef int _
+        for _ in range(READS_PER_TURN):
+            count = system.recv(self.fd, self._reactor.landing(), READ_SIZE, 0)
+            if count < 0 and system.errno in (system.EINTR, system.EAGAIN, system.EWOULDBLOCK):
+                return 0
+            if count <= 0:
+                self.ended = True
+                if count < 0:
+                    self._drop_output()
+                return 0
+        return 0
+
+    cdef int _attend(self) except -1:
+        self._reset()               # a send has failed: nobody is there any more; or too much is kept
+        return self._discard()
+
+    cdef int _discard(self) except -1:
+        timer = self.timer
+        self.timer = None
+        self._drop_output()
+        self._shut()
+        if timer is not None and not self._reactor.dead:
+            timer.cancel()
+        self._tell_waiting()
+        return 0

@@ -1,0 +1,247 @@
+"""A listening socket, which accepts connections."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from ... import errors
+from ...checks import as_limit
+from ..accept_errors import Action, action_for
+from ..endpoints import SocketAddress
+from .events import CLOSE, CONNECT, Event, client_connected
+from .reactor import READ, WRITE, Reactor
+from .source import Source, Tally
+
+if TYPE_CHECKING:
+    from typing import Self, SupportsIndex
+
+    from .dispatcher import _Registrations
+    from .stream import Stream
+
+ACCEPTS_PER_TURN = 64  # of one acceptor, so that a flood of clients cannot starve the others
+
+
+class Acceptor(Source):
+    """A listening socket. The public class is `serversocket.ServerSocket`."""
+
+    _socket_class: type[Stream]
+    _listening_ = False
+    _paused_ = False
+    _most_ = 0  # connections that may be open at once; 0: any number
+    _refused_ = 0  # clients that were closed at once
+    _connections_: Tally
+
+    if TYPE_CHECKING:
+
+        def _accept_failed(self, code: int, lasting: bool) -> None: ...
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._connections_ = Tally()
+        return self
+
+    @property
+    def bound(self) -> bool:
+        """Whether the socket is bound to a local address and port (AIR: ``bound``)."""
+        return self._socket_ is not None
+
+    @property
+    def listening(self) -> bool:
+        """Whether the socket listens for connections (AIR: ``listening``)."""
+        return self._listening_
+
+    @property
+    def connections(self) -> int:
+        """How many connections that this server has accepted are open, those that still send their last included."""
+        return self._connections_.open
+
+    @property
+    def max_connections(self) -> int | None:
+        """How many connections may be open at once; ``None``, at first, for any number.
+
+        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
+
+        Raises:
+            TypeError: The value is neither an integer nor ``None``.
+            RangeError: It is not positive (#2006).
+        """
+        return self._most_ or None
+
+    @max_connections.setter
+    def max_connections(self, value: SupportsIndex | None) -> None:
+        self._check_()
+        self._most_ = 0 if value is None else as_limit("max_connections", value)
+
+    @property
+    def turned_away(self) -> int:
+        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
+        return self._refused_
+
+    def _take(self, fd: int, listening: bool) -> None:
+        """Takes over a descriptor that is bound, and perhaps listens; if this raises it is still the caller's."""
+        reactor = self._owner_()
+        sock = socket.socket(fileno=fd)
+        try:
+            sock.setblocking(False)  # gevent's goes by what its object is told
+            self._own_(reactor, sock)
+            self._listen(False, listening)
+        except BaseException:
+            self._listening_ = False
+            self._let_go_()
+            sock.detach()
+            raise
+
+    def _listen(self, deferring: bool, listening: bool = True) -> None:
+        """Begins to accept: the descriptor listens now."""
+        reactor = self._owner_()
+        if listening:
+            reactor._open_spare_()
+        self._listening_ = listening
+        try:
+            self._settle_()
+        except BaseException:
+            self._listening_ = bool(self._slot_ and self._slot_.events)
+            raise
+
+    def _close(self) -> None:
+        if not self._reactor_is_dead_():
+            self._check_()
+            if self._socket_ is None:
+                raise errors.not_open("close")
+        self._close_here_()
+
+    def _pause(self) -> None:
+        self._paused_ = True
+        self._settle_()
+
+    def _resume(self) -> None:
+        self._paused_ = False
+        self._settle_()
+
+    def _discard_(self) -> None:
+        self._listening_ = self._paused_ = False
+        self._shut_()
+
+    def _listening_changed(self, type: str, present: bool) -> None:
+        try:
+            self._settle_()
+        except OSError as error:
+            self._listeners_.pop(type, None)  # it was the first listener of its type, or the last
+            raise errors.invalid_socket("epoll_ctl", "", error) from None
+
+    def _settle_(self) -> None:
+        """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
+        slot = self._slot_
+        if slot is None or self._reactor_ is None:
+            return
+        slot.owner = self if self._listeners_ else None
+        if self._listening_:
+            # A listening socket never becomes writable as long as it listens: this waits for its end alone.
+            self._reactor_._watch_(slot, READ if not self._paused_ and CONNECT in self._listeners_ else WRITE)
+
+    def _ready_(self, events: int) -> None:
+        reactor, sock = self._reactor_, self._socket_
+        if reactor is None or sock is None or self._slot_ is None:
+            return
+        if events & WRITE:
+            if not self._gone_(sock):
+                reactor._watch_(self._slot_, 0)  # a system that sees this differently is not to spin
+            return
+        code = failures = 0
+        for _ in range(ACCEPTS_PER_TURN):
+            entries = self._listeners_.get(CONNECT)
+            if self._socket_ is not sock or self._paused_ or not entries:
+                self._settle_()  # reported although nobody wants it: a change of the registration has failed
+                return
+            try:
+                accepted, peer = sock.accept()
+            except OSError as error:
+                code = error.errno or errno.EIO
+                if not self._accept_goes_on_(sock, code):
+                    return
+                failures += 1
+                continue
+            if self._most_ and self._connections_.open >= self._most_:
+                accepted.close()
+                self._refused_ += 1
+                continue
+            self._accepted_(reactor, accepted, peer, entries)
+        if failures == ACCEPTS_PER_TURN:
+            self._accept_failed(code, True)  # what ought to concern one client concerns all of them
+
+    def _accepted_(
+        self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, entries: _Registrations
+    ) -> None:
+        sock = self._socket_
+        try:
+            accepted.setblocking(False)
+            stream = self._socket_class.__new__(self._socket_class)
+            if stream is None or stream._reactor_ is not None:
+                raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
+            event = client_connected(stream)
+            if self._socket_ is not sock:
+                accepted.close()  # making it has run something that closed the server
+                return
+        except BaseException:
+            accepted.close()
+            raise
+        stream._accept_(reactor, accepted, peer, self._connections_)
+        stream._serving_ = True
+        try:
+            self._deliver_(event, entries)
+        finally:
+            del event
+            stream._served_()
+            slot = stream._slot_
+            if slot is not None:
+                if not stream._listeners_:
+                    stream._quiet_ = True
+                    slot.owner = None
+                del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
+                kept = slot.source
+                if kept is not None:
+                    kept._quiet_ = False
+                    kept._settle_()
+
+    def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
+        """Acts on a failed accept; whether the next one may be tried in this turn."""
+        action = action_for(code)
+        if action is Action.RETRY:
+            return True
+        if action is Action.DONE or (action is Action.GONE and self._gone_(sock)):
+            return False
+        self._accept_failed(code, action is not Action.SHED or not self._shed_(sock))
+        return False
+
+    def _shed_(self, sock: socket.socket) -> bool:
+        """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
+
+        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
+        system has none at all, only time helps.
+        """
+        reactor = self._owner_()
+        for _ in range(ACCEPTS_PER_TURN):
+            reactor._close_spare_()
+            try:
+                sock.accept()[0].close()
+                self._refused_ += 1
+            except OSError as error:
+                return action_for(error.errno or errno.EIO) is Action.DONE
+            finally:
+                reactor._open_spare_()
+        return True
+
+    def _gone_(self, sock: socket.socket) -> bool:
+        """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
+        try:
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return False
+        except OSError:
+            pass
+        self._discard_()
+        entries = self._listeners_.get(CLOSE)
+        if entries:
+            self._deliver_(Event(CLOSE), entries)
+        return True

@@ -1,0 +1,295 @@
+"""What has arrived at a connection and is not read yet, and how the program reads it."""
+
+from __future__ import annotations
+
+import operator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ... import errors
+from ..uncaught import leaves
+from ..unpatched import get_ident
+from .dispatcher import report_error
+from .memory import distance, writable
+from .reactor import Reactor
+from .source import Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# The states of a stream. They are ordered: from CONNECTED on there may be input, and there are addresses.
+CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
+
+# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
+OPEN, ENDING, ENDED = range(3)
+
+SPARE = 512  # bytes that may lie unused beside what is unread
+
+
+class Input(Source):
+    """The reading half of a connection.
+
+    Input is what has arrived, from `_start_` on: the `bytes` of one read as they are, and where the program leaves
+    something of them when more arrives, a bytearray. While the listeners run it may be a memoryview of the program's
+    `read_buffer`.
+    """
+
+    _state_ = CLOSED
+    _input_: bytes | bytearray | memoryview = b""
+    _start_ = 0
+    _torn_ = False  # input was lost: what comes after it is not read
+    _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
+    _read_buffer_: Buffer | None = None
+
+    if TYPE_CHECKING:
+
+        def _count_(self) -> None: ...
+
+    @property
+    def bytes_available(self) -> int:
+        """How many bytes can be read (AIR: ``bytesAvailable``)."""
+        return len(self._input_) - self._start_
+
+    @property
+    def read_buffer(self) -> Buffer | None:
+        """The program's own memory that input is received into; ``None``, the default: the engine's.
+
+        A bytearray, a writable memoryview, an array, an mmap: what has a writable contiguous buffer. What arrives is
+        received straight into it, as much at once as it holds. While the listeners of ``socketData`` run, the bytes
+        lie at its beginning, unless some were left from earlier: `readinto` always puts them in their place, and
+        copies nothing where they lie there already. What the listeners leave is moved to memory of the socket's own,
+        so that between events the buffer is the program's: it may be changed, resized, and shared by several sockets.
+
+        It stays set over reconnects. A buffer that can be had no more, or is empty by then, becomes ``None``; the bytes
+        arrive even so. If it was released or closed, the error becomes an ``uncaughtError`` event.
+
+        Raises:
+            TypeError: The value is no writable contiguous buffer.
+            ArgumentError: The buffer is empty (#2004).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.read_buffer = bytearray(1024 * 1024)
+        """
+        return self._read_buffer_
+
+    @read_buffer.setter
+    def read_buffer(self, value: Buffer | None) -> None:
+        self._check_()
+        if value is not None:
+            with writable("read_buffer", value, "a writable contiguous buffer or None") as memory:
+                if not memory:
+                    raise errors.bad_argument("read_buffer", f"{errors.shown(value)} is empty")
+        self._read_buffer_ = value
+
+    def _require_(self, call: str) -> Reactor:
+        """Refuses a call on a socket that is not connected."""
+        reactor = self._owner_()
+        if self._state_ != CONNECTED:
+            raise errors.not_open(call)
+        return reactor
+
+    def _require_input_(self, call: str) -> None:
+        """Refuses a call on a socket that is not connected and was not until the peer left."""
+        self._owner_()
+        if self._state_ < CONNECTED:
+            raise errors.not_open(call)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Reads what is there, at once.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Returns:
+            The bytes; ``b""`` if nothing is there.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", lambda event: print(socket.read()))
+        """
+        reactor = self._reactor_
+        if reactor is None or get_ident() != reactor._thread_ or self._state_ < CONNECTED:
+            self._require_input_("read")
+        data = self._input_
+        if size == -1 and not self._start_ and data.__class__ is bytes and size.__class__ is int:
+            self._input_ = b""
+            if self._counted_:
+                self._count_()
+            return data  # as it has arrived
+        return self._take_(self._amount_(size))
+
+    def peek(self, size: int | None = -1) -> bytes:
+        """As `read`, but the bytes stay.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+        """
+        self._require_input_("peek")
+        return self._front_(self._amount_(size))
+
+    def view(self, size: int | None = -1) -> memoryview:
+        """As `peek`, but without a copy: the bytes where they lie.
+
+        The view stays valid, with the same bytes, for as long as the program keeps it, whatever becomes of the socket.
+        Where `read_buffer` is set, a view that is made by a listener shows that buffer: it is the program's to keep.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Returns:
+            A read-only view of the bytes.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import hashlib, serversocket
+            >>> digest = hashlib.sha256()
+            >>> def add(event):
+            ...     digest.update(event.target.view())
+            ...     event.target.skip()
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", add)
+        """
+        self._require_input_("view")
+        count = self._amount_(size)
+        return memoryview(self._input_).toreadonly()[self._start_ : self._start_ + count]
+
+    def skip(self, size: int | None = -1) -> int:
+        """As `read`, but makes nothing of the bytes: for those that a `view` has shown, or that nobody wants.
+
+        Args:
+            size: At most so many bytes; negative or ``None``: all.
+
+        Returns:
+            How many bytes were consumed.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+        """
+        self._require_input_("skip")
+        count = self._amount_(size)
+        self._advance_(count)
+        return count
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Reads what is there into a writable buffer. Bytes that lie there already are not copied.
+
+        Args:
+            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
+
+        Returns:
+            How many bytes were read.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+            TypeError: `buffer` is no writable buffer.
+        """
+        self._require_input_("readinto")
+        with writable("buffer", buffer) as target:
+            count = self._amount_(len(target))
+            if count:
+                self._copy_(target, count)
+                self._advance_(count)
+        return count
+
+    def _copy_(self, target: memoryview, count: int) -> None:
+        with memoryview(self._input_)[self._start_ :] as unread:
+            if isinstance(self._input_, memoryview):  # in the program's memory, which `target` may be part of
+                ahead = distance(unread, target)
+                if ahead == 0:
+                    return
+                if ahead is None or 0 < ahead < len(unread):
+                    self._take_back_()
+            with unread[:count] as wanted:
+                target[:count] = wanted
+
+    def _consume(self, size: int, call: str) -> bytes:
+        self._require_exactly_(size, call)
+        return self._take_(size)
+
+    def _lookahead(self, size: int, call: str) -> bytes:
+        self._require_exactly_(size, call)
+        return self._front_(size)
+
+    def _require_exactly_(self, size: int, call: str) -> None:
+        available = len(self._input_) - self._start_
+        if available:
+            self._require_input_(call)
+        else:
+            self._require_(call)
+        if size > available:
+            raise errors.end_of_file(call, size, available)
+
+    def _amount_(self, size: int | None) -> int:
+        wanted = -1 if size is None else operator.index(size)  # first: it may run Python code that reads
+        available = len(self._input_) - self._start_
+        return available if wanted < 0 or wanted > available else wanted
+
+    def _front_(self, size: int) -> bytes:
+        data, start = self._input_, self._start_
+        if data.__class__ is bytes:
+            return data[start : start + size]  # the object itself if that is all of it
+        with memoryview(data) as view:
+            return bytes(view[start : start + size])
+
+    def _take_(self, size: int) -> bytes:
+        taken = self._front_(size)
+        self._advance_(size)
+        return taken
+
+    def _advance_(self, size: int) -> None:
+        self._start_ += size
+        if self._start_ == len(self._input_):
+            self._input_, self._start_ = b"", 0
+        if self._counted_:
+            self._compact_()
+            self._count_()
+
+    def _compact_(self) -> None:
+        """Moves what is unread out of memory of its own of which it is the smaller part."""
+        unread = len(self._input_) - self._start_
+        if self._start_ > unread + SPARE and not isinstance(self._input_, memoryview):
+            self._take_back_()
+
+    def _keep_input_(self, chunk: bytes | memoryview) -> None:
+        """Appends to input that the program has left."""
+        kept = self._input_
+        if isinstance(kept, bytearray):
+            with suppress(BufferError):  # a view shows it
+                del kept[: self._start_]
+                self._start_ = 0
+                kept += chunk
+                return
+        with memoryview(kept)[self._start_ :] as unread:
+            kept = bytearray(unread)
+        kept += chunk
+        self._input_, self._start_ = kept, 0
+
+    def _borrow_(self) -> memoryview | None:
+        """The program's memory for one read; ``None`` if it cannot be had any more."""
+        try:
+            memory = writable("read_buffer", self._read_buffer_)
+        except BaseException as error:
+            if leaves(error):
+                raise
+            self._read_buffer_ = None
+            report_error(error, self)
+            return None
+        if memory:
+            return memory
+        self._read_buffer_ = None
+        return None
+
+    def _take_back_(self) -> None:
+        """Moves unread input to memory of the stream's own."""
+        self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0

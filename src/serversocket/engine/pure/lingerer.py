@@ -1,0 +1,153 @@
+"""What is left of a connection that was closed too early to just close its descriptor."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from ... import defaults
+from .output import Output, Queue, empty_error_queue, reset
+from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
+from .source import Tally
+
+READS_PER_TURN = 4  # so that a fast sender cannot starve the others
+
+
+class Lingerer(Output):
+    """What is left of a stream that was closed too early to just close its descriptor.
+
+    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
+    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
+    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
+    """
+
+    _quiet_ = True
+    _timer_: Cancellable | None = None  # looks whether the peer still fetches
+    _left_ = 0  # for the peer to fetch, when the timer was set
+    _stalled_ = 0.0  # seconds in which it has fetched nothing
+    _age_ = 0.0  # seconds
+    _told_ = False  # that nothing more comes
+    _waiting_: list[Callable[[], object]] | None = None  # called when all is sent, or no more can be
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        tally: Tally | None,
+        output: Queue | None,
+        pending: int,
+        ended: bool,
+        guarded: bool,
+    ) -> None:
+        self._attach(reactor)
+        self._tally_ = tally
+        self._output_ = output
+        self._pending_ = pending
+        self._count_()
+        self._ended_ = ended  # the peer's output is at its end
+        self._guarded_ = guarded
+        self._own_or_close_(reactor, sock).owner = self
+        self._settle_()
+
+    def _settle_(self) -> None:
+        reactor, sock, slot = self._reactor_, self._socket_, self._slot_
+        if reactor is None or sock is None or slot is None:
+            return
+        interest = RESTING if self._ended_ else READ
+        if not self._pending_:
+            self._tell_waiting_()
+        try:
+            if self._pending_:
+                interest |= WRITE
+            elif self._ended_:
+                self._discard_()
+                return
+            elif not self._told_:
+                self._told_ = True
+                sock.shutdown(socket.SHUT_WR)
+            if self._timer_ is None:
+                self._time_(reactor)
+                if self._slot_ is not slot:
+                    self._discard_()  # Python code has run, and closed the reactor
+                    return
+            reactor._watch_(slot, interest)
+        except (OSError, MemoryError):
+            reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
+            self._discard_()
+
+    def _when_sent(self, callback: Callable[[], object]) -> None:
+        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        if self._waiting_ is None:
+            self._waiting_ = []
+        self._waiting_.append(callback)
+
+    def abort(self) -> None:
+        """Drops what is pending and resets the connection."""
+        self._check_()
+        if self._socket_ is not None:
+            reset(self._socket_)
+            self._discard_()
+
+    def _tell_waiting_(self) -> None:
+        waiting, self._waiting_ = self._waiting_, None
+        for callback in waiting or ():
+            callback()
+
+    def _time_(self, reactor: Reactor) -> None:
+        self._left_ = self._pending_ + self._unfetched_()
+        self._timer_ = reactor.call_later(defaults.LINGER_SECONDS, self._look_)
+
+    def _look_(self) -> None:
+        left = self._pending_ + self._unfetched_()
+        self._age_ += defaults.LINGER_SECONDS
+        self._stalled_ = 0 if left < self._left_ else self._stalled_ + defaults.LINGER_SECONDS
+        patience = defaults.STALLED_SECONDS if left else defaults.LINGER_SECONDS
+        if self._age_ < defaults.LONGEST_LINGER and self._stalled_ < patience:
+            self._timer_ = None
+            self._settle_()
+            return
+        if left and self._socket_ is not None:
+            reset(self._socket_)
+        self._discard_()
+
+    def _ready_(self, events: int) -> None:
+        sock = self._socket_
+        if sock is None:
+            return
+        if events & READ:
+            self._waste_(sock)
+        if events & WRITE:
+            self._blocked_ = False
+            before = self._pending_
+            self._transmit_()
+            if self._pending_ == before:
+                empty_error_queue(sock)  # there was no room, or nothing to send: it is how an error is told
+        self._settle_()
+
+    def _waste_(self, sock: socket.socket) -> None:
+        """Reads and forgets."""
+        for _ in range(READS_PER_TURN):
+            try:
+                size = len(sock.recv(READ_SIZE))
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._ended_ = True
+                self._drop_output_()
+                return
+            self._ended_ = not size
+            if size < READ_SIZE:
+                return
+
+    def _attend_(self) -> None:
+        if self._socket_ is not None:
+            reset(self._socket_)  # a send has failed: nobody is there any more; or too much is kept
+        self._discard_()
+
+    def _discard_(self) -> None:
+        timer, self._timer_ = self._timer_, None
+        self._drop_output_()
+        self._shut_()
+        if timer is not None and not self._reactor_is_dead_():
+            timer.cancel()
+        self._tell_waiting_()

@@ -1,0 +1,242 @@
+"""The public `Reactor`, the reactor of the calling thread, and what happens to errors that listeners raise."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .. import engine
+from ..engine.unpatched import local
+from ..events import UncaughtErrorEvent
+from ..naming import with_as3_names
+from . import hosting, signals
+from .reporting import log_error
+from .timers import Scheduler
+
+# How often idle connections are looked for. Seconds.
+SHORTEST_IDLE_PERIOD = 0.01
+LONGEST_IDLE_PERIOD = 1.0
+
+
+@with_as3_names
+class Reactor(Scheduler, engine.Reactor):
+    """Waits for the system and delivers events: what AIR's runtime does unseen.
+
+    Each thread has one of its own (`serversocket.run` runs it); programs that want more make them. A reactor and
+    everything that belongs to it is used from the thread that made it; `stop` and `call_soon_threadsafe` alone may be
+    called from any thread.
+
+    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raised.
+    Where nobody listens to that, the exception is logged with its traceback by the logger ``serversocket``.
+
+    Example:
+        >>> reactor = Reactor()
+        >>> handle = reactor.call_later(0.001, print, "a millisecond later")
+        >>> reactor.run()
+        a millisecond later
+        >>> reactor.close()
+    """
+
+    # Whose loop delivers the events, if it is not `run`.
+    _host: hosting.Host | None = None
+    # The timer that looks for idle connections, while there are some that may not be idle for ever.
+    _idle_watch: object = None
+    _idle_period: float = LONGEST_IDLE_PERIOD
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attempts: set[Any] = set()  # to connect, that are under way
+        _reactors.add(self)
+
+    def run(self) -> None:
+        """Delivers events until `stop` is called or nothing is left open.
+
+        ``KeyboardInterrupt`` and ``SystemExit`` leave it, whether a signal or a listener raised them; it may be run
+        again then.
+
+        Raises:
+            RuntimeError: The reactor is closed, runs already, belongs to another thread, is hosted by another loop, or
+                gevent has patched the program, whose greenlets waiting here would stop.
+        """
+        hosting.refuse_run(self)
+        with signals.wakes(self):
+            super().run()
+
+    def close(self) -> None:
+        """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
+
+        Raises:
+            RuntimeError: A listener of this reactor is running, or another thread owns it.
+        """
+        if self.closed:
+            return
+        self._refuse_close()
+        for attempt in list(self._attempts):
+            attempt.abandon()
+        signals.close(self)
+        with hosting.left(self):
+            super().close()
+        self._drop_scheduled()
+
+    def on_signal(self, signum: int, callback: Callable[..., object], *args: object) -> signals.SignalHandle:
+        """Calls `callback` from the reactor whenever a signal has come, in whichever loop delivers the events.
+
+        Called between events, it may do whatever a listener may. Several callbacks for a signal are called
+        in order. `run` does not wait for signals: it ends when nothing else is left open.
+
+        For a graceful shutdown, close the server and each connection, as in the example: `run` returns when everything
+        was sent. After `stop`, what is not sent yet is reset when the program ends.
+
+        Args:
+            signum: The signal, such as ``signal.SIGTERM``.
+            callback: What to call. What it raises goes the way of a listener's exception.
+            args: What to call it with.
+
+        Returns:
+            A handle whose `cancel()` ends it, as closing the reactor does. With the last one the signal does what it
+            did before.
+
+        Raises:
+            TypeError: `signum` is no integer, or `callback` cannot be called or is a coroutine function.
+            ValueError: `signum` is no signal, or one that cannot be handled.
+            RuntimeError: This is not the main thread, or the reactor is closed or belongs to another thread.
+
+        Example:
+            >>> import os, signal, serversocket
+            >>> server, clients = serversocket.ServerSocket(), set()
+            >>> def connected(event):
+            ...     clients.add(event.socket)
+            ...     event.socket.add_event_listener("close", lambda event: clients.discard(event.target))
+            >>> def shut_down():
+            ...     server.close()
+            ...     for client in clients:
+            ...         client.close()  # sends what is pending
+            >>> server.add_event_listener("connect", connected)
+            >>> server.bind(0, "127.0.0.1")
+            >>> server.listen()
+            >>> handle = server.reactor.on_signal(signal.SIGTERM, shut_down)
+            >>> os.kill(os.getpid(), signal.SIGTERM)
+            >>> serversocket.run()
+            >>> handle.cancel()
+        """
+        return signals.watch(self, signum, callback, *args)
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._host = None
+        self._attempts.clear()
+        self._drop_scheduled()
+
+    def _moved(self) -> None:
+        hosting.rejoin(self)
+
+    def _watch_idle(self, seconds: float) -> None:
+        """Looks for connections that are idle for too long, often enough for one that may be it for so long."""
+        period = min(max(seconds / 8, SHORTEST_IDLE_PERIOD), LONGEST_IDLE_PERIOD)
+        if self._idle_watch is None or period < self._idle_period:
+            self._idle_period = period
+            self._look_for_idle_later()
+
+    def _look_for_idle_later(self) -> None:
+        watch = self._idle_watch = object()
+        self.call_later(self._idle_period, lambda: self._look_for_idle(watch)).unref()
+
+    def _look_for_idle(self, watch: object) -> None:
+        if watch is not self._idle_watch:
+            return  # a shorter period has begun since
+        self._idle_watch = None
+        if self._end_idle():
+            self._look_for_idle_later()
+        else:
+            self._idle_period = LONGEST_IDLE_PERIOD
+
+    def _report(self, error: BaseException, source: object) -> None:
+        report_error(error, self)
+
+
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+_threads = local()
+
+
+def current_reactor() -> Reactor:
+    """The reactor of this thread; inside a running asyncio loop the one that this loop hosts."""
+    hosted = hosting.hosted_reactor(Reactor)
+    if hosted is not None:
+        return hosted
+    reactor: Reactor | None = getattr(_threads, "reactor", None)
+    if reactor is None or reactor.closed:
+        reactor = _threads.reactor = Reactor()
+    return reactor
+
+
+def run() -> None:
+    """Delivers events to the objects of this thread until `stop` is called or nothing is left open.
+
+    Raises:
+        RuntimeError: It runs already, or a running asyncio loop of this thread does it.
+
+    Example:
+        >>> import serversocket
+        >>> serversocket.run()  # nothing is open: it returns at once
+    """
+    current_reactor().run()
+
+
+def stop() -> None:
+    """Makes `run` return in this thread, after what is being delivered; called before `run`, it ends the next one."""
+    current_reactor().stop()
+
+
+def report_error(error: BaseException, dispatcher: object, place: str = "") -> None:
+    """Turns an exception into an ``uncaughtError`` event of the reactor, or else into a log record.
+
+    Args:
+        error: The exception.
+        dispatcher: Whose listener raised it, or the connection of a handler.
+        place: Where it was raised, if that is no listener.
+    """
+    reactor = dispatcher if isinstance(dispatcher, Reactor) else getattr(dispatcher, "reactor", None)
+    if reactor is None:
+        reactor = getattr(_threads, "reactor", None)
+    # A listener of uncaughtError that raises would only be told of its own exception.
+    if reactor is None or reactor.closed or getattr(_threads, "reporting", False):
+        listening = False
+    else:
+        listening = reactor.has_event_listener(UncaughtErrorEvent.UNCAUGHT_ERROR)
+    if reactor is None or not listening:
+        log_error(error, dispatcher, place)
+        return
+    _threads.reporting = True
+    try:
+        reactor.dispatch_event(UncaughtErrorEvent(error_in=error))
+    finally:
+        _threads.reporting = False
+
+
+with_as3_names(engine.Reactor, engine.extend_type)
+engine.set_error_reporter(report_error)
+
+
+def _after_fork_in_child() -> None:
+    for reactor in list(_reactors):
+        reactor._forked()
+    _reactors.clear()
+    _threads.__dict__.clear()
+    hosting.forget()
+    signals.forget()
+
+
+def _at_exit() -> None:
+    """At the end of the interpreter: what this thread has written, and no turn has sent, is sent or refused now."""
+    for reactor in list(_reactors):
+        if not reactor.closed:
+            reactor._send_unsent()
+
+
+atexit.register(_at_exit)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

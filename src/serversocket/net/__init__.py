@@ -1,0 +1,1 @@
+"""Servers and connections, above the engine: addresses, look-ups, connecting, listening."""

@@ -1,0 +1,198 @@
+"""`ServerSocket`: listens for TCP connections."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from types import TracebackType
+from typing import ClassVar, Self, SupportsIndex
+
+from .. import errors
+from ..checks import as_backlog, as_defer_accept, as_port
+from ..engine import Acceptor, extend_type
+from ..engine.endpoints import SocketAddress, host_of, port_of
+from ..events import IOErrorEvent
+from ..loop.reactor import Reactor, current_reactor
+from ..naming import with_as3_names
+from . import listening
+from .addresses import Host, format_endpoint, parse_address, refused, require_local, require_reuse_port
+from .socket import Socket
+
+# After a failed accept: how soon to try again, and how often to say so. Seconds.
+ACCEPT_BACK_OFF = 0.05
+ERROR_INTERVAL = 1.0
+
+
+@with_as3_names
+class ServerSocket(Acceptor):
+    """Listens for TCP connections (AIR: ``flash.net.ServerSocket``).
+
+    Args:
+        reactor: What delivers its events; the calling thread's by default.
+
+    It dispatches ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes
+    the listening socket, never for the program's own `close`; and ``ioError`` (`IOErrorEvent`), at most once a
+    second, when connections cannot be accepted, for instance because no descriptor is left. Clients are accepted as
+    soon as somebody listens to ``connect``.
+
+    Example:
+        >>> import serversocket
+        >>> server = serversocket.ServerSocket()
+        >>> server.bind(0, "127.0.0.1")
+        >>> server.listen()
+        >>> server.bound, server.listening, server.local_address, server.local_port > 0
+        (True, True, '127.0.0.1', True)
+        >>> server.close()
+    """
+
+    is_supported: ClassVar[bool] = True
+
+    _next_report: float = 0.0
+    _name: SocketAddress | None = None  # what it is bound to, or was
+
+    def __init__(self, *, reactor: Reactor | None = None) -> None:
+        super().__init__()
+        self._attach(current_reactor() if reactor is None else reactor)
+        self._socket_class = Socket
+
+    def bind(
+        self,
+        local_port: SupportsIndex = 0,
+        local_address: Host = "0.0.0.0",
+        *,
+        dual_stack: bool = False,
+        reuse_port: bool = False,
+    ) -> None:
+        """Binds to a local address and port, at once (AIR: ``bind``).
+
+        Args:
+            local_port: 0 to 65535; 0 takes a free port, which `local_port` then tells.
+            local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"``
+                and ``""`` are all IPv4 addresses, ``"::"`` all IPv6 addresses.
+            dual_stack: An IPv6 address takes IPv4 connections too; their addresses read ``::ffff:192.0.2.1``.
+            reuse_port: Share the port with other sockets of the same user that are bound with `reuse_port` too; the
+                system spreads the connections over those that listen. `Supervisor` does all that goes with it.
+
+        Raises:
+            RangeError: `local_port` is outside 0 to 65535 (#2003).
+            ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
+            IOError: The socket is bound already, or the system refuses: the port is taken, needs privileges, or the
+                address is not one of this machine (#2002, with `errno`); or with `reuse_port`, it is not Linux and
+                does not spread connections over sockets that share a port (``ENOTSUP``).
+            TypeError: An argument has the wrong type.
+        """
+        self._check_thread()
+        port = as_port("local_port", local_port)
+        address = parse_address(local_address)
+        if dual_stack and not address.is_ipv6:
+            raise errors.bad_address(local_address, "is IPv4; dual_stack needs an IPv6 address such as '::'")
+        if self.bound:
+            raise errors.invalid_socket("bind", f"already bound to {self._endpoint()}; close() it first")
+        require_local(address, port)
+        if reuse_port:
+            require_reuse_port()
+        try:
+            descriptor, name = listening.bind(address, port, dual_stack=dual_stack, reuse_port=reuse_port)
+            try:
+                self._take(descriptor, False)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            raise refused("bind", address, port, error) from None
+        self._name = name
+
+    def _inherit(self, descriptor: int) -> None:
+        """Takes over a descriptor that is bound or listens. If this raises it is the caller's, as it was."""
+        self._check_thread()
+        if self.bound:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        listens, name = listening.inspect(descriptor)
+        with listening.private(descriptor):
+            self._take(descriptor, listens)
+        self._name = name
+
+    @property
+    def local_address(self) -> str | None:
+        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
+        return host_of(self._name) if self.bound else None
+
+    @property
+    def local_port(self) -> int:
+        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
+        return port_of(self._name) if self.bound else 0
+
+    def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
+        """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
+
+        Args:
+            backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the
+                system's maximum.
+            defer_accept: Seconds, 0 for off. The system shows a client only when it has sent something, or once it has
+                been silent for about so long: for protocols in which the client speaks first. Linux only.
+
+        Raises:
+            IOError: The socket is not bound, or the system refuses; or `defer_accept` is not 0 and the system is not
+                Linux (#2002).
+            RangeError: `backlog` or `defer_accept` is negative (#2006).
+            TypeError: One of them is not an integer.
+        """
+        self._check_thread()
+        if not self.bound:
+            raise errors.not_open("listen")
+        length = as_backlog("backlog", backlog)
+        seconds = as_defer_accept("defer_accept", defer_accept)
+        try:
+            listening.listen(self.fileno(), length, seconds, again=self.listening)
+            self._listen(seconds > 0)
+        except OSError as error:
+            raise errors.invalid_socket("listen", self._endpoint(), error) from None
+
+    def close(self) -> None:
+        """Stops listening and gives the port back (AIR: ``close``); there is no event. It may be bound again.
+
+        Connections that were accepted live on; clients that wait to be accepted are reset by the system.
+
+        Raises:
+            IOError: The socket is not open (#2002).
+        """
+        self._close()
+
+    def _accept_failed(self, code: int, lasting: bool) -> None:
+        """Says that a client could not be accepted; `lasting`: and that nobody can, for a while."""
+        if lasting:
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # first: paused without it would be for ever
+            self._pause()
+        now = time.monotonic()
+        if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):
+            self._next_report = now + ERROR_INTERVAL
+            self.dispatch_event(IOErrorEvent._of(errors.invalid_socket("accept", self._endpoint(), code)))
+
+    def _accept_again(self) -> None:
+        try:
+            self._resume()
+        except BaseException:
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)
+            raise
+
+    def _endpoint(self) -> str:
+        return format_endpoint(self.local_address or "", self.local_port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.bound:
+            self.close()
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+        if not self.bound:
+            return f"<{name} not bound>"
+        return f"<{name} {'listening on' if self.listening else 'bound to'} {self._endpoint()}>"
+
+
+with_as3_names(Acceptor, extend_type)

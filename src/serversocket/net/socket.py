@@ -1,0 +1,228 @@
+"""`Socket`: a TCP connection, accepted by a `ServerSocket` or made by its own `connect`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+from .. import errors
+from ..checks import as_client_port, as_mark, as_milliseconds, as_port
+from ..data.byte_array import ByteArray
+from ..data.typed import DataInput, DataOutput, resize
+from ..defaults import DEFAULT_TIMEOUT, HIGH_WATER_MARK
+from ..engine import Connector, Source, Stream, extend_type, quicken
+from ..events import IOErrorEvent
+from ..loop.reactor import Reactor, current_reactor
+from ..naming import with_as3_names
+from .addresses import Address, Host, format_endpoint, parse_host, parse_origin
+from .connecting import Attempt
+from .timeouts import Liveness
+
+
+@with_as3_names
+class Socket(Stream, Liveness, DataInput, DataOutput):
+    """A TCP connection (AIR: ``flash.net.Socket``).
+
+    Args:
+        host: Connect at once, as `connect` does; ``None`` (the default) makes an unconnected socket.
+        port: The port to connect to.
+        reactor: What delivers its events; the calling thread's by default.
+
+    It dispatches ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`),
+    ``ioError`` (`IOErrorEvent`) and ``close`` (`Event`); with `allow_half_open` also ``end`` (`Event`). The peer's last
+    bytes come before its ``close`` and stay readable in and after it. A socket that has a listener lives as long as it
+    is open, even if the program keeps no reference to it.
+
+    Nagle's algorithm is on, as in AIR: a small write may wait up to 40 ms for the acknowledgement of the one before it.
+    Set `tcp_no_delay` to have each leave at once, as asyncio, trio and `serversocket.aio` do.
+
+    Example:
+        >>> import serversocket
+        >>> socket = serversocket.Socket()
+        >>> socket.connected, socket.remote_address, socket.remote_port
+        (False, None, 0)
+    """
+
+    # Class attributes until they are set, so that a connection which does not use them does not pay for them.
+    _timeout: int = DEFAULT_TIMEOUT
+    _high_water_mark: int = HIGH_WATER_MARK
+    _host: str = ""
+    _port: int = 0
+    _origin: str = ""
+    _attempt: Attempt
+
+    def __init__(self, host: Host | None = None, port: SupportsIndex = 0, *, reactor: Reactor | None = None) -> None:
+        super().__init__()
+        self._attach(current_reactor() if reactor is None else reactor)
+        if host is not None:
+            self.connect(host, port)
+
+    @property
+    def timeout(self) -> int:
+        """Milliseconds that a `connect` may take, 20,000 by default (AIR: ``timeout``); less than 250 becomes 250.
+
+        More than any clock can count is cut.
+
+        Raises:
+            TypeError: The value is not an integer.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, value: int) -> None:
+        self._check_thread()
+        self._timeout = as_milliseconds("timeout", value)
+
+    @property
+    def high_water_mark(self) -> int:
+        """How many bytes may be pending before the socket is `congested`; 65,536 at first.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is negative (#2006).
+        """
+        return self._high_water_mark
+
+    @high_water_mark.setter
+    def high_water_mark(self, value: SupportsIndex) -> None:
+        self._check_thread()
+        self._high_water_mark = as_mark("high_water_mark", value)
+
+    @property
+    def congested(self) -> bool:
+        """True if more is pending than `high_water_mark`. Check it after a `write` to see whether the peer keeps up.
+
+        A program that produces output stops then, and goes on when an ``outputProgress`` event finds this False.
+
+        Example:
+            >>> import serversocket
+            >>> def send(event):
+            ...     while not event.target.congested:
+            ...         event.target.write(bytes(8192))
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("connect", send)
+            >>> socket.add_event_listener("outputProgress", send)
+        """
+        return bool(self.bytes_pending > self._high_water_mark)
+
+    def connect(
+        self, host: Host, port: SupportsIndex, *, local_address: Host | None = None, local_port: SupportsIndex = 0
+    ) -> None:
+        """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
+
+        A host name is looked up in the background, and the addresses of both families are tried. Up to 16 names are
+        looked up at once, the others wait in order; `timeout` counts from the call on. An existing connection is closed
+        first, as `close` does it.
+
+        Whatever the system refuses, be it a thread, a descriptor or the connection, is told by one ``ioError`` from the
+        reactor. A connection to itself, which the system makes if no server listens and it chooses the same port for
+        this end, counts as refused.
+
+        Args:
+            host: A host name, an IP address as a string or an object of the `ipaddress` module.
+            port: 0 to 65535; the system refuses 0.
+            local_address: The IP address of this machine to connect from; ``None`` (the default) lets the system
+                choose. Addresses of the host that are of the other family are not tried.
+            local_port: The port to connect from; 0 (the default) lets the system choose.
+
+        Raises:
+            SecurityError: `port` is outside 0 to 65535 (#2003).
+            RangeError: `local_port` is outside 0 to 65535 (#2003).
+            TypeError: `host` is ``None`` (#1009) or no string, or another argument has the wrong type.
+            ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it;
+                or `local_address` is not a well-formed IP address (#2004).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.connect("127.0.0.1", 80, local_address="127.0.0.2")
+            >>> socket.close()
+        """
+        self._check_thread()
+        number = as_client_port("port", port)
+        own_port = as_port("local_port", local_port, "connect: local_port")
+        target: str | Address | OSError
+        try:
+            target = parse_host(host)
+            name = target.text if isinstance(target, Address) else target
+            origin = parse_origin(local_address, own_port)
+        except errors.IOError as error:  # about the interface that one of them names, or what no machine has
+            target, name, origin = error.with_traceback(None), str(host), None
+        source = _shown_origin(local_address, own_port)
+        if self._opened:
+            self.close()
+        self._host = name
+        self._port = number
+        self._origin = source
+        attempt = self._attempt = Attempt(self, target, number, self._timeout / 1000, origin)
+        try:
+            self._follow(attempt)
+            self._begin_connecting()
+        except BaseException:
+            self._unfollow(attempt)
+            attempt.cancel()
+            raise
+
+    def _connected(self, connector: Connector) -> None:
+        self._unfollow(self._attempt)
+        self._adopt(connector)
+
+    def _refused(self, cause: OSError) -> None:
+        self._unfollow(self._attempt)
+        self._connecting_failed()
+        target = format_endpoint(self._host, self._port)
+        self._dispatch_error(f"URL: {self._host} connect {target}{self._origin}", cause)
+
+    def _broken(self, code: int, call: str) -> None:
+        self._dispatch_error(f"{call} {self._peer()}", code)
+
+    def _dispatch_error(self, what: str, cause: OSError | int) -> None:
+        if self.has_event_listener(IOErrorEvent.IO_ERROR):
+            self.dispatch_event(IOErrorEvent._of(errors.broken(what, cause)))
+
+    def _peer(self) -> str:
+        return format_endpoint(self.remote_address or "", self.remote_port)
+
+    def _coerce(self, data: object) -> bytes:
+        if isinstance(data, ByteArray):
+            return bytes(data)
+        raise errors.wrong_type("data", data, "bytes-like")
+
+    def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None:
+        # The target may be `read_buffer`, in which the input stands: `readinto` moves what is still to be read.
+        if size > self.bytes_available:
+            raise errors.end_of_file(call, size, self.bytes_available)
+        if offset + size > len(target):
+            resize(target, offset + size)
+        with memoryview(target) as whole, whole[offset : offset + size] as place:
+            self.readinto(place)
+
+    def _put(self, data: bytes) -> None:
+        self.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._opened:
+            self.close()
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+        if self.connected:
+            return f"<{name} {self._peer()}>"
+        return f"<{name} {'connecting' if self._opened else 'not connected'}>"
+
+
+def _shown_origin(address: Host | None, port: int) -> str:
+    """What a client connects from, as its errors tell it."""
+    if address is None:
+        return f" from port {port}" if port else ""
+    return f" from {format_endpoint(str(address), port) if port else address}"
+
+
+for _class in Stream.__mro__[: Stream.__mro__.index(Source)]:
+    with_as3_names(_class, extend_type)
+quicken(Socket)

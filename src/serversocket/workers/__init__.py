@@ -1,0 +1,1 @@
+"""Worker processes behind one port."""

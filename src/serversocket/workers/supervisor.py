@@ -1,0 +1,500 @@
+"""`Supervisor`: worker processes that share one port, each with a reactor of its own."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from logging import ERROR, INFO, WARNING
+from typing import Any, NoReturn, Self, SupportsIndex
+
+from .. import errors
+from ..checks import as_duration
+from ..naming import with_as3_names
+from ..net.addresses import Host, require_reuse_port
+from . import worker
+from .bell import Bell, Handler
+from .failures import Faults, say
+from .options import parse_loop_factory, parse_workers
+from .process import LEAST_LIFE, Clock, Phase, Place, Process, how_it_ended
+from .shared_port import listen, whole
+
+SUPERVISOR = "the supervisor"  # as the log calls it
+LONGEST_WAIT = 1e6  # seconds; what the system takes is bounded
+__all__ = ["Supervisor"]
+
+KILLS = 5  # of one process; then it is left behind, where the supervisor ends
+LAST_KILLS = 10.0  # seconds that they may take, where it ends because of an error
+
+
+@with_as3_names
+class Supervisor:
+    """Runs worker processes behind one port, so that a server uses all cores; Linux only. AIR has nothing like it.
+
+    The port is bound, and clients may connect, as soon as it is made. `run` forks the workers. Each gets a listening
+    socket of its own on that port, and the system spreads the connections over them. The supervisor keeps these
+    sockets open too: what waits to be accepted by a worker that has died waits for the next one.
+
+    Args:
+        setup: Called in each worker with its listening `ServerSocket`, to which it adds its listeners. It may return
+            something to call when the worker is told to end: to close what else the program has open, such as timers
+            and connections to other servers. What it raises ends the worker. A coroutine function runs in a loop of
+            asyncio that the worker has for itself. It may return once it has set up all that is needed, or serve until
+            the server is closed, as with ``async with AsyncServer(server) as clients: await clients.serve(handler)``.
+        local_port: As for `ServerSocket.bind`; 0 takes a free port, which `local_port` then tells.
+        local_address: As for `ServerSocket.bind`.
+        workers: How many; ``None`` is the number of cores that this process may use.
+        dual_stack: As for `ServerSocket.bind`.
+        backlog: As for `ServerSocket.listen`, for each worker.
+        grace: Seconds that a worker has for its open connections when it is told to end; then it is killed.
+        start_timeout: Seconds that a worker has to become ready: for `setup` to return, or, where that is a coroutine
+            function, to listen for clients. Then it is killed, and counts as one that died.
+        watchdog: Seconds after which a worker whose reactor does not turn is killed and replaced, because it is stopped
+            or stuck in a listener; ``None`` for never. A listener has to take less than that.
+        loop_factory: What makes the loop for a `setup` that is a coroutine function, such as
+            ``uvloop.new_event_loop``; ``None`` for asyncio's own.
+
+    Raises:
+        RangeError: `local_port` is outside 0 to 65535 (#2003); `workers` is less than 1, `backlog` or `grace` is
+            negative, or `start_timeout` or `watchdog` is not more than 0 (#2006).
+        ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
+        IOError: The system is not Linux, or refuses: the port is taken, by another supervisor too (#2002).
+        TypeError: An argument has the wrong type, or there is a `loop_factory` for a `setup` that is no coroutine
+            function.
+
+    Example:
+        >>> def setup(server):
+        ...     server.add_event_listener("connect", lambda event: event.socket.write(b"hello"))
+        >>> with Supervisor(setup, 0, "127.0.0.1", workers=2) as supervisor:
+        ...     supervisor.workers, supervisor.local_address, supervisor.local_port > 0
+        (2, '127.0.0.1', True)
+    """
+
+    def __init__(
+        self,
+        setup: worker.Setup,
+        local_port: SupportsIndex = 0,
+        local_address: Host = "0.0.0.0",
+        *,
+        workers: SupportsIndex | None = None,
+        dual_stack: bool = False,
+        backlog: SupportsIndex = 0,
+        grace: float = 30.0,
+        start_timeout: float = 60.0,
+        watchdog: float | None = None,
+        loop_factory: Callable[[], Any] | None = None,
+    ) -> None:
+        if not callable(setup):
+            raise errors.wrong_type("setup", setup, "callable")
+        count = parse_workers(workers)
+        self._setup = setup
+        self._grace = as_duration("grace", grace, "Supervisor", zero=True)
+        self._start_timeout = as_duration("start_timeout", start_timeout, "Supervisor")
+        self._watchdog = math.inf
+        if watchdog is not None:
+            self._watchdog = as_duration("watchdog", watchdog, "Supervisor", "a number of seconds or None")
+        self._loop_factory = parse_loop_factory(loop_factory, setup)
+        require_reuse_port()
+        with whole() as opened:
+            self._bell = Bell()
+            opened.callback(self._bell.close)
+            listeners, self._local_address, self._local_port = listen(
+                opened, count, local_port, local_address, dual_stack, backlog
+            )
+        self._clock = Clock()
+        self._faults = Faults()
+        self._places = [Place(number, listener) for number, listener in enumerate(listeners, 1)]
+        self._processes: list[Process] = []
+        self._to_replace: list[Place] = []
+        self._handled: deque[BaseException | None] = deque()  # what the program's handlers of signals have raised
+        self._parting: BaseException | None = None  # what `run` raises in the end
+        self._stopping = False
+        self._running = False
+        self._closed = False
+
+    @property
+    def local_address(self) -> str:
+        """The IP address that the workers listen on."""
+        return self._local_address
+
+    @property
+    def local_port(self) -> int:
+        """The port that the workers listen on."""
+        return self._local_port
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are."""
+        return len(self._places)
+
+    def run(self) -> None:
+        """Runs the workers until `stop` is called, or SIGTERM or SIGINT arrives; then everything is closed.
+
+        SIGHUP does what `restart` does. Signals that are ignored stay so. Afterwards they are as they were before. A
+        worker that dies is logged by the logger ``serversocket``, and started anew: at once, or if it has
+        lived for less than a second or was not ready, after 0.1 s, doubled each time up to 10 s.
+
+        What fails here is logged, once until it works again, and tried again: it neither ends this nor touches a
+        worker. So it is with what a handler of the program's for another signal raises; `KeyboardInterrupt` and
+        `SystemExit` do what `stop` does, and are raised in the end.
+
+        Raises:
+            RuntimeError: It has run already or is closed, or this is not the main thread, which alone gets signals.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(
+                f"a supervisor is run by the main thread, which gets the signals, not by "
+                f"{threading.current_thread().name!r}"
+            )
+        if self._running or self._closed:
+            state = "runs already" if self._running else "has run already or is closed; make another one"
+            raise RuntimeError(f"this supervisor {state}")
+        self._running = True
+        try:
+            with self._bell.rung_by_signals(self._contained):
+                self._supervise()
+        finally:
+            self._abandon()
+            self._running = False
+            self.close()
+        if self._parting is not None:
+            raise self._parting
+
+    def stop(self) -> None:
+        """Makes `run` return: the workers accept nobody any more and have `grace` seconds for their open connections.
+
+        From any thread, and from a signal's handler. Called again, it kills them at once. Called before `run`, it
+        ends that.
+        """
+        self._bell.ring(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Replaces the workers one after another; from any thread, and from a signal's handler.
+
+        A new one is started; when it accepts, the old one accepts no more, and has `grace` seconds for
+        its open connections. No connection is lost. Where a new one fails before it is ready, the old ones that are
+        left go on. Called again, it begins anew.
+        """
+        self._bell.ring(signal.SIGHUP)
+
+    def close(self) -> None:
+        """Closes the port, where `run` was not called. A second call does nothing.
+
+        Raises:
+            RuntimeError: It runs; `stop` ends that.
+        """
+        if self._running:
+            raise RuntimeError("the supervisor is running; stop() it")
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._local_address} port {self._local_port}"
+        return f"<serversocket.Supervisor of {self.workers} workers, {state}>"
+
+    def _release(self) -> None:
+        """Closes every descriptor that the supervisor has; in a worker too, which needs none of them."""
+        self._closed = True
+        for place in self._places:
+            place.close()
+        for process in self._processes:
+            process.close()
+        self._bell.close()
+
+    # ---- what is asked of it
+
+    def _contained(self, handler: Handler) -> Handler:
+        """A handler of the program's; what it raises does not come between any two lines of the supervisor.
+
+        It is said later: the signal may have come while something is being logged.
+        """
+
+        def handle(number: int, frame: Any) -> None:
+            raised = None
+            try:
+                handler(number, frame)
+            except (KeyboardInterrupt, SystemExit) as error:
+                self._parting = error
+                self.stop()
+            except BaseException as error:
+                raised = error
+            self._handled.append(raised)
+            self._bell.ring(number)
+
+        return handle
+
+    def _heed(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._begin_to_stop()
+        elif number == signal.SIGHUP and not self._stopping:
+            self._begin_to_replace()
+
+    def _begin_to_stop(self) -> None:
+        if self._stopping:
+            say(INFO, "the workers are killed")
+            for process in self._processes:
+                self._kill(process)
+            return
+        self._stopping = True
+        say(INFO, "the workers are told to end")
+
+    def _begin_to_replace(self) -> None:
+        """Those that are starting will be of no use; they are waited for only where nobody else serves."""
+        self._to_replace.clear()
+        for place in self._places:
+            served = self._of(Phase.SERVING, place)
+            for process in self._of(Phase.ENDING, place):
+                if process.may_be_stuck:  # and was told to end by the last restart
+                    self._kill(process)
+            for process in self._of(Phase.STARTING, place):
+                if served or process.may_be_stuck:
+                    self._tell_to_end(process)
+            if served or self._of(Phase.STARTING, place):
+                self._to_replace.append(place)
+            else:
+                place.due = self._clock.now
+        say(INFO, "the workers are replaced")
+
+    # ---- the turn
+
+    def _supervise(self) -> None:
+        while True:
+            try:
+                while self._processes or not self._stopping:
+                    if seconds := self._faults.pause():
+                        time.sleep(seconds)
+                    with self._faults.contained(SUPERVISOR, "could not finish its turn"):
+                        self._turn()
+                return
+            except (KeyboardInterrupt, SystemExit) as error:
+                self._parting = error
+                if not self._stopping:
+                    self.stop()
+            except BaseException as error:  # of a handler that another one has put in place, between two turns
+                self._faults.result(SUPERVISOR, "was interrupted", error)
+
+    def _turn(self) -> None:
+        heard = self._wait()
+        if self._bell.fileno() in heard:
+            with self._faults.contained(SUPERVISOR, "cannot read the pipe that wakes it"):
+                self._bell.empty()
+        for process in list(self._processes):
+            if process.status in heard:
+                with self._faults.contained(process, "cannot be heard"):
+                    self._hear(process)
+        for process in list(self._processes):
+            with self._faults.contained(process, "cannot be waited for"):
+                self._reap(process)
+        while self._handled:
+            self._faults.result("a signal's handler", "failed", self._handled.popleft())
+        for number in self._bell.asked():
+            self._heed(number)
+        for process in list(self._processes):
+            self._look_at(process)
+        if self._stopping:
+            self._end_all()
+        else:
+            self._start_due()
+
+    def _wait(self) -> set[int]:
+        """Waits for a signal, a worker that says something, or the next thing that is due.
+
+        Returns:
+            The descriptors that can be read; all of them, where the system does not tell which.
+        """
+        seconds = self._until_due()
+        descriptors = {self._bell.fileno(), *(process.status for process in self._processes if process.status >= 0)}
+        with self._faults.contained(SUPERVISOR, "cannot wait"):
+            poll = select.poll()
+            for fd in descriptors:
+                poll.register(fd, select.POLLIN)
+            descriptors = {fd for fd, _ in poll.poll(None if seconds == math.inf else round(seconds * 1000))}
+        self._clock.advance(seconds)
+        return descriptors
+
+    def _until_due(self) -> float:
+        """Returns how long to wait at most, in seconds, of which the system takes whole milliseconds."""
+        due = [place.due - self._clock.now for place in self._places]
+        due += [process.next_look() for process in self._processes]
+        seconds = max(min(due), 0.0)
+        return math.ceil(min(seconds, LONGEST_WAIT) * 1000) / 1000 if seconds < math.inf else math.inf
+
+    def _of(self, phase: Phase, place: Place | None = None) -> list[Process]:
+        """The processes in this phase, everywhere or in one place."""
+        return [each for each in self._processes if each.phase is phase and place in (None, each.place)]
+
+    def _end_all(self) -> None:
+        for process in self._processes:
+            self._tell_to_end(process)
+        for place in self._places:
+            place.due = math.inf
+            place.close()
+
+    def _start_due(self) -> None:
+        """Starts what is due; the next one that is to be replaced, once the last one that was started is ready."""
+        if self._to_replace and not self._of(Phase.STARTING):
+            self._to_replace.pop(0).due = self._clock.now
+        for place in self._places:
+            if place.due <= self._clock.now:
+                self._start(place)
+
+    # ---- the life of a worker
+
+    def _start(self, place: Place) -> None:
+        place.due = math.inf
+        started = False
+        with self._faults.contained(place, "cannot be started"):
+            self._fork(place)
+            started = True
+        if not started:
+            place.back_off(0, self._clock.now)
+
+    def _fork(self, place: Place) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # what is in their buffers would be written twice
+                stream.flush()
+        process = Process(place, self._clock, self._start_timeout, self._watchdog)
+        try:
+            # No signal finds a worker with the supervisor's handlers, and no thread leaves it with a lock that is held.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                with self._bell.lock:
+                    process.pid = os.fork()
+                    if process.pid == 0:
+                        self._become(process)
+                self._processes.append(process)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        except BaseException:
+            process.close()  # should there be a worker after all, this ends it
+            raise
+        process.keep()
+
+    def _become(self, process: Process) -> NoReturn:
+        """In the forked child: keeps what the worker needs, and never returns."""
+        try:
+            listener = process.place.take_listener()
+            self._release()
+            worker.work(self._setup, listener, process.ties(), self._loop_factory)
+        finally:
+            os._exit(1)
+
+    def _hear(self, process: Process) -> None:
+        was_ready = process.ready
+        try:
+            process.hear()
+        finally:
+            if process.ready and not was_ready:
+                self._became_ready(process)
+
+    def _became_ready(self, process: Process) -> None:
+        if process.phase is Phase.ENDING:  # it was told so, and accepts those who wait
+            process.give(self._grace, self._grace_is_over)
+        if process.phase is not Phase.STARTING:
+            return
+        place = process.place
+        others = self._of(Phase.SERVING, place) + self._of(Phase.STARTING, place)
+        process.serve()
+        place.due = math.inf
+        say(INFO, "%s started", process)
+        for other in others:
+            if other is not process:
+                self._tell_to_end(other)
+
+    def _look_at(self, process: Process) -> None:
+        """Does what has to be done about one that takes too long."""
+        if process.is_silent:
+            why = f"its reactor has not turned for {self._watchdog:g} seconds"
+        elif process.is_overdue:
+            why = process.verdict
+        else:
+            return
+        phase = process.phase
+        if phase is Phase.KILLED and process.kills >= KILLS and self._stopping:
+            self._leave_behind(process)
+            return
+        self._kill(process)
+        if phase in (Phase.STARTING, Phase.SERVING):
+            self._lost(process, phase, f"is killed: {why}")
+        elif phase is Phase.ENDING:
+            say(WARNING, "%s is killed: %s", process, why)
+
+    def _tell_to_end(self, process: Process) -> None:
+        if process.phase in (Phase.STARTING, Phase.SERVING):
+            with self._faults.contained(process, "cannot be told to end"):
+                process.tell_to_end(self._grace, self._grace_is_over)
+
+    def _kill(self, process: Process) -> None:
+        with self._faults.contained(process, "cannot be killed"):
+            process.kill()
+
+    @property
+    def _grace_is_over(self) -> str:
+        return f"the {self._grace:g} seconds of grace are over"
+
+    def _reap(self, process: Process) -> None:
+        try:
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else in this program has waited for it
+            self._ended(process, "unknown exit status")
+        else:
+            if pid:
+                self._ended(process, how_it_ended(status))
+
+    def _ended(self, process: Process, how: str) -> None:
+        self._forget(process)
+        if process.phase in (Phase.ENDING, Phase.KILLED):
+            say(INFO, "%s ended: %s", process, how)
+        elif process.phase is Phase.STARTING and self._of(Phase.SERVING, process.place):
+            self._lost(process, process.phase, f"ended before it was ready: {how}")
+        else:
+            self._lost(process, process.phase, f"died: {how}")
+
+    def _forget(self, process: Process) -> None:
+        self._processes.remove(process)
+        process.close()
+        self._faults.forget(process)
+
+    def _lost(self, process: Process, phase: Phase, how: str) -> None:
+        """Says what has become of a process that was in this phase, and sees to it that there is another."""
+        place = process.place
+        starting = self._of(Phase.STARTING, place)
+        if self._of(Phase.SERVING, place):
+            self._to_replace.clear()
+            say(ERROR, "%s %s; what is not replaced yet goes on", process, how)
+        elif starting:
+            if phase is Phase.SERVING:  # the one that starts has a second; it may be stuck
+                place.due = min(place.due, self._clock.now + max(LEAST_LIFE - starting[-1].age, 0.0))
+            say(WARNING, "%s %s; the next one starts already", process, how)
+        else:
+            place.back_off(process.age if phase is Phase.SERVING else 0.0, self._clock.now)
+            say(WARNING, "%s %s; the next one starts in %g s", process, how, place.delay)
+
+    def _leave_behind(self, process: Process) -> None:
+        self._forget(process)
+        say(ERROR, "%s could not be killed and is left behind", process)
+
+    def _abandon(self) -> None:
+        """After an error that nothing contains: leaves no process behind, if that can be helped."""
+        for process in self._processes:
+            self._kill(process)
+        end = time.monotonic() + LAST_KILLS
+        while self._processes and time.monotonic() < end:
+            for process in list(self._processes):
+                with self._faults.contained(process, "cannot be waited for"):
+                    self._reap(process)
+            time.sleep(0.01)
+        for process in list(self._processes):
+            self._leave_behind(process)
