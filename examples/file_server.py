@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import os
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import serversocket
 
@@ -42,9 +42,9 @@ async def put(client, name, size):
     if not 0 <= size <= LARGEST:
         raise ValueError(f"bad size: {size}")
     digest = hashlib.sha256()
-    file = tempfile.NamedTemporaryFile(dir=FOLDER, prefix=".incoming-", delete=False)
-    try:
-        with file:
+    with TemporaryDirectory(prefix=".incoming-", dir=FOLDER) as folder:
+        incoming = Path(folder, "file")
+        with await asyncio.to_thread(incoming.open, "wb") as file:
             while size:
                 piece = await client.receive(min(PIECE, size))
                 if not piece:
@@ -52,9 +52,7 @@ async def put(client, name, size):
                 digest.update(piece)
                 await asyncio.to_thread(file.write, piece)
                 size -= len(piece)
-        os.replace(file.name, target)  # all at once: nobody sees half a file
-    finally:
-        Path(file.name).unlink(missing_ok=True)
+        os.replace(incoming, target)  # all at once: no reader sees half a file
     await client.send(digest.hexdigest().encode() + b"\n")
 
 

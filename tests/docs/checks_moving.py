@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from ..behaviour.helpers import unused_port
-from .programs import MILK, PORTS, Checks, Program, check, python, receive, running, serving
+from .programs import MILK, PORTS, Checks, Program, check, echoes_until_a_signal, python, receive, running, serving
 
 #: The input, in pieces, and the answer. Some clients say nothing, or do not end their last line.
 CONVERSATIONS = [
@@ -68,6 +68,7 @@ CHECKS: Checks = {
     "howto/moving-from-asyncio.md: Streams": [UPPER, UPPER],
     "howto/moving-from-asyncio.md: Protocols": [UPPER, UPPER],
     "howto/moving-from-twisted.md: Moving from Twisted": [check(answers_in_capitals, "twisted"), UPPER],
+    "howto/moving-from-twisted.md: Both in one program": [check(echoes_until_a_signal, "twisted")],
     "howto/moving-from-node.md: Moving from Node": [check(answers_in_capitals_in_node), UPPER],
     "howto/moving-from-air.md: Moving from AIR": [None, check(answers_what_arrives)],
     "howto/moving-from-air.md: The example of AIR's reference page": [check(answers_with_its_message)],
