@@ -145,6 +145,13 @@ def test_every_class_shows_how_it_is_used() -> None:
     assert without == []
 
 
+def test_every_function_shows_how_it_is_used() -> None:
+    """Methods are shown by the examples of their classes, and some by their own."""
+    functions = [(name, doc) for name, _, doc in FUNCTIONS if name in names().objects]
+    without = [name for name, doc in functions if "Example" not in sections(doc) and not SAID_ELSEWHERE.search(doc)]
+    assert without == []
+
+
 def test_no_docstring_puts_a_riddle() -> None:
     """`Returns True if` tells what `Whether` leaves open."""
     assert [name for name, _, doc in DESCRIBED if re.match(r"Whether\b", doc)] == []

@@ -171,6 +171,11 @@ class AsyncServer:
         Raises:
             IOError: The server does not listen any more (#2002).
             RuntimeError: The server belongs to another thread, or to another loop.
+
+        Example:
+            >>> async def first_client(server):
+            ...     async with await server.accept() as client:
+            ...         await client.send(b"you are the first")
         """
         reactor: Any = self.server.reactor
         reactor._check_thread()
@@ -219,6 +224,14 @@ class AsyncServer:
         Raises:
             TypeError: `handler` cannot be called.
             RuntimeError: Another task does this already.
+
+        Example:
+            >>> async def echo(client):
+            ...     async for chunk in client:
+            ...         await client.send(chunk)
+            >>> async def main():
+            ...     async with serversocket.aio.listen(8080) as server:
+            ...         await server.serve(echo)
         """
         if not callable(handler):
             raise errors.wrong_type("handler", handler, "a coroutine function")

@@ -320,6 +320,11 @@ class AsyncSocket:
             IOError: The connection broke; or it was closed on this side (#2002).
             RuntimeError: Another task receives from this socket.
             TypeError: An argument has the wrong type.
+
+        Example:
+            >>> async def commands(socket):
+            ...     while True:
+            ...         print(await socket.receive_until(b";", limit=1000))
         """
         flow = self._flow
         if flow.reader is not None or flow.closed:
@@ -446,6 +451,12 @@ class AsyncSocket:
 
         Raises:
             IOError: The connection broke.
+
+        Example:
+            >>> async def stream(socket, pieces):
+            ...     for piece in pieces:
+            ...         if not socket.send_nowait(piece):
+            ...             await socket.drain()
         """
         self._flow.raise_if_broken()
         if self.socket.congested:

@@ -221,6 +221,15 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         Raises:
             TypeError: `algorithm` is `None` (#2007) or no string.
             IOError: There is no such algorithm (#2058).
+
+        Example:
+            >>> data = ByteArray(bytes(1000))
+            >>> data.compress()
+            >>> len(data) < 100
+            True
+            >>> data.uncompress()
+            >>> len(data)
+            1000
         """
         chosen = _algorithm("compress", algorithm)
         if self._data:

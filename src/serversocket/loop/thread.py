@@ -86,6 +86,12 @@ class BackgroundReactor(Generic[_T]):
         Raises:
             TypeError: `function` cannot be called, or is a coroutine function.
             RuntimeError: The reactor has stopped, or stopped before the function was called.
+
+        Example:
+            >>> import threading, serversocket
+            >>> with serversocket.run_in_thread(lambda: None) as background:
+            ...     background.call(threading.current_thread) is background.thread
+            True
         """
         if threading.current_thread() is self._thread:
             return function(*args, **options)
