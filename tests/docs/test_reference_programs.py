@@ -121,6 +121,10 @@ def passes(code: str) -> None:
     exec(compile(code, "page", "exec"), {})
 
 
+def calls_its_listener(code: str) -> None:
+    assert Program(code, 0).end(0) == "game over\n"
+
+
 def reads_texts(code: str) -> None:
     with running(code) as it, it.connect() as client:
         assert client.recv(7, socket.MSG_WAITALL) == struct.pack(">H", 5) + b"hello"
@@ -198,6 +202,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "explanation/order.md, 1": prints_its_output,
     "reference/aio.md, 1": echoes,
     "reference/data.md, 1": passes,
+    "reference/dispatchers.md, 1": calls_its_listener,
     "reference/servers.md, 1": greets,
     "reference/sockets.md, 1": talks,
     "reference/supervisor.md, 1": greets_in_workers,
