@@ -24,7 +24,7 @@ USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
+.PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs docs-pictures clean
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, at 127.0.0.1:8000 by default'
@@ -46,6 +46,7 @@ help:
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make anyio-checks                         what anyio publishes as tests of streams, on ours'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
+	@echo 'make docs-pictures [BEFORE=folder]        pictures of all its pages, compared with earlier ones; wants chromium'
 	@echo 'make clean                                remove all that was made'
 	@echo
 	@echo 'PYTHON=python3.13 takes another Python; CC and SERVERSOCKET_BUILD=auto|native|pure choose the build.'
@@ -213,8 +214,12 @@ anyio-checks: $(INSTALLED) .venv/group-anyio
 	$(BIN)/python tools/anyio_checks.py $(ARGS)
 
 docs: $(INSTALLED) .venv/group-docs
-	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo 'The documentation is in docs/_build/html/index.html'
+
+# Nothing is sideways: a page that a telephone would have to scroll is an error.
+docs-pictures: docs
+	$(BIN)/python tools/screenshots.py $(if $(BEFORE),--before $(BEFORE)) $(ARGS)
 
 clean:
 	rm -rf .venv bench/build build dist docs/_build src/*.egg-info $(NATIVE) src/serversocket/*.c
