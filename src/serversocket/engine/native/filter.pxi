@@ -338,7 +338,8 @@ cdef class Wire:
         if isinstance(error, OSError):
             self.error = error
             code = error.errno or system.EPROTO
-        stream.torn = True                  # nothing that comes now could be read
+        if isinstance(stream, Stream):
+            (<Stream> stream).torn = True   # nothing that comes now could be read
         if stream.fd >= 0 and not stream.failure:
             stream._fail(code)
         if leaves(error):

@@ -7,12 +7,6 @@ cdef enum State:
     FINISHED = 3            # the peer is gone; unread input and its address remain
 
 
-cdef enum Half:             # of a connection: one of its two directions
-    OPEN = 0
-    ENDING = 1              # output that is still pending is the last
-    ENDED = 2               # nothing more comes
-
-
 cdef enum:
     READS_PER_TURN = 4          # of one connection, so that a fast sender cannot starve the others
     LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
@@ -23,7 +17,7 @@ cdef object ALL = -1
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)      # it would take `data` for a text
-cdef class Input(Source):
+cdef class Input(Output):
     """The reading half of a connection.
 
     Input is a view, `data` and `size`. While a listener of `socketData` runs it lies where it was received: in the

@@ -4,19 +4,10 @@ cdef enum:
     READS_AT_THE_END = 1024     # of one that broke, which has no other turn
 
 
-cdef enum Owed:                 # what happened while there was no listener for it
-    OWED_INPUT = 1
-    OWED_END = 2
-    OWED_ERROR = 4
-    OWED_CLOSE = 8
-
-
 @cython.no_gc_clear
 @cython.auto_pickle(False)
-cdef class Receiver(Output):
+cdef class Receiver(Flow):
     """What comes from the descriptor, and goes to the listeners of socketData."""
-
-    cdef flag owed          # Owed: to be told when somebody begins to listen
 
     cdef int _input_ends(self, int failure) except -1:
         """The peer has said that nothing more comes."""

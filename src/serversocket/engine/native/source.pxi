@@ -49,6 +49,7 @@ cdef class Source(EventDispatcher):
     cdef flag dirty             # in the reactor's list of those with output to send
     cdef flag quiet             # collected by design: no ResourceWarning
     cdef flag postponed         # in the reactor's list of those to attend to
+    cdef flag filtered          # there is a filter: `extras.wire`
     cdef flag dying             # its deallocation has begun, and may run Python code
 
     def __cinit__(self):

@@ -474,7 +474,6 @@ cdef class Stream(Receiver):
                 self.extras.wire = None
         self._let_go()
         lingerer._own_or_close(fd)      # where something is unsent, the close resets
-        lingerer.state = CONNECTED
         lingerer.blocked = lingerer._unsent()
         lingerer.ended = ended
         lingerer._settle()
