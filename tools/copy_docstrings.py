@@ -20,7 +20,7 @@ CLASS = re.compile(r"(?:cdef )?class (\w+)")
 METHOD = re.compile(r"    (?:cdef|def) (?:[\w*\[\] ]*?[ *])?(?P<name>\w+)\(")
 QUOTES = '"""'
 # What these say of themselves is how they are made.
-MADE_DIFFERENTLY = {"Input", "Output", "Receiver"}
+MADE_DIFFERENTLY = {"Flow", "Input", "Output", "Receiver"}
 # No program sees them.
 INNER = {"Poller", "Wire"}
 

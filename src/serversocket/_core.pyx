@@ -5,13 +5,14 @@
     Event                            EventDispatcher
       ProgressEvent                    Reactor       the turn; has a Poller: epoll and the table of those it watches
       OutputProgressEvent              Source        owns one descriptor
-      ServerSocketConnectEvent           Input       what has arrived and is not read yet
-                                           Output      what is written and not sent yet
-                                             Receiver    how input comes, through a Filter where there is one
-                                               Stream      a connection: its life
-                                             Lingerer    output that outlives its stream
-                                         Connector   a connect that is under way
+      ServerSocketConnectEvent           Connector   a connect that is under way
                                          Acceptor    accepts connections
+                                         Output      the queue of what is to be sent
+                                           Lingerer    a queue that outlives its connection
+                                           Input       what has arrived and is not read yet
+                                             Flow        both together: writing, what may be kept, idleness
+                                               Receiver    how input comes, through a Filter where there is one
+                                                 Stream      a connection: its life
 
 Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more
 than within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is

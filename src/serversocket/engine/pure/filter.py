@@ -10,8 +10,7 @@ from ... import errors
 from ..uncaught import leaves
 from .dispatcher import report_error
 from .events import OUTPUT_PROGRESS
-from .input import ENDING, OPEN
-from .source import MSG_NOSIGNAL
+from .source import ENDING, MSG_NOSIGNAL, OPEN
 
 PIECE = 65536  # bytes of output that a filter is given at once
 WIRE_LIMIT = 262144  # bytes: while so many wait for the system, no more output is filtered

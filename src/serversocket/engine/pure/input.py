@@ -11,8 +11,9 @@ from ..uncaught import leaves
 from ..unpatched import get_ident
 from .dispatcher import report_error
 from .memory import distance, writable
+from .output import Output
 from .reactor import Reactor
-from .source import Source
+from .source import OPEN
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
 # The states of a stream. They are ordered: from CONNECTED on there may be input, and there are addresses.
 CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
 
-# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
-OPEN, ENDING, ENDED = range(3)
-
 SPARE = 512  # bytes that may lie unused beside what is unread
 
 
-class Input(Source):
+class Input(Output):
     """The reading half of a connection.
 
     Input is what has arrived, from `_start_` on: the `bytes` of one read as they are, and where the program leaves
@@ -40,10 +38,6 @@ class Input(Source):
     _torn_ = False  # input was lost: what comes after it is not read
     _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
     _read_buffer_: Buffer | None = None
-
-    if TYPE_CHECKING:
-
-        def _count_(self) -> None: ...
 
     @property
     def bytes_available(self) -> int:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..lingering import Patience
-from .input import ENDED
 from .output import Output, Queue, empty_error_queue, reset
 from .poller import READ, RESTING, WRITE
 from .reactor import READ_SIZE, Cancellable, Reactor
-from .source import Tally
+from .source import ENDED, Tally
 
 if TYPE_CHECKING:
     from .filter import Wire

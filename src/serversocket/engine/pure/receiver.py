@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 
 from .events import SOCKET_DATA, socket_data
 from .filter import Filter, Wire
-from .input import CONNECTED, ENDED
-from .output import Output, empty_error_queue, reset
+from .flow import OWED_INPUT, Flow
+from .input import CONNECTED
+from .output import empty_error_queue, reset
 from .poller import READ, WRITE
 from .reactor import READ_SIZE
-from .source import MSG_NOSIGNAL
+from .source import ENDED, MSG_NOSIGNAL
 
 READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
 READS_AT_THE_END = 1024  # more than any socket buffer holds
 
-# What happened while there was no listener for it.
-OWED_INPUT, OWED_END, OWED_ERROR, OWED_CLOSE = 1, 2, 4, 8
 
-
-class Receiver(Output):
+class Receiver(Flow):
     """What comes from the descriptor, and goes to the listeners of socketData."""
-
-    _owed_ = 0  # of these: to be told when somebody begins to listen
 
     if TYPE_CHECKING:
 

@@ -18,6 +18,9 @@ from .dispatcher import EventDispatcher
 from .poller import Slot
 from .reactor import Reactor
 
+# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
+OPEN, ENDING, ENDED = range(3)
+
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 
 

@@ -13,13 +13,14 @@ from ..endpoints import SocketAddress, host_of, port_of
 from .connector import Connector
 from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_data
 from .filter import Wire
-from .input import CLOSED, CONNECTED, CONNECTING, ENDED, ENDING, FINISHED, OPEN
+from .flow import OWED_CLOSE, OWED_END, OWED_ERROR, OWED_INPUT
+from .input import CLOSED, CONNECTED, CONNECTING, FINISHED
 from .lingerer import Lingerer
 from .output import reset
 from .poller import HANGUP, READ, RESTING, WRITE, Slot
 from .reactor import Reactor
-from .receiver import OWED_CLOSE, OWED_END, OWED_ERROR, OWED_INPUT, READS_AT_THE_END, Receiver
-from .source import Tally
+from .receiver import READS_AT_THE_END, Receiver
+from .source import ENDED, ENDING, OPEN, Tally
 
 SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to who has acknowledged nothing yet
 
