@@ -267,6 +267,28 @@ def test_somebody_else_waits_for_the_children(supervised):
     assert it.ends() == 0
 
 
+def test_an_end_that_could_not_be_asked_for_is_asked_for_again(supervised):
+    """The signal that tells of it comes once, and nothing else may ever wake the supervisor."""
+    it = supervised(
+        """
+        wait, failed = os.waitpid, set()
+        def fail_once(pid, options):
+            if pid not in failed and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                failed.add(pid)
+                raise OSError(22, "Invalid argument")
+            return wait(pid, options)
+        os.waitpid = fail_once
+        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=1000))
+        """
+    )
+    pid = it.started()
+    os.kill(pid, signal.SIGKILL)
+    it.tells(rf"worker 1 \(pid {pid}\) cannot be waited for: Invalid argument")
+    it.tells(rf"worker 1 \(pid {pid}\) died: SIGKILL")
+    it.started()
+    assert it.ends() == 0
+
+
 def test_a_program_that_has_python_write_its_signals_elsewhere(supervised):
     it = supervised(
         """
