@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from .helpers import on_linux
-from .supervising import gone, supervised, until
+from .supervising import gone, state, supervised, until
 
 __all__ = ["supervised"]  # a fixture
 pytestmark = on_linux
@@ -177,8 +177,8 @@ def test_a_handler_that_was_put_in_place_by_another_one_and_raises(supervised):
     until(lambda: _handles(it.process.pid, signal.SIGUSR2), "the second handler is in place")
     with it.connect() as client:
         assert client.pid
-        for _ in range(20):
-            it.send(signal.SIGUSR2)
+        until(lambda: state(it.process.pid) == "S", "it waits")
+        it.send(signal.SIGUSR2)
         it.tells("the supervisor cannot wait: ValueError: no")
         lives_on(it, client)
     assert it.ends() == 0
