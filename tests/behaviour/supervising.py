@@ -206,6 +206,21 @@ def descriptors(pid: int) -> list[str]:
     return sorted(found)
 
 
+def serves_who_waits_at_the_end(it: Supervised) -> None:
+    """Those who have connected, and whom its only worker has not accepted yet."""
+    pid = it.started()
+    os.kill(pid, signal.SIGSTOP)
+    clients = [it.connect() for _ in range(40)]
+    it.send(signal.SIGTERM)
+    it.line("the workers are told to end")
+    os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        assert client.pid == pid
+        assert client.echoes()
+        client.close()
+    assert it.ends(None) == 0
+
+
 def answer(port, seconds=0.2):
     """The pid of who answers; None where it takes longer than that, as in the queue of a dead worker."""
     with Client(port) as client:

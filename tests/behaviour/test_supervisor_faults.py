@@ -83,20 +83,28 @@ def test_logging_that_fails_and_says_so(supervised):
     assert "--- Logging error ---" in it.log
 
 
+LOG_THAT_EXITS = """
+class Exiting(logging.Handler):
+    def emit(self, record):
+        if "are replaced" in record.getMessage():
+            sys.exit("enough")
+logging.getLogger("serversocket").addHandler(Exiting())
+"""
+SIGNAL_THAT_EXITS = """
+def end(number, frame):
+    sys.exit("enough")
+signal.signal(signal.SIGUSR1, end)
+"""
+UNTIL_IT_EXITS = """
+try:
+    run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
+except SystemExit as error:
+    print("ended by", error, flush=True)
+"""
+
+
 def test_a_handler_of_the_log_that_ends_the_program_ends_it_in_order(supervised):
-    it = supervised(
-        """
-        class Exiting(logging.Handler):
-            def emit(self, record):
-                if "are replaced" in record.getMessage():
-                    sys.exit("enough")
-        logging.getLogger("serversocket").addHandler(Exiting())
-        try:
-            run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
-        except SystemExit as error:
-            print("ended by", error, flush=True)
-        """
-    )
+    it = supervised(LOG_THAT_EXITS + UNTIL_IT_EXITS)
     it.all_started()
     with it.connect() as client:
         assert client.pid
@@ -218,17 +226,7 @@ def test_a_handler_that_ends_the_program_ends_it_in_order(supervised, error):
 
 
 def test_the_second_one_ends_it_at_once(supervised):
-    it = supervised(
-        """
-        def end(number, frame):
-            sys.exit("enough")
-        signal.signal(signal.SIGUSR1, end)
-        try:
-            run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
-        except SystemExit as error:
-            print("ended by", error, flush=True)
-        """
-    )
+    it = supervised(SIGNAL_THAT_EXITS + UNTIL_IT_EXITS)
     it.all_started()
     with it.connect() as client:
         assert client.pid

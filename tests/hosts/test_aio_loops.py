@@ -19,7 +19,7 @@ from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import complaints
 from .conftest import LIBRARIES
-from .coroutines import PATIENCE, echo, listen, pair, until
+from .coroutines import PATIENCE, echo, ends, listen, pair, until
 
 
 def test_a_signal_ends_the_wait_of_a_loop(run):
@@ -83,14 +83,12 @@ async def use_of_what_is_over(server, client):
 
 def test_loops_one_after_the_other_and_in_several_threads(run):
     async def exchange():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client:
-                async with accepted:
-                    for _ in range(20):
-                        await client.send(b"x")
-                        assert await accepted.receive() == b"x"
-                assert await client.receive() == b""
+        async with ends() as (client, accepted), client:
+            async with accepted:
+                for _ in range(20):
+                    await client.send(b"x")
+                    assert await accepted.receive() == b"x"
+            assert await client.receive() == b""
 
     run(exchange)
     failures = []
