@@ -91,7 +91,7 @@ def test_interpreters_in_threads_serve_side_by_side(kind):
 done = []
 def serve():
     other = create(KIND)
-    run(other, ECHO + "for _ in range(50): echo()\\nserversocket.reactor.current_reactor().close()")
+    run(other, ECHO + "for _ in range(50): echo()\\nserversocket.loop.reactor.current_reactor().close()")
     interpreters.destroy(other)
     done.append(True)
 threads = [threading.Thread(target=serve) for _ in range(4)]
