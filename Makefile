@@ -24,7 +24,7 @@ USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs clean
+.PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs docs-pictures clean
 .PHONY: ci-packages check-wheels check-serve check-newer
 
 help:
@@ -47,6 +47,7 @@ help:
 	@echo 'make lint                                 style, types and stubs'
 	@echo 'make anyio-checks                         what anyio publishes as tests of streams, on ours'
 	@echo 'make docs                                 the documentation, into docs/_build/html'
+	@echo 'make docs-pictures [BEFORE=folder]        pictures of all its pages, compared with earlier ones; wants chromium'
 	@echo 'make clean                                remove all that was made'
 	@echo 'make ci-packages                          install what .ci/run wants of the system; the next three are parts of it'
 	@echo 'make check-wheels                         build the sdist and all wheels, into build/shipped, and look at them'
@@ -217,8 +218,12 @@ anyio-checks: $(INSTALLED) .venv/group-anyio
 	$(BIN)/python tools/anyio_checks.py $(ARGS)
 
 docs: $(INSTALLED) .venv/group-docs
-	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	SERVERSOCKET_IMPL=pure $(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo 'The documentation is in docs/_build/html/index.html'
+
+# Nothing is sideways: a page that a telephone would have to scroll is an error.
+docs-pictures: docs
+	$(BIN)/python tools/screenshots.py $(if $(BEFORE),--before $(BEFORE)) $(ARGS)
 
 # Each says more of itself: tools/checks/NAME --help.
 SHIPPED := build/shipped

@@ -10,7 +10,7 @@ from scoreboard.process import ENDED
 from scoreboard.rows import Measurement, Row
 
 TARGETED = (OURS, PURE)
-PAGE = HERE.parent / "docs" / "reliability.md"
+PAGE = HERE.parent / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
 
 WHAT = """\

@@ -86,15 +86,15 @@ class _AIRError(BaseException):
 
     @property
     def error_id(self) -> int:
-        """AIR's number of the error: ``Error.errorID``."""
+        """AIR's number of the error. AIR: ``Error.errorID``."""
         return self._error_id
 
     def to_string(self) -> str:
-        """The name and the message: ``Error.toString()``.
+        """Returns the name and the message. AIR: ``Error.toString()``.
 
         Example:
-            >>> not_open("flush").to_string()
-            'Error: Error #2002: Operation attempted on invalid socket. flush: the socket is not open'
+            >>> RangeError("Error #2006: too large", 2006).to_string()
+            'RangeError: Error #2006: too large'
         """
         return f"{self.name}: {self.message}" if self.message else self.name
 
@@ -149,33 +149,116 @@ class IOError(_SystemError):
 
 
 class EOFError(IOError, builtins.EOFError):
-    """Fewer bytes than asked for; nothing was consumed. AIR: ``flash.errors.EOFError``."""
+    """Fewer bytes than asked for; nothing was consumed. AIR: ``flash.errors.EOFError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+        errno: The system's number of the error, if it gave one.
+        strerror: The system's reason, if it gave one.
+
+    Example:
+        >>> data = ByteArray(b"1")
+        >>> try:
+        ...     data.read_int()
+        ... except EOFError as error:
+        ...     print(error.error_id, data.bytes_available)
+        2030 1
+    """
 
 
 class SecurityError(_SystemError, builtins.PermissionError):
-    """A client's port outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``."""
+    """A client's port outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+        errno: The system's number of the error, if it gave one.
+        strerror: The system's reason, if it gave one.
+
+    Example:
+        >>> try:
+        ...     Socket().connect("127.0.0.1", 65536)
+        ... except SecurityError as error:
+        ...     print(error.error_id)
+        2003
+    """
 
     name = "SecurityError"
 
 
 class RangeError(_AIRError, ValueError):
-    """A number outside its range; a `ValueError`. AIR: ``RangeError``."""
+    """A number outside its range; a `ValueError`. AIR: ``RangeError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+
+    Example:
+        >>> try:
+        ...     ServerSocket().bind(65536)
+        ... except RangeError as error:
+        ...     print(error)
+        Error #2003: Invalid socket port number specified. bind: port 65536 is outside 0 to 65535
+    """
 
     name = "RangeError"
 
 
 class ArgumentError(_AIRError, ValueError):
-    """A value that is not one of those accepted; a `ValueError`. AIR: ``ArgumentError``."""
+    """A value that is not one of those accepted; a `ValueError`. AIR: ``ArgumentError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+
+    Example:
+        >>> try:
+        ...     ServerSocket().bind(0, "localhost")
+        ... except ArgumentError as error:
+        ...     print(error.error_id)
+        2004
+    """
 
     name = "ArgumentError"
 
 
 class MemoryError(_AIRError, builtins.MemoryError):
-    """No memory for this; a builtin `MemoryError`. AIR: ``flash.errors.MemoryError``."""
+    """No memory for this; a builtin `MemoryError`. AIR: ``flash.errors.MemoryError``.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+
+    Example:
+        >>> data = ByteArray()
+        >>> try:
+        ...     data.length = 2**32
+        ... except MemoryError as error:
+        ...     print(error.error_id)
+        1000
+    """
 
 
 class DispatchRecursionError(_AIRError, RecursionError):
-    """Too many dispatches inside each other; a `RecursionError`. AIR: ``Error`` #2094."""
+    """Too many dispatches inside each other; a `RecursionError`. AIR: ``Error`` #2094.
+
+    Args:
+        message: The text.
+        error_id: AIR's number of the error.
+
+    Example:
+        >>> dispatcher = EventDispatcher()
+        >>> def again(event):
+        ...     try:
+        ...         dispatcher.dispatch_event(Event("again"))
+        ...     except DispatchRecursionError as error:
+        ...         print(error.error_id)
+        >>> dispatcher.add_event_listener("again", again)
+        >>> dispatcher.dispatch_event(Event("again"))
+        2094
+        True
+    """
 
 
 def _also(builtin: type[OSError]) -> type[IOError]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| F(?P<number>\d+) \|(?P<fault>[^|]+)\|(?P<behaviour>[^|]+)\|(?P<tests>[^|]+)\|$")
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
-ROWS = [found for line in (ROOT / "docs/faults.md").read_text().splitlines() if (found := ROW.match(line))]
+ROWS = [found for line in (ROOT / "docs/explanation/faults.md").read_text().splitlines() if (found := ROW.match(line))]
 
 
 def test_every_fault_has_one_line_in_order() -> None:
@@ -35,7 +35,7 @@ def test_the_named_tests_exist_or_a_reason_is_given(row: re.Match[str]) -> None:
     assert missing(row["tests"]) == []
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/explanation/reliability.md"])
 def test_what_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     assert NAMED.search(text)

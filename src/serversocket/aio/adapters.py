@@ -75,7 +75,10 @@ class StreamAdapter(Adapter):
             self._sending = False
 
     async def send_eof(self) -> None:
-        """Ends the output, see `AsyncSocket.send_eof`."""
+        """Ends the output, see `AsyncSocket.send_eof`.
+
+        Raises what sending does: a connection that broke, was closed on this side, or is being sent on.
+        """
         if self._sending:
             raise self._busy_error("sending on")
         if self._closed:

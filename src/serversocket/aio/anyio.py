@@ -45,6 +45,25 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
     """A connection as `anyio.abc.ByteStream`. `socket` is the `AsyncSocket` below.
 
     Of `anyio.abc.SocketAttribute` it has all but ``raw_socket``: the descriptor has one owner.
+
+    Args:
+        socket: A connected `Socket` without listeners of its own, or an `AsyncSocket`.
+
+    Raises:
+        IOError: The socket is not connected (#2002).
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import anyio
+        >>> from serversocket.aio.anyio import connect_tcp, create_tcp_listener
+        >>> async def main():
+        ...     async with await create_tcp_listener(0, "127.0.0.1") as listener:
+        ...         client = await connect_tcp("127.0.0.1", listener.server.local_port)
+        ...         async with client, await listener.accept() as accepted:
+        ...             await client.send(b"hello")
+        ...             print(await accepted.receive())
+        >>> anyio.run(main)
+        b'hello'
     """
 
     _library: ClassVar[ModuleType] = anyio
@@ -56,6 +75,9 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
 
     async def send(self, item: bytes) -> None:
         """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+
+        Args:
+            item: The bytes.
 
         Raises:
             anyio.BrokenResourceError: The connection broke.
@@ -69,6 +91,9 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
 
         Args:
             max_bytes: At most so many bytes.
+
+        Returns:
+            At least one byte.
 
         Raises:
             anyio.EndOfStream: The peer has ended its stream.
@@ -94,7 +119,24 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
 
 
 class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
-    """A server as `anyio.abc.Listener`. `server` is the `AsyncServer` below."""
+    """A server as `anyio.abc.Listener`. `server` is the `AsyncServer` below.
+
+    Args:
+        server: A listening `ServerSocket`, or an `AsyncServer`.
+
+    Raises:
+        IOError: The server does not listen (#2002).
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import anyio
+        >>> from serversocket.aio.anyio import create_tcp_listener
+        >>> async def main():
+        ...     async with await create_tcp_listener(0, "127.0.0.1") as listener:
+        ...         return listener.extra(anyio.abc.SocketAttribute.local_port) > 0
+        >>> anyio.run(main)
+        True
+    """
 
     _library: ClassVar[ModuleType] = anyio
 
@@ -104,6 +146,9 @@ class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
 
     async def accept(self) -> SocketStream:
         """Waits for the next client.
+
+        Returns:
+            The connection, which has to be closed.
 
         Raises:
             anyio.ClosedResourceError: The server was closed.
@@ -146,14 +191,14 @@ def _attributes(host: str | None, port: int) -> dict[Any, Callable[[], Any]]:
 
 
 async def connect_tcp(host: Host, port: SupportsIndex, **options: Unpack[ConnectOptions]) -> SocketStream:
-    """Connects to a server. Arguments, options and errors are those of `serversocket.aio.connect`."""
+    """Connects to a server, and returns the stream. Arguments and errors are those of `serversocket.aio.connect`."""
     return SocketStream(await aio.connect(host, port, **options))
 
 
 async def create_tcp_listener(
     port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Unpack[ListenOptions]
 ) -> SocketListener:
-    """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
+    """Listens on a port, and returns the listener. Arguments and errors are those of `serversocket.aio.listen`."""
     listener = SocketListener(aio.listen(port, host, **options))
     await anyio.lowlevel.checkpoint()
     return listener

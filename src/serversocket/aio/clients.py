@@ -39,6 +39,17 @@ async def connect(
         ArgumentError: `host` cannot be a host name, or `local_address` is not a well-formed IP address (#2004).
         TypeError: An argument has the wrong type.
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import asyncio, serversocket
+        >>> async def main():
+        ...     async with serversocket.aio.listen(0, "127.0.0.1") as server:
+        ...         async with asyncio.timeout(60):
+        ...             client = await serversocket.aio.connect("127.0.0.1", server.local_port)
+        ...         async with client:
+        ...             return client.remote_port == server.local_port
+        >>> asyncio.run(main())
+        True
     """
     library = current_library("connect")
     socket: Any = Socket()

@@ -129,6 +129,19 @@ class AsyncServer:
     Raises:
         IOError: The server does not listen (#2002).
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import asyncio, serversocket
+        >>> async def greet(client):
+        ...     await client.send(b"hello")
+        >>> async def main():
+        ...     async with serversocket.aio.listen(0, "127.0.0.1") as server, asyncio.TaskGroup() as tasks:
+        ...         serving = tasks.create_task(server.serve(greet))
+        ...         async with await serversocket.aio.connect("127.0.0.1", server.local_port) as client:
+        ...             print(await client.receive_exactly(5))
+        ...         server.close()  # `serve` returns when the handlers have
+        >>> asyncio.run(main())
+        b'hello'
     """
 
     __slots__ = ("__weakref__", "_arrivals", "_library", "server")
@@ -152,9 +165,17 @@ class AsyncServer:
     async def accept(self) -> AsyncSocket:
         """Waits for the next client. Several tasks may.
 
+        Returns:
+            The connection, which has to be closed.
+
         Raises:
             IOError: The server does not listen any more (#2002).
             RuntimeError: The server belongs to another thread, or to another loop.
+
+        Example:
+            >>> async def first_client(server):
+            ...     async with await server.accept() as client:
+            ...         await client.send(b"you are the first")
         """
         reactor: Any = self.server.reactor
         reactor._check_thread()
@@ -193,9 +214,9 @@ class AsyncServer:
         """Calls a coroutine function for each client, in a task of its own, until the server is closed.
 
         When the handler returns, its client is closed. What it raises becomes an ``uncaughtError`` event of the
-        reactor or else a log record, and the others go on. How its own connection ended is not worth a word: that it
-        broke, ended inside a message, or was closed on this side, alone or in an exception group. Once the server is
-        closed, the handlers that run are waited for; if this task is cancelled, so are they.
+        reactor or else a log record, and the others go on. Errors that only report how this connection ended are not
+        logged: that it broke, ended inside a message, or was closed on this side, alone or in an exception group. Once
+        the server is closed, the handlers that run are waited for; if this task is cancelled, so are they.
 
         Args:
             handler: Called with an `AsyncSocket`.
@@ -203,6 +224,14 @@ class AsyncServer:
         Raises:
             TypeError: `handler` cannot be called.
             RuntimeError: Another task does this already.
+
+        Example:
+            >>> async def echo(client):
+            ...     async for chunk in client:
+            ...         await client.send(chunk)
+            >>> async def main():
+            ...     async with serversocket.aio.listen(8080) as server:
+            ...         await server.serve(echo)
         """
         if not callable(handler):
             raise errors.wrong_type("handler", handler, "a coroutine function")
@@ -293,12 +322,23 @@ def listen(
         defer_accept: Seconds that a client which is silent may be kept back.
         max_connections: See `ServerSocket.max_connections`.
 
+    Returns:
+        The server, which has to be closed, as ``async with`` does.
+
     Raises:
         RangeError: `port` is outside 0 to 65535 (#2003), or another number is negative (#2006).
         ArgumentError: `host` is not a well-formed IP address (#2004).
         IOError: The system refuses, for instance because the port is taken (#2002, with `errno`).
         TypeError: An argument has the wrong type.
         RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import asyncio, serversocket
+        >>> async def main():
+        ...     async with serversocket.aio.listen(0, "127.0.0.1") as server:
+        ...         return server.local_address, server.local_port > 0
+        >>> asyncio.run(main())
+        ('127.0.0.1', True)
     """
     server = ServerSocket()
     try:

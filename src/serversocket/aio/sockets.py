@@ -320,6 +320,11 @@ class AsyncSocket:
             IOError: The connection broke; or it was closed on this side (#2002).
             RuntimeError: Another task receives from this socket.
             TypeError: An argument has the wrong type.
+
+        Example:
+            >>> async def commands(socket):
+            ...     while True:
+            ...         print(await socket.receive_until(b";", limit=1000))
         """
         flow = self._flow
         if flow.reader is not None or flow.closed:
@@ -417,9 +422,9 @@ class AsyncSocket:
             data: Any bytes-like object.
 
         Returns:
-            True if the connection is not congested: at most `Socket.high_water_mark` bytes are pending. False if more
-            are; these bytes are queued all the same. ``await drain()`` then before sending more: what is pending
-            costs memory, up to `Socket.buffer_limit`.
+            True if the connection is not congested, with at most `Socket.high_water_mark` bytes pending. False if more
+            are; these bytes are queued all the same. Then ``await drain()`` before sending more, because what is
+            pending costs memory, up to `Socket.buffer_limit`.
 
         Raises:
             IOError: The connection broke, or it was closed (#2002); or more than `Socket.buffer_limit` would be
@@ -446,6 +451,12 @@ class AsyncSocket:
 
         Raises:
             IOError: The connection broke.
+
+        Example:
+            >>> async def stream(socket, pieces):
+            ...     for piece in pieces:
+            ...         if not socket.send_nowait(piece):
+            ...             await socket.drain()
         """
         self._flow.raise_if_broken()
         if self.socket.congested:
@@ -567,7 +578,7 @@ class AsyncSocket:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is open."""
+        """True if the connection is open."""
         return self.socket.connected
 
     def __repr__(self) -> str:

@@ -31,12 +31,35 @@ __all__ = ["SocketListener", "SocketStream", "open_tcp_listener", "open_tcp_stre
 
 
 class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
-    """A connection as `trio.abc.HalfCloseableStream`. `socket` is the `AsyncSocket` below."""
+    """A connection as `trio.abc.HalfCloseableStream`. `socket` is the `AsyncSocket` below.
+
+    Args:
+        socket: A connected `Socket` without listeners of its own, or an `AsyncSocket`.
+
+    Raises:
+        IOError: The socket is not connected (#2002).
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import trio
+        >>> from serversocket.aio.trio import open_tcp_listener, open_tcp_stream
+        >>> async def main():
+        ...     async with await open_tcp_listener(0, "127.0.0.1") as listener:
+        ...         client = await open_tcp_stream("127.0.0.1", listener.server.local_port)
+        ...         async with client, await listener.accept() as accepted:
+        ...             await client.send_all(b"hello")
+        ...             print(await accepted.receive_some())
+        >>> trio.run(main)
+        b'hello'
+    """
 
     _library: ClassVar[ModuleType] = trio
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+
+        Args:
+            data: The bytes.
 
         Raises:
             trio.BrokenResourceError: The connection broke.
@@ -66,12 +89,32 @@ class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
 
 
 class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):
-    """A server as `trio.abc.Listener`. `server` is the `AsyncServer` below."""
+    """A server as `trio.abc.Listener`. `server` is the `AsyncServer` below.
+
+    Args:
+        server: A listening `ServerSocket`, or an `AsyncServer`.
+
+    Raises:
+        IOError: The server does not listen (#2002).
+        RuntimeError: The call does not come from a coroutine of asyncio or trio.
+
+    Example:
+        >>> import trio
+        >>> from serversocket.aio.trio import open_tcp_listener
+        >>> async def main():
+        ...     async with await open_tcp_listener(0, "127.0.0.1") as listener:
+        ...         return listener.server.local_port > 0
+        >>> trio.run(main)
+        True
+    """
 
     _library: ClassVar[ModuleType] = trio
 
     async def accept(self) -> SocketStream:
         """Waits for the next client.
+
+        Returns:
+            The connection, which has to be closed.
 
         Raises:
             trio.ClosedResourceError: The server was closed.
@@ -80,14 +123,14 @@ class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):
 
 
 async def open_tcp_stream(host: Host, port: SupportsIndex, **options: Unpack[ConnectOptions]) -> SocketStream:
-    """Connects to a server. Arguments, options and errors are those of `serversocket.aio.connect`."""
+    """Connects to a server, and returns the stream. Arguments and errors are those of `serversocket.aio.connect`."""
     return SocketStream(await aio.connect(host, port, **options))
 
 
 async def open_tcp_listener(
     port: SupportsIndex = 0, host: Host = "0.0.0.0", **options: Unpack[ListenOptions]
 ) -> SocketListener:
-    """Listens on a port. Arguments, options and errors are those of `serversocket.aio.listen`."""
+    """Listens on a port, and returns the listener. Arguments and errors are those of `serversocket.aio.listen`."""
     listener = SocketListener(aio.listen(port, host, **options))
     await trio.lowlevel.checkpoint()
     return listener

@@ -107,7 +107,10 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @classmethod
     def create_from_base64(cls, value: str) -> Self:
-        """A byte array from Base64. AIR: ``ByteArray.createFromBase64()``.
+        """Makes a byte array from Base64. AIR: ``ByteArray.createFromBase64()``.
+
+        Args:
+            value: Base64.
 
         Raises:
             TypeError: `None` (#2007) or no string.
@@ -121,7 +124,10 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @classmethod
     def create_from_hex_string(cls, value: str) -> Self:
-        """A byte array from hexadecimal digits. AIR: ``ByteArray.createFromHexString()``.
+        """Makes a byte array from hexadecimal digits. AIR: ``ByteArray.createFromHexString()``.
+
+        Args:
+            value: Hexadecimal digits, an even number of them.
 
         Raises:
             TypeError: `None` (#2007) or no string.
@@ -215,6 +221,15 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         Raises:
             TypeError: `algorithm` is `None` (#2007) or no string.
             IOError: There is no such algorithm (#2058).
+
+        Example:
+            >>> data = ByteArray(bytes(1000))
+            >>> data.compress()
+            >>> len(data) < 100
+            True
+            >>> data.uncompress()
+            >>> len(data)
+            1000
         """
         chosen = _algorithm("compress", algorithm)
         if self._data:
@@ -253,13 +268,22 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         self.compress(CompressionAlgorithm.DEFLATE)
 
     def inflate(self, *, max_length: int = MAX_LENGTH) -> None:
-        """Undoes `deflate`: `uncompress` with `CompressionAlgorithm.DEFLATE`. AIR: ``inflate()``."""
+        """Undoes `deflate`: `uncompress` with `CompressionAlgorithm.DEFLATE`. AIR: ``inflate()``.
+
+        Args:
+            max_length: How many bytes may come of it, as for `uncompress`.
+
+        Raises:
+            TypeError: `max_length` is no int.
+            IOError: The data is damaged (#2058).
+            MemoryError: More than `max_length` bytes, or than there is memory for (#1000).
+        """
         self.uncompress(CompressionAlgorithm.DEFLATE, max_length=max_length)
 
     # ---- texts
 
     def to_string(self) -> str:
-        """All bytes as a text, wherever the position is. AIR: ``toString()``.
+        """Returns all bytes as a text, wherever the position is. AIR: ``toString()``.
 
         It is read as UTF-16 after a byte order mark that says so, else as UTF-8, with or without one. Malformed UTF-8
         becomes the characters U+0080 to U+00FF.
@@ -271,15 +295,18 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         return charsets.utf8_text(data)
 
     def to_base64(self) -> str:
-        """All bytes in Base64. AIR: ``toBase64()``."""
+        """Returns all bytes in Base64. AIR: ``toBase64()``."""
         return binascii.b2a_base64(self._data, newline=False).decode("ascii")
 
     def to_hex_string(self) -> str:
-        """All bytes as hexadecimal digits, in lower case. AIR: ``toHexString()``."""
+        """Returns all bytes as hexadecimal digits, in lower case. AIR: ``toHexString()``."""
         return self._data.hex()
 
     def write_base64(self, value: str) -> int:
         """Writes the bytes that Base64 stands for. AIR: ``writeBase64()``.
+
+        Args:
+            value: Base64.
 
         Returns:
             How many bytes.
@@ -292,6 +319,9 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     def write_hex_string(self, value: str) -> int:
         """Writes the bytes that hexadecimal digits stand for. AIR: ``writeHexString()``.
+
+        Args:
+            value: Hexadecimal digits, an even number of them.
 
         Returns:
             How many bytes.
@@ -402,7 +432,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         return iter(self._data)
 
     def __contains__(self, item: object) -> bool:
-        """Whether there is such an index, as in AIR; for bytes-like things, whether they occur."""
+        """Returns True if there is such an index, as in AIR; or if bytes-like things occur."""
         if is_index(item):
             return 0 <= as_index("index", item) < len(self._data)
         return source_bytes("item", item) in self._data

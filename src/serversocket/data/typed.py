@@ -202,9 +202,7 @@ class _DataFormat:
 class DataInput(_DataFormat):
     """Typed reading. AIR: ``flash.utils.IDataInput``.
 
-    Every method raises `EOFError` (#2030) when there are fewer bytes than it needs, and then consumes nothing; and
-    `IOError` (#2002) on a socket that is not open. A length or an offset that is no int is `TypeError`, a negative one
-    `RangeError` (#2006).
+    A `ByteArray` is always open: what a docstring says of a socket does not concern it.
 
     Example:
         >>> from serversocket.data.byte_array import ByteArray
@@ -224,39 +222,84 @@ class DataInput(_DataFormat):
         def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None: ...
 
     def read_boolean(self) -> bool:
-        """One byte; `False` if it is 0, else `True`. AIR: ``readBoolean()``."""
+        """Reads one byte: returns False if it is 0, else True. AIR: ``readBoolean()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._consume(1, "read_boolean") != b"\0"
 
     def read_byte(self) -> int:
-        """One byte, -128 to 127. AIR: ``readByte()``."""
+        """Reads one byte, -128 to 127. AIR: ``readByte()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return int.from_bytes(self._consume(1, "read_byte"), signed=True)
 
     def read_unsigned_byte(self) -> int:
-        """One byte, 0 to 255. AIR: ``readUnsignedByte()``."""
+        """Reads one byte, 0 to 255. AIR: ``readUnsignedByte()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._consume(1, "read_unsigned_byte")[0]
 
     def read_short(self) -> int:
-        """Two bytes, -32768 to 32767. AIR: ``readShort()``."""
+        """Reads an integer of two bytes, -32768 to 32767. AIR: ``readShort()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].short, "read_short")  # type: ignore[no-any-return]
 
     def read_unsigned_short(self) -> int:
-        """Two bytes, 0 to 65535. AIR: ``readUnsignedShort()``."""
+        """Reads an integer of two bytes, 0 to 65535. AIR: ``readUnsignedShort()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].unsigned_short, "read_unsigned_short")  # type: ignore[no-any-return]
 
     def read_int(self) -> int:
-        """Four bytes, -2**31 to 2**31 - 1. AIR: ``readInt()``."""
+        """Reads an integer of four bytes, -2**31 to 2**31 - 1. AIR: ``readInt()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].int, "read_int")  # type: ignore[no-any-return]
 
     def read_unsigned_int(self) -> int:
-        """Four bytes, 0 to 2**32 - 1. AIR: ``readUnsignedInt()``."""
+        """Reads an integer of four bytes, 0 to 2**32 - 1. AIR: ``readUnsignedInt()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].unsigned_int, "read_unsigned_int")  # type: ignore[no-any-return]
 
     def read_float(self) -> float:
-        """Four bytes, IEEE 754. AIR: ``readFloat()``."""
+        """Reads a number of four bytes, IEEE 754. AIR: ``readFloat()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].float, "read_float")  # type: ignore[no-any-return]
 
     def read_double(self) -> float:
-        """Eight bytes, IEEE 754. AIR: ``readDouble()``."""
+        """Reads a number of eight bytes, IEEE 754. AIR: ``readDouble()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         return self._unpack(_LAYOUTS[self._endian].double, "read_double")  # type: ignore[no-any-return]
 
     def _unpack(self, layout: Struct, call: str) -> Any:
@@ -272,8 +315,10 @@ class DataInput(_DataFormat):
             length: How many bytes; 0 for all there are.
 
         Raises:
-            TypeError: `bytes` is `None` (#2007) or of another type.
-            RangeError: `offset` + `length` is more than 2**32 - 1 (#2006).
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+            TypeError: `bytes` is `None` (#2007) or of another type, or a number is no int.
+            RangeError: A number is negative, or `offset` + `length` is more than 2**32 - 1 (#2006).
             MemoryError: There is no memory for so many bytes (#1000); nothing is consumed.
         """
         call = "read_bytes"
@@ -286,31 +331,45 @@ class DataInput(_DataFormat):
         self._move(target, offset, length or self.bytes_available, call)
 
     def read_utf(self) -> str:
-        """A text: its length in bytes as an unsigned short, then as `read_utf_bytes`. AIR: ``readUTF()``."""
+        """Reads a text behind its length: that in two bytes, then as `read_utf_bytes`. AIR: ``readUTF()``.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+        """
         size = 2 + _LAYOUTS[self._endian].unsigned_short.unpack(self._lookahead(2, "read_utf"))[0]
         return charsets.decode_utf8(self._consume(size, "read_utf")[2:])
 
     def read_utf_bytes(self, length: int) -> str:
-        """A text in UTF-8. AIR: ``readUTFBytes()``.
+        """Reads a text in UTF-8. AIR: ``readUTFBytes()``.
 
         A byte order mark is skipped, the text ends at the first NUL (all bytes are consumed even so), and malformed
         bytes become the characters U+0080 to U+00FF.
 
         Args:
             length: How many bytes.
+
+        Raises:
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+            TypeError: `length` is no int.
+            RangeError: It is negative (#2006).
         """
         self._lookahead(0, "read_utf_bytes")
         return charsets.decode_utf8(self._exactly("read_utf_bytes", length))
 
     def read_multi_byte(self, length: int, char_set: str) -> str:
-        """A text in another character set, which ends at the first NUL. AIR: ``readMultiByte()``.
+        """Reads a text in another character set, which ends at the first NUL. AIR: ``readMultiByte()``.
 
         Args:
             length: How many bytes.
             char_set: AIR's name of the character set, such as ``"shift-jis"``; an unknown one means the system's.
 
         Raises:
-            TypeError: `char_set` is `None` (#2007) or no string.
+            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            IOError: The socket is not open (#2002).
+            TypeError: `length` is no int, or `char_set` is `None` (#2007) or no string.
+            RangeError: `length` is negative (#2006).
         """
         self._lookahead(0, "read_multi_byte")
         codec = charsets.codec_for(char_set)
@@ -323,10 +382,11 @@ class DataInput(_DataFormat):
         return self._consume(size, call)
 
     def read_object(self) -> Any:
-        """An object in AMF. AIR: ``readObject()``.
+        """Reads an object in AMF. AIR: ``readObject()``.
 
         Raises:
-            NotImplementedError: Always; there is no AMF yet.
+            IOError: The socket is not open (#2002).
+            NotImplementedError: Always else; there is no AMF yet.
         """
         self._lookahead(0, "read_object")
         _amf_missing("read_object")
@@ -336,8 +396,7 @@ class DataInput(_DataFormat):
 class DataOutput(_DataFormat):
     """Typed writing. AIR: ``flash.utils.IDataOutput``.
 
-    Every method raises `IOError` (#2002) on a socket that is not open, and `TypeError` for a value of the wrong type.
-    Of an int that is too large the low bits are written.
+    A `ByteArray` is always open: what a docstring says of a socket does not concern it.
 
     Example:
         >>> from serversocket.data.byte_array import ByteArray
@@ -356,32 +415,79 @@ class DataOutput(_DataFormat):
         def _put(self, data: bytes, /) -> object: ...
 
     def write_boolean(self, value: object) -> None:
-        """One byte: 1 if the value is true, else 0. AIR: ``writeBoolean()``."""
+        """Writes one byte: 1 if the value is true, else 0. AIR: ``writeBoolean()``.
+
+        Args:
+            value: Any object.
+
+        Raises:
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_boolean")
         self._put(b"\x01" if value else b"\x00")
 
     def write_byte(self, value: int) -> None:
-        """One byte, the low 8 bits. AIR: ``writeByte()``."""
+        """Writes an integer in one byte. AIR: ``writeByte()``.
+
+        Args:
+            value: An int, of which the low 8 bits are written.
+
+        Raises:
+            TypeError: `value` is not an int.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_byte")
         self._put(bytes((as_index("value", value) & 0xFF,)))
 
     def write_short(self, value: int) -> None:
-        """Two bytes, the low 16 bits. AIR: ``writeShort()``."""
+        """Writes an integer in two bytes. AIR: ``writeShort()``.
+
+        Args:
+            value: An int, of which the low 16 bits are written.
+
+        Raises:
+            TypeError: `value` is not an int.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_short")
         self._put(_LAYOUTS[self._endian].unsigned_short.pack(as_index("value", value) & 0xFFFF))
 
     def write_int(self, value: int) -> None:
-        """Four bytes, the low 32 bits. AIR: ``writeInt()``."""
+        """Writes an integer in four bytes. AIR: ``writeInt()``.
+
+        Args:
+            value: An int, of which the low 32 bits are written.
+
+        Raises:
+            TypeError: `value` is not an int.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_int")
         self._put(_LAYOUTS[self._endian].unsigned_int.pack(as_index("value", value) & 0xFFFFFFFF))
 
     def write_unsigned_int(self, value: int) -> None:
-        """Four bytes, the low 32 bits. AIR: ``writeUnsignedInt()``."""
+        """Writes an integer in four bytes. AIR: ``writeUnsignedInt()``.
+
+        Args:
+            value: An int, of which the low 32 bits are written.
+
+        Raises:
+            TypeError: `value` is not an int.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_unsigned_int")
         self._put(_LAYOUTS[self._endian].unsigned_int.pack(as_index("value", value) & 0xFFFFFFFF))
 
     def write_float(self, value: float) -> None:
-        """Four bytes, IEEE 754; infinite if the value is too large for them. AIR: ``writeFloat()``."""
+        """Writes a number in four bytes, IEEE 754. AIR: ``writeFloat()``.
+
+        Args:
+            value: A number; one that is too large becomes infinite.
+
+        Raises:
+            TypeError: `value` is not a number.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_float")
         number = as_float("value", value)
         layout = _LAYOUTS[self._endian].float
@@ -392,7 +498,15 @@ class DataOutput(_DataFormat):
         self._put(data)
 
     def write_double(self, value: float) -> None:
-        """Eight bytes, IEEE 754. AIR: ``writeDouble()``."""
+        """Writes a number in eight bytes, IEEE 754. AIR: ``writeDouble()``.
+
+        Args:
+            value: A number.
+
+        Raises:
+            TypeError: `value` is not a number.
+            IOError: The socket is not open, or its buffer is full (#2002).
+        """
         self._require_writable("write_double")
         self._put(_LAYOUTS[self._endian].double.pack(as_float("value", value)))
 
@@ -405,19 +519,25 @@ class DataOutput(_DataFormat):
             length: How many bytes; 0 for all from `offset` on.
 
         Raises:
-            TypeError: `bytes` is `None` (#2007) or of another type.
-            RangeError: `offset` or `offset` + `length` lies behind the end (#2006); nothing is written.
+            TypeError: `bytes` is `None` (#2007) or of another type, or a number is no int.
+            IOError: The socket is not open, or its buffer is full (#2002).
+            RangeError: A number is negative, or `offset` or `offset` + `length` lies behind the end (#2006); nothing
+                is written.
         """
         self._require_writable("write_bytes")
         offset, length = as_size("offset", offset, "write_bytes"), as_size("length", length, "write_bytes")
         self._put(source_part("write_bytes", bytes, offset, length))
 
     def write_utf(self, value: str) -> None:
-        """A text in UTF-8 after its length in bytes as an unsigned short. AIR: ``writeUTF()``.
+        """Writes a text in UTF-8 behind its length, which takes two bytes. AIR: ``writeUTF()``.
+
+        Args:
+            value: The text, of at most 65,535 bytes.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
-            RangeError: More than 65,535 bytes (#2006); nothing is written.
+            TypeError: `value` is `None` (#2007) or no string.
+            RangeError: It is longer (#2006); nothing is written.
+            IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_utf")
         data = charsets.encode_utf8(as_string("value", value))
@@ -426,16 +546,20 @@ class DataOutput(_DataFormat):
         self._put(_LAYOUTS[self._endian].unsigned_short.pack(len(data)) + data)
 
     def write_utf_bytes(self, value: str) -> None:
-        """A text in UTF-8, without length or terminator. AIR: ``writeUTFBytes()``.
+        """Writes a text in UTF-8, without length or terminator. AIR: ``writeUTFBytes()``.
+
+        Args:
+            value: The text.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
+            TypeError: `value` is `None` (#2007) or no string.
+            IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_utf_bytes")
         self._put(charsets.encode_utf8(as_string("value", value)))
 
     def write_multi_byte(self, value: str, char_set: str) -> None:
-        """A text in another character set. AIR: ``writeMultiByte()``.
+        """Writes a text in another character set. AIR: ``writeMultiByte()``.
 
         Args:
             value: The text; what the character set lacks becomes a question mark.
@@ -443,15 +567,20 @@ class DataOutput(_DataFormat):
 
         Raises:
             TypeError: One of them is `None` (#2007) or no string.
+            IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_multi_byte")
         self._put(charsets.encode(as_string("value", value), charsets.codec_for(char_set)))
 
     def write_object(self, object: Any) -> None:
-        """An object in AMF. AIR: ``writeObject()``.
+        """Writes an object in AMF. AIR: ``writeObject()``.
+
+        Args:
+            object: The object.
 
         Raises:
-            NotImplementedError: Always; there is no AMF yet.
+            IOError: The socket is not open (#2002).
+            NotImplementedError: Always else; there is no AMF yet.
         """
         self._require_writable("write_object")
         _amf_missing("write_object")

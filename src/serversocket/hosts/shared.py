@@ -28,7 +28,10 @@ class Hosting(ABC):
     """
 
     name = "another loop"
+    """What the host is called in the texts of errors."""
+
     delivers = True
+    """True where the host delivers by itself, so that `serversocket.run` has nothing to do."""
 
     def __init__(self, reactor: Reactor | None) -> None:
         self._reactor = cast("Any", current_reactor() if reactor is None else reactor)
@@ -44,7 +47,7 @@ class Hosting(ABC):
 
     @property
     def closed(self) -> bool:
-        """Whether the host delivers no more."""
+        """True if the host delivers no more."""
         return bool(self._reactor._host is not self)
 
     def close(self) -> None:
@@ -68,14 +71,22 @@ class Hosting(ABC):
 
     @abstractmethod
     def watch(self, reactor: Reactor) -> None:
-        """Begins to watch the reactor's descriptor: `deliver` is called while it is readable."""
+        """Begins to watch the reactor's descriptor: `deliver` is called while it is readable.
+
+        Args:
+            reactor: The reactor.
+        """
 
     @abstractmethod
     def unwatch(self, reactor: Reactor) -> None:
-        """Ends that. Called twice it does nothing."""
+        """Ends that. A second call does nothing.
+
+        Args:
+            reactor: The reactor.
+        """
 
     def deliver(self) -> int:
-        """Has the reactor deliver what is ready, once; returns how many things it handled.
+        """Has the reactor deliver what is ready, once, and returns how many things it handled.
 
         A listener may run the host's loop, as a dialog does that waits for its answer. The reactor's turn is not over
         then, and nothing else can be delivered: the descriptor stays readable, and is not watched until it is over.

@@ -60,6 +60,12 @@ class Reactor(Scheduler, engine.Reactor):
         Raises:
             RuntimeError: The reactor is closed, runs already, belongs to another thread, is hosted by another loop, or
                 gevent has patched the program, whose greenlets waiting here would stop.
+
+        Example:
+            >>> reactor = Reactor()
+            >>> handle = reactor.call_later(0, reactor.stop)
+            >>> reactor.run()
+            >>> reactor.close()
         """
         hosting.refuse_run(self)
         with signals.wakes(self):
@@ -186,7 +192,13 @@ def run() -> None:
 
 
 def stop() -> None:
-    """Makes `run` return in this thread, after what is being delivered; called before `run`, it ends the next one."""
+    """Makes `run` return in this thread, after what is being delivered; called before `run`, it ends the next one.
+
+    Example:
+        >>> import serversocket
+        >>> serversocket.stop()
+        >>> serversocket.run()  # returns at once
+    """
     current_reactor().stop()
 
 

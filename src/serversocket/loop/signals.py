@@ -52,7 +52,7 @@ class SignalHandle:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it is over: by `cancel`, or because the reactor was closed."""
+        """True if it is over: by `cancel`, or because the reactor was closed."""
         return self._reactor is None
 
     def cancel(self) -> None:

@@ -86,6 +86,12 @@ class BackgroundReactor(Generic[_T]):
         Raises:
             TypeError: `function` cannot be called, or is a coroutine function.
             RuntimeError: The reactor has stopped, or stopped before the function was called.
+
+        Example:
+            >>> import threading, serversocket
+            >>> with serversocket.run_in_thread(lambda: None) as background:
+            ...     background.call(threading.current_thread) is background.thread
+            True
         """
         if threading.current_thread() is self._thread:
             return function(*args, **options)
@@ -94,8 +100,23 @@ class BackgroundReactor(Generic[_T]):
     def submit(self, function: Callable[_P, _R], *args: _P.args, **options: _P.kwargs) -> Future[_R]:
         """As `call`, without waiting.
 
+        Args:
+            function: What to call.
+            args: What to call it with.
+            options: What to call it with, by name.
+
         Returns:
             What will have the function's result. Cancelled before the function is called, it is not called.
+
+        Raises:
+            TypeError: `function` cannot be called, or is a coroutine function.
+            RuntimeError: The reactor has stopped.
+
+        Example:
+            >>> import serversocket
+            >>> with serversocket.run_in_thread(lambda: None) as background:
+            ...     background.submit(sum, [1, 2, 3]).result()
+            6
         """
         if not callable(function):
             raise errors.wrong_type("function", function, "callable")

@@ -57,7 +57,7 @@ class TimerHandle:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` came before the call, or ended the calls."""
+        """True if `cancel` came before the call, or ended the calls."""
         return self._cancelled
 
     def cancel(self) -> None:
@@ -188,6 +188,15 @@ class Scheduler:
             TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
             ValueError: `seconds` is not-a-number.
             RuntimeError: The reactor is closed or belongs to another thread.
+
+        Example:
+            >>> reactor = Reactor()
+            >>> late = reactor.call_later(60, print, "too late")
+            >>> soon = reactor.call_later(0.001, late.cancel)
+            >>> reactor.run()  # nothing is left to wait for
+            >>> late.cancelled
+            True
+            >>> reactor.close()
         """
         self._check_thread()
         self._check_schedulable(callback)
@@ -252,6 +261,16 @@ class Scheduler:
         Raises:
             TypeError: `callback` cannot be called, or is a coroutine function.
             RuntimeError: The reactor is closed.
+
+        Example:
+            >>> import threading
+            >>> reactor = Reactor()
+            >>> thread = threading.Thread(target=reactor.call_soon_threadsafe, args=(print, "from another thread"))
+            >>> thread.start()
+            >>> thread.join()
+            >>> reactor.run()
+            from another thread
+            >>> reactor.close()
         """
         self._check_schedulable(callback)
         self._calls.append((callback, args))

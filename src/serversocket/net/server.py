@@ -81,6 +81,13 @@ class ServerSocket(Acceptor):
                 address is not one of this machine (#2002, with `errno`); or with `reuse_port`, it is not Linux and
                 does not spread connections over sockets that share a port (``ENOTSUP``).
             TypeError: An argument has the wrong type.
+
+        Example:
+            >>> server = ServerSocket()
+            >>> server.bind(0, "127.0.0.1")
+            >>> server.local_address, server.local_port > 0
+            ('127.0.0.1', True)
+            >>> server.close()
         """
         self._check_thread()
         port = as_port("local_port", local_port)
@@ -137,6 +144,12 @@ class ServerSocket(Acceptor):
                 Linux (#2002).
             RangeError: `backlog` or `defer_accept` is negative (#2006).
             TypeError: One of them is not an integer.
+
+        Example:
+            >>> server = ServerSocket()
+            >>> server.bind(0, "127.0.0.1")
+            >>> server.listen(backlog=128)
+            >>> server.close()
         """
         self._check_thread()
         if not self.bound:

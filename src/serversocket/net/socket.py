@@ -90,9 +90,9 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
 
     @property
     def congested(self) -> bool:
-        """Whether more is pending than `high_water_mark`: to be asked after a `write`.
+        """True if more is pending than `high_water_mark`. Check it after a `write` to see whether the peer keeps up.
 
-        Who produces output pauses then, and goes on when an ``outputProgress`` event finds this false again.
+        A program that produces output stops then, and goes on when an ``outputProgress`` event finds this False.
 
         Example:
             >>> import serversocket
