@@ -369,6 +369,6 @@ def python(program: str, *arguments: str, **options: object) -> subprocess.Compl
     return result
 
 
-def complaints(stderr: str) -> str:
-    """What a program has said on stderr, but for asyncio's remarks that the machine is slow."""
-    return re.sub(r"^Executing .* took [0-9.]+ seconds\n", "", stderr, flags=re.MULTILINE)
+def complaints(said: str) -> str:
+    """What a program has said, but for asyncio's remarks that the machine is slow."""
+    return re.sub(r"^Executing .* took [0-9.]+ seconds\n", "", said, flags=re.MULTILINE)

@@ -3,6 +3,9 @@
 A signal's handler may run between any two lines, schedule and cancel, or raise. No promise may be lost by that, or kept
 twice. CPython looks for signals after a call, at the beginning of a Python function and when a loop begins anew: what
 is looked at stays as it is up to the end of the next call of a C function. Where that counts below, it is said.
+
+From 3.12 on, the jump with which a loop begins anew may be outside of the `try` that the loop stands in. So a loop that
+has to be cleaned up after is a function of its own, where its form does not avoid that.
 """
 
 from __future__ import annotations
@@ -287,24 +290,25 @@ class Scheduler:
 
     def _run_timers(self) -> int:
         """Makes the calls that are due now, not those that they schedule. Returns how many."""
-        now = time.monotonic()
-        first_new = next(self._timer_numbers)
-        ran = 0
         self._deadline = math.nan  # the engine's alarm has gone off: it is told anew, even of the same deadline
         try:
-            while self._timers:
-                entry = self._timers[0]
-                when, number, handle = entry
-                if when > now or number >= first_new:
-                    break
-                if handle._callback is None:
-                    self._drop_cancelled()
-                elif handle._period:
-                    ran += self._call_again(entry, now)
-                else:
-                    ran += self._call_once(entry)
+            return self._call_due(time.monotonic(), next(self._timer_numbers))
         finally:
             self._update_deadline()
+
+    def _call_due(self, now: float, first_new: int) -> int:
+        ran = 0
+        while self._timers:
+            entry = self._timers[0]
+            when, number, handle = entry
+            if when > now or number >= first_new:
+                break
+            if handle._callback is None:
+                self._drop_cancelled()
+            elif handle._period:
+                ran += self._call_again(entry, now)
+            else:
+                ran += self._call_once(entry)
         return ran
 
     def _call_again(self, entry: tuple[float, int, TimerHandle], now: float) -> bool:
@@ -398,8 +402,9 @@ class Scheduler:
         try:
             for entry in before:
                 done += 1  # up to the end of the push nobody else comes in
-                if entry[2]._callback is not None:
-                    heappush(self._timers, entry)
+                if entry[2]._callback is None:
+                    continue
+                heappush(self._timers, entry)
         except BaseException:  # of a signal's handler
             for entry in before[done:]:
                 heappush(self._timers, entry)

@@ -167,14 +167,17 @@ class Reactor(EventDispatcher):
         self._refuse_nesting_()
         self._in_run_ = True
         try:
-            while not self._stopping_:
-                if self._dirty_:
-                    self._send_dirty_()  # it may be all that is left
-                if not self._anything_left_():
-                    break
-                self._turn_(None)
+            self._take_turns_()
         finally:
             self._in_run_ = self._stopping_ = False
+
+    def _take_turns_(self) -> None:
+        while not self._stopping_:
+            if self._dirty_:
+                self._send_dirty_()  # it may be all that is left
+            if not self._anything_left_():
+                break
+            self._turn_(None)
 
     def poll(self, timeout: float | None = None) -> int:
         """Delivers what is ready, once.
