@@ -274,6 +274,16 @@ cdef class Acceptor(Source):
         self.held.pop(id(stream), None)
         if stream in self.entering:
             self.entering.remove(stream)
+        return self._tell_dropped(wire)
+
+    @cython.final
+    cdef int _tell_dropped(self, Wire wire) except -1:
+        try:
+            wire.filter.dropped(wire.reason)
+        except BaseException as error:
+            if leaves(error):
+                raise
+            report(error, self)
         return 0
 
     cdef int _attend(self) except -1:
@@ -291,6 +301,8 @@ cdef class Acceptor(Source):
                 stream._reset()
                 self.refused += 1
                 stream._discard()       # nobody is there to be told any more, or the filter has raised
+                wire.reason = wire.error
+                self._tell_dropped(wire)
                 continue
             stream = None       # what nobody listens to or holds is known by its references
             self._accepted(-1, NULL, entries)

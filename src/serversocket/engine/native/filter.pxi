@@ -2,6 +2,7 @@
 
 cdef enum:
     PIECE = 65536               # bytes of output that a filter is given at once
+    LAST_READS = 16             # of what comes behind the error, before the connection is closed
     WIRE_LIMIT = 262144         # bytes: while so many wait for the system, no more output is filtered
 
 
@@ -12,6 +13,9 @@ cdef class Filter:
     The connection calls it, from its reactor, with what has happened, and takes what it returns; it does no I/O of its
     own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
     connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
+
+    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being reset.
+    A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
 
     Example:
         >>> class Rot13(Filter):
@@ -26,6 +30,8 @@ cdef class Filter:
     cdef public bint over
     cdef public bint input_ended
     cdef public Filter successor
+    cdef public bytes last_words
+    cdef public bint uncounted
     cdef list outbox
 
     def send(self, bytes data not None):
@@ -80,6 +86,13 @@ cdef class Filter:
         """
         return b""
 
+    def dropped(self, error):
+        """The connection has ended, and `connect` will not follow.
+
+        Args:
+            error: Why; None where its server was closed.
+        """
+
 
 @cython.final
 @cython.no_gc_clear
@@ -108,7 +121,10 @@ cdef class Wire:
     cdef flag asked             # `received` is to be called without bytes
     cdef flag closing           # the filter knows that output ends
     cdef flag busy              # the filter is being asked
-    cdef flag end_waits         # the peer has ended its output, which is told after `connect`
+    cdef flag end_waits         # the peer has ended its output, which is told after `connect`, or after a pause
+    cdef flag live              # the connection was there before: `_secured` waits, and input goes on in a pause
+    cdef flag said              # the last words are sent
+    cdef object reason          # the OSError for which there will be no `connect`
 
     def __cinit__(self, Reactor reactor not None, Filter filter not None):
         self.reactor = reactor
@@ -129,6 +145,10 @@ cdef class Wire:
         """Returns True if, after a call of the filter, it is still the one of an open connection."""
         return stream.fd >= 0 and stream.filtered and stream.extras.wire is self and self.filter is filter
 
+    cdef bint urgent(self) noexcept:
+        """Returns True if what comes is read although the program has paused."""
+        return self.live and self.held
+
     # ---- output
 
     cdef int add(self, made) except -1:
@@ -145,6 +165,16 @@ cdef class Wire:
         self.made.extend(data)
         self.queued += PyBytes_GET_SIZE(data)
         self.reactor.kept += PyBytes_GET_SIZE(data)
+        return 0
+
+    cdef int let_out(self, Output stream) except -1:
+        """What was written before there was a filter leaves as it is."""
+        cdef bytes piece
+        while stream.pending > self.taken:
+            piece = stream._next_piece(PIECE)
+            self.taken += PyBytes_GET_SIZE(piece)
+            self.append(piece)
+            self.records.append((PyBytes_GET_SIZE(piece), self.queued))
         return 0
 
     cdef bint fill(self, Output stream) except -1:
@@ -254,7 +284,8 @@ cdef class Wire:
     cdef int ended(self, Stream stream) except -1:
         """The peer has ended its output."""
         self.filter.input_ended = True
-        if self.hand_on(stream, b"", True) == 0 and self.held and not self.entering and stream.fd >= 0:
+        self.hand_on(stream, b"", True)
+        if self.held and not self.live and not self.entering and stream.fd >= 0 and not stream.failure:
             return self.refuse(stream)      # before there was all that `connect` waits for
         return 0
 
@@ -279,7 +310,10 @@ cdef class Wire:
         if made:
             stream._arrived_filtered(made)
         if filter.input_ended and not at_end and self.stands(stream, filter) and stream.incoming == OPEN:
-            stream._input_ends(0)
+            if stream.resting:
+                self.end_waits = True
+            else:
+                stream._input_ends(0)
         return 0
 
     cdef int leave(self, Stream stream, bytes rest) except -1:
@@ -321,12 +355,13 @@ cdef class Wire:
     cdef int refuse(self, Stream stream) except -1:
         """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
         cdef int code = stream.failure or system.ECONNRESET
+        self.reason = self.error or OSError(code, os.strerror(code))
         stream._reset()
         if self.server is not None:
-            self.server.refused += 1
+            self.server.refused += not self.filter.uncounted
             return stream._close_here()
         stream._discard()
-        stream._refused(self.error or OSError(code, os.strerror(code)))
+        stream._refused(self.reason)
         return 0
 
     # ---- what goes wrong
@@ -340,10 +375,34 @@ cdef class Wire:
             code = error.errno or system.EPROTO
         if isinstance(stream, Stream):
             (<Stream> stream).torn = True   # nothing that comes now could be read
+        self.say_last(stream)
         if stream.fd >= 0 and not stream.failure:
             stream._fail(code)
         if leaves(error):
             raise error
         if self.error is not error:
             report(error, stream)
+        return 0
+
+    cdef int say_last(self, Output stream) except -1:
+        """Sends the filter's last words, if the system takes them at once; then no reset has to follow."""
+        cdef bytes words = self.filter.last_words
+        cdef char *memory
+        cdef Py_ssize_t size
+        cdef int _
+        if not words or stream.fd < 0:
+            return 0
+        self.append(words)
+        size = self.left()
+        memory = PyByteArray_AS_STRING(self.made) + self.offset
+        self.said = system.send(stream.fd, memory, size, system.MSG_NOSIGNAL) == size
+        self.reactor.kept -= size
+        self.made = bytearray()
+        self.offset = 0
+        if self.said:
+            reset_when_closed(stream.fd, False)
+            system.shutdown(stream.fd, system.SHUT_WR)
+            for _ in range(LAST_READS):     # closed over unread input, the system would reset it after all
+                if system.recv(stream.fd, self.reactor.landing(), READ_SIZE, 0) <= 0:
+                    break
         return 0

@@ -269,8 +269,9 @@ cdef class Output(Source):
 
     @cython.final
     cdef void _reset(self) noexcept:
-        """Makes the close that follows a reset."""
-        reset_when_closed(self.fd, True)
+        """Makes the close that follows a reset; where a filter has said its last, it stays an end."""
+        if not (self.filtered and self.extras.wire.said):
+            reset_when_closed(self.fd, True)
 
 
 cdef inline char *_contents(chunk) noexcept:

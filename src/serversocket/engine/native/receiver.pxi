@@ -27,7 +27,7 @@ cdef class Receiver(Flow):
         if self.incoming == ENDED:
             if events & (system.EPOLLHUP | system.EPOLLERR):
                 self._hung_up()
-        elif events & ~<uint32_t> system.EPOLLOUT and not self.resting:
+        elif events & ~<uint32_t> system.EPOLLOUT and not (self.resting and not self._urgent()):
             self.serving = True
             try:
                 self._receive(0 if not events & (system.EPOLLRDHUP | system.EPOLLHUP | system.EPOLLERR) else -1)
@@ -266,8 +266,18 @@ cdef class Receiver(Flow):
 
     # ---- the filter
 
-    def _install(self, Filter filter not None):
-        """Puts a filter between the descriptor and this connection, which has none; while it holds, `connect` waits."""
+    @cython.final
+    cdef bint _urgent(self) noexcept:
+        """Returns True if what comes is read although the program has paused."""
+        return self.filtered and self.extras.wire.urgent()
+
+    def _install(self, Filter filter not None, bint live=False):
+        """Puts a filter between the descriptor and this connection, which has none.
+
+        Args:
+            filter: The filter. While it holds, `connect` waits.
+            live: The connection was told already: `_secured` is called in place of `connect`.
+        """
         cdef Extras extras
         cdef Wire wire
         self._require(CONNECTED, "install")
@@ -277,11 +287,15 @@ cdef class Receiver(Flow):
             raise RuntimeError("there is a filter already")
         extras.wire = wire
         self.filtered = True
+        wire.live = live
+        wire.let_out(self)
         try:
             wire.add(filter.started())
         except BaseException as error:
             wire.failed(self, error)
             return
+        if live:
+            self._settle()
         if wire.left() and not self.dirty and self.fd >= 0:
             self._reactor.dirty.append(self)
             self.dirty = True

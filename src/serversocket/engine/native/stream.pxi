@@ -128,7 +128,7 @@ cdef class Stream(Receiver):
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
             self._reactor.poller.watch(
                 self,
-                (system.EPOLLET if self.resting or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
+                (system.EPOLLET if (self.resting and not self._urgent()) or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
                 | (system.EPOLLOUT if self.blocked else 0),
             )
         except OSError as error:
@@ -156,6 +156,8 @@ cdef class Stream(Receiver):
             self._attend_to_filter()
         if self.owed:
             self._pay()
+        if self.filtered:
+            self._end_that_waited()
         if failure and self.fd >= 0:
             if failure != system.ENOBUFS:       # where too much is kept, more is not read
                 self._receive(failure)
@@ -223,7 +225,7 @@ cdef class Stream(Receiver):
         if self.resting:
             self.resting = False
             self._settle()
-            if self.owed:
+            if self.owed or self.filtered:
                 self._reactor._postpone(self)
 
     @property
@@ -305,7 +307,7 @@ cdef class Stream(Receiver):
         """The peer has closed, or the connection broke."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
-        if self.filtered and self.extras.wire.held:
+        if self.filtered and self.extras.wire.held and not self.extras.wire.live:
             return self._refuse()
         if self.progressed:
             self._tell_progress()       # of what was sent before that was known
@@ -541,7 +543,11 @@ cdef class Stream(Receiver):
             wire.hand_on(self, b"", False)
         if wire.entering and wire.server is None and wire.held and self.state == CONNECTED and not self.failure:
             wire.held = False
-            self._tell_connect()
+            if wire.live:
+                self._settle()
+                self._secured()
+            else:
+                self._tell_connect()
             self._after_connect()
         if self.fd >= 0:
             self._send_output()
@@ -551,13 +557,22 @@ cdef class Stream(Receiver):
     cdef int _after_connect(self) except -1:
         """Delivers what has come before `connect`."""
         cdef Wire wire = self._wire()
+        if wire is None:
+            return 0
         wire.entering = False
         wire.vacate(self)
         if self.size and self.state == CONNECTED:
             self.owed |= OWED_INPUT
             if listeners_of(self, SOCKET_DATA) is not None:
                 self._pay()
-        if wire.end_waits and self.state == CONNECTED:
-            wire.end_waits = False
-            self._input_ends(0)
+        return self._end_that_waited()
+
+    @cython.final
+    cdef int _end_that_waited(self) except -1:
+        """Tells of the peer's end, for which it was too early."""
+        cdef Wire wire = self._wire()
+        if wire is not None and wire.end_waits and self.state == CONNECTED:
+            if not (wire.held or self.resting or self.failure):
+                wire.end_waits = False
+                self._input_ends(0)
         return 0

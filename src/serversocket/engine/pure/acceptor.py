@@ -254,6 +254,15 @@ class Acceptor(Source):
         self._held_.pop(id(stream), None)
         if stream in self._entering_:
             self._entering_.remove(stream)
+        self._tell_dropped_(wire)
+
+    def _tell_dropped_(self, wire: Wire) -> None:
+        try:
+            wire.filter.dropped(wire.reason)
+        except BaseException as error:
+            if leaves(error):
+                raise
+            report_error(error, self)
 
     def _attend_(self) -> None:
         self._attending_ = False
@@ -266,9 +275,13 @@ class Acceptor(Source):
             entries = self._listeners_.get(CONNECT)
             if not entries or stream._failure_:
                 self._entering_.pop(0)
+                wire = stream._wire_
                 stream._reset_()
                 self._refused_ += 1
                 stream._discard_()  # nobody is there to be told any more, or the filter has raised
+                if wire is not None:
+                    wire.reason = wire.error
+                    self._tell_dropped_(wire)
                 continue
             del stream
             self._accepted_(self._reactor_, None, (), entries)

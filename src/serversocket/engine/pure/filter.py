@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ... import errors
 from ..uncaught import leaves
 from .dispatcher import report_error
 from .events import OUTPUT_PROGRESS
-from .source import ENDING, MSG_NOSIGNAL, OPEN
+from .source import ENDING, MSG_NOSIGNAL, OPEN, set_linger
 
 PIECE = 65536  # bytes of output that a filter is given at once
+LAST_READS = 16  # of what comes behind the error, before the connection is closed
 WIRE_LIMIT = 262144  # bytes: while so many wait for the system, no more output is filtered
 
 
@@ -30,6 +33,7 @@ class Filtered(Protocol):
     _guarded_: bool
     _progressed_: bool
     _torn_: bool
+    _paused_: bool
 
     def _next_piece_(self, most: int) -> bytes: ...
     def _count_(self) -> None: ...
@@ -63,6 +67,9 @@ class Filter:
     own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
     connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
 
+    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being reset.
+    A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
+
     Example:
         >>> class Rot13(Filter):
         ...     def received(self, data):
@@ -76,6 +83,8 @@ class Filter:
     over = False
     input_ended = False
     successor: Filter | None = None
+    last_words = b""
+    uncounted = False
     _outbox_: list[bytes] | None = None
 
     def send(self, data: bytes) -> None:
@@ -130,6 +139,13 @@ class Filter:
         """
         return b""
 
+    def dropped(self, error: OSError | None) -> None:
+        """The connection has ended, and `connect` will not follow.
+
+        Args:
+            error: Why; None where its server was closed.
+        """
+
 
 class Wire:
     """What only connections with a filter have: the filter, and what it has made of output.
@@ -152,7 +168,10 @@ class Wire:
         self.asked = False  # `received` is to be called without bytes
         self.closing = False  # the filter knows that output ends
         self.busy = False  # the filter is being asked
-        self.end_waits = False  # the peer has ended its output, which is told after `connect`
+        self.end_waits = False  # the peer has ended its output, which is told after `connect`, or after a pause
+        self.live = False  # the connection was there before: it is `_secured` that waits, and input goes on in a pause
+        self.said = False  # the last words are sent
+        self.reason: OSError | None = None  # why there will be no `connect`
 
     def left(self) -> int:
         """How many bytes wait for the system."""
@@ -161,6 +180,10 @@ class Wire:
     def stands(self, stream: Filtered, filter: Filter) -> bool:
         """Returns True if, after a call of the filter, it is still the one of an open connection."""
         return stream._socket_ is not None and stream._wire_ is self and self.filter is filter
+
+    def urgent(self) -> bool:
+        """Returns True if what comes is read although the program has paused."""
+        return self.live and self.held
 
     # ---- output
 
@@ -172,6 +195,15 @@ class Wire:
         for data in [*(outbox or ()), made]:
             self.made += data
             self.queued += len(data)
+
+    def let_out(self, stream: Filtered) -> None:
+        """What was written before there was a filter leaves as it is."""
+        while stream._pending_ > self.taken:
+            piece = stream._next_piece_(PIECE)
+            self.made += piece
+            self.taken += len(piece)
+            self.queued += len(piece)
+            self.records.append((len(piece), self.queued))
 
     def fill(self, stream: Filtered) -> bool:
         """Has the filter make something to send; returns False if that has broken or closed the connection."""
@@ -266,7 +298,8 @@ class Wire:
         """The peer has ended its output."""
         self.filter.input_ended = True
         self.hand_on(stream, b"", at_end=True)
-        if self.held and not self.entering and stream._socket_ is not None and not stream._failure_:
+        waiting = self.held and not self.live and not self.entering
+        if waiting and stream._socket_ is not None and not stream._failure_:
             self.refuse(stream)  # before there was all that `connect` waits for
 
     def hand_on(self, stream: Filtered, data: bytes, *, at_end: bool) -> None:
@@ -292,7 +325,10 @@ class Wire:
         if made:
             stream._arrived_filtered_(made)
         if filter.input_ended and not at_end and self.stands(stream, filter) and stream._incoming_ == OPEN:
-            stream._input_ends_(stream._socket_)
+            if stream._paused_:
+                self.end_waits = True
+            else:
+                stream._input_ends_(stream._socket_)
 
     def leave(self, stream: Filtered, rest: bytes) -> None:
         """The filter takes itself out: another one takes its place, or nothing stands there any more."""
@@ -333,13 +369,14 @@ class Wire:
     def refuse(self, stream: Filtered) -> None:
         """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
         code = stream._failure_ or errno.ECONNRESET
+        self.reason = self.error or OSError(code, os.strerror(code))
         stream._reset_()
         if self.server is not None:
-            self.server._refused_ += 1
+            self.server._refused_ += not self.filter.uncounted
             stream._close_here_()
             return
         stream._discard_()
-        stream._refused(self.error or OSError(code, os.strerror(code)))
+        stream._refused(self.reason)
 
     # ---- what goes wrong
 
@@ -351,9 +388,27 @@ class Wire:
             self.error = error
             code = error.errno or errno.EPROTO
         stream._torn_ = True  # nothing that comes now could be read
+        self.say_last(stream)
         if stream._socket_ is not None and not stream._failure_:
             stream._fail_(code)
         if leaves(error):
             raise error
         if self.error is not error:
             report_error(error, stream)
+
+    def say_last(self, stream: Filtered) -> None:
+        """Sends the filter's last words, if the system takes them at once; then no reset has to follow."""
+        words, sock = self.filter.last_words, stream._socket_
+        if not words or sock is None:
+            return
+        self.made += words
+        with suppress(OSError), memoryview(self.made) as wire:
+            self.said = sock.send(wire, MSG_NOSIGNAL) == len(wire)
+        self.made = bytearray()
+        if self.said:
+            set_linger(sock, False)
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+                for _ in range(LAST_READS):  # closed over unread input, the system would reset it after all
+                    if not sock.recv(PIECE):
+                        break

@@ -149,7 +149,7 @@ class Lingerer(Output):
 
     def _attend_(self) -> None:
         if self._socket_ is not None:
-            reset(self._socket_)  # a send has failed: nobody is there any more; or too much is kept
+            self._reset_()  # a send has failed: nobody is there any more; or too much is kept
         self._discard_()
 
     def _discard_(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 import sys
 from collections import deque
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .events import OUTPUT_PROGRESS
 from .poller import Slot
-from .source import ENDED, ENDING, MSG_NOSIGNAL, OPEN, Source
+from .source import ENDED, ENDING, MSG_NOSIGNAL, OPEN, Source, set_linger
 
 if sys.platform == "linux":
     import fcntl
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
 MESSAGES_PER_TURN = 1024  # of the system, about what was sent
-
-_LINGER = "HH" if sys.platform == "win32" else "ii"  # on, and for how many seconds
 
 Queue = deque[bytes | bytearray | memoryview]
 
@@ -66,6 +63,11 @@ class Output(Source):
     def _unsent_(self) -> bool:
         """Returns True if there is something that the system has still to take."""
         return bool(self._pending_ or (self._wire_ is not None and self._wire_.left()))
+
+    def _reset_(self) -> None:
+        """Makes the close that follows a reset; where a filter has said its last, it stays an end."""
+        if self._socket_ is not None and not (self._wire_ is not None and self._wire_.said):
+            reset(self._socket_)
 
     def _end_output_(self) -> None:
         """Tells the peer that nothing more comes."""
@@ -226,11 +228,6 @@ def empty_error_queue(sock: socket.socket) -> None:
 def reset(sock: socket.socket) -> None:
     """Makes the close that follows a reset."""
     set_linger(sock, True)
-
-
-def set_linger(sock: socket.socket, on: bool) -> None:
-    with suppress(OSError):  # it is reset already
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, on, 0))
 
 
 def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from .events import SOCKET_DATA, socket_data
 from .filter import Filter, Wire
 from .flow import OWED_INPUT, Flow
 from .input import CONNECTED
-from .output import empty_error_queue, reset
+from .output import empty_error_queue
 from .poller import READ, WRITE
 from .reactor import READ_SIZE
 from .source import ENDED, MSG_NOSIGNAL
@@ -37,7 +37,7 @@ class Receiver(Flow):
         if self._incoming_ == ENDED:
             if events & READ:
                 self._hung_up_(sock)
-        elif events & READ and not self._paused_:
+        elif events & READ and (not self._paused_ or (self._wire_ is not None and self._wire_.urgent())):
             self._serving_ = True
             try:
                 self._receive_(sock, READS_PER_TURN)
@@ -167,25 +167,29 @@ class Receiver(Flow):
 
     # ---- the filter
 
-    def _reset_(self) -> None:
-        """Makes the close that follows a reset."""
-        if self._socket_ is not None:
-            reset(self._socket_)
+    def _install(self, filter: Filter, live: bool = False) -> None:
+        """Puts a filter between the descriptor and this connection, which has none.
 
-    def _install(self, filter: Filter) -> None:
-        """Puts a filter between the descriptor and this connection, which has none; while it holds, `connect` waits."""
+        Args:
+            filter: The filter. While it holds, `connect` waits.
+            live: The connection was told already: `_secured` is called in place of `connect`.
+        """
         reactor = self._require_("install")
         if not isinstance(filter, Filter):
             raise TypeError(f"{filter!r} is no Filter")
         if self._wire_ is not None:
             raise RuntimeError("there is a filter already")
         wire = self._wire_ = Wire(filter)
+        wire.live = live
+        wire.let_out(self)
         try:
             wire.add(filter.started())
         except BaseException as error:
             wire.failed(self, error)
             return
         self._count_()
+        if live:
+            self._settle_()
         if wire.left() and not self._dirty_ and self._socket_ is not None:
             self._dirty_ = True
             reactor._dirty_.append(self)

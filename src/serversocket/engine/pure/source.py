@@ -7,6 +7,8 @@ listener, look again: it may have closed, aborted, connected anew or dropped any
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +24,8 @@ from .reactor import Reactor
 OPEN, ENDING, ENDED = range(3)
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+
+_LINGER = "HH" if sys.platform == "win32" else "ii"  # on, and for how many seconds
 
 
 class Follower(Protocol):
@@ -186,3 +190,9 @@ class Source(EventDispatcher):
 def _close(sock: socket.socket) -> None:
     with suppress(OSError):  # somebody else closed this number, or the connection is reset: it is gone in any case
         sock.close()
+
+
+def set_linger(sock: socket.socket, on: bool) -> None:
+    """Has the close of a descriptor reset its connection, or not."""
+    with suppress(OSError):  # it is reset already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, on, 0))

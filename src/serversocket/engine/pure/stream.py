@@ -38,6 +38,7 @@ class Stream(Receiver):
 
         def _broken(self, code: int, call: str) -> None: ...
         def _connection_made(self) -> None: ...
+        def _secured(self) -> None: ...
 
     # ---- state
 
@@ -145,7 +146,8 @@ class Stream(Receiver):
             return
         self._hold_(slot)
         # Nothing is left to read behind the end; that the peer breaks the connection is still worth hearing.
-        reading = HANGUP if self._incoming_ else RESTING if self._paused_ else READ
+        resting = self._paused_ and not (self._wire_ is not None and self._wire_.urgent())
+        reading = HANGUP if self._incoming_ else RESTING if resting else READ
         events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
             try:
@@ -174,6 +176,8 @@ class Stream(Receiver):
             self._attend_to_filter_(self._wire_)
         if self._owed_:
             self._pay_()
+        if self._wire_ is not None:
+            self._end_that_waited_(self._wire_)
         sock, failure = self._socket_, self._failure_
         if failure and sock is not None:
             if failure != errno.ENOBUFS:  # where too much is kept, more is not read
@@ -228,7 +232,7 @@ class Stream(Receiver):
         if self._paused_:
             self._paused_ = False
             self._settle_()
-            if self._owed_:
+            if self._owed_ or self._wire_ is not None:
                 self._attend_later_()
 
     def _listener_failed_(self) -> None:
@@ -293,7 +297,7 @@ class Stream(Receiver):
 
     def _finish_(self, failure: int, call: str) -> None:
         """The peer has closed, or the connection broke."""
-        if self._wire_ is not None and self._wire_.held:
+        if self._wire_ is not None and self._wire_.held and not self._wire_.live:
             self._wire_.refuse(self)
             return
         if self._progressed_:
@@ -310,8 +314,7 @@ class Stream(Receiver):
         self._state_ = FINISHED
         if failure:
             # Whatever the reason was, the peer must not take this for the end of the stream.
-            if self._socket_ is not None:
-                reset(self._socket_)
+            self._reset_()
         elif self._unsent_():
             self._linger_(ended=True)
         self._drop_output_()
@@ -380,7 +383,7 @@ class Stream(Receiver):
         sock = self._socket_
         if sock is not None:  # else the filter has closed it
             if self._failure_ or not said:
-                reset(sock)
+                self._reset_()
             elif self._unsent_() or (wire.sent and self._would_lose_(sock)):
                 lingerer = self._linger_(self._incoming_ == ENDED)
         self._close_here_()
@@ -496,7 +499,11 @@ class Stream(Receiver):
             return
         if wire.entering and wire.server is None and wire.held and not self._failure_:
             wire.held = False
-            self._tell_connect_(sock)
+            if wire.live:
+                self._settle_()
+                self._secured()
+            else:
+                self._tell_connect_(sock)
             self._after_connect_(wire)
         self._send_output_()
 
@@ -507,6 +514,11 @@ class Stream(Receiver):
         if self._input_ and self._state_ == CONNECTED:
             self._owed_ |= OWED_INPUT
             self._pay_()
-        if wire.end_waits and self._socket_ is not None and self._state_ == CONNECTED:
+        self._end_that_waited_(wire)
+
+    def _end_that_waited_(self, wire: Wire) -> None:
+        """Tells of the peer's end, for which it was too early."""
+        sock = self._socket_
+        if wire.end_waits and not (wire.held or self._paused_ or self._failure_) and sock is not None:
             wire.end_waits = False
-            self._input_ends_(self._socket_)
+            self._input_ends_(sock)
