@@ -24,12 +24,12 @@ NATIVE_ONLY = {
     "EventDispatcher": "_call_registered _entries _entries_at _listener_raised _store _store_at _tell _tell_listeners",
     "Input": "_drop_input _extend_store _input_lost _offset_in_lent _shown _whole",
     "Flow": "_kept _last_joined _limit _prepare _queue _queue_behind _write",
-    "Output": """_after_sending _drop_filtered _empty_error_queue _kept _reset _send_several _send_some _settle
+    "Output": """_after_sending _drop_filtered _empty_error_queue _kept _send_several _send_some _settle
         _take_off _transmit_filtered _wire""",
     "Poller": "alive disown grow has_work hold next_ready register_all vacate",
     "Reactor": "_check_owner _run_postponed _track_idle landing",
     "Receiver": """_arrived _arrived_in_lent _arrived_on_wire _culprit _finish _first_read _input_ends _input_lost
-        _keep_input _open_lent _receive_lent _received _recv_failed""",
+        _keep_input _open_lent _receive_lent _received _recv_failed _urgent""",
     "Source": "_attend _hold _kept _send_output _with_extras",
     "Stream": "_apply_no_delay _end _has_to_linger _has_to_linger_filtered _refuse",
     "Wire": "append",
@@ -41,7 +41,6 @@ PURE_ONLY = {
     "Output": "_attend_later _count _queued _send_written",
     "Poller": "fileno forked",
     "Reactor": "_close_spare _forget_work _open_spare",
-    "Receiver": "_reset",
     "Source": "_owner _settle",
     "Stream": "_accept _close_filtered _hold _owes",
 }
