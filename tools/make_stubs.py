@@ -49,7 +49,12 @@ DISPATCHED = {
         "ioError": "IOErrorEvent",
         "close": "Event",
     },
-    "ServerSocket": {"connect": "ServerSocketConnectEvent", "ioError": "IOErrorEvent", "close": "Event"},
+    "ServerSocket": {
+        "connect": "ServerSocketConnectEvent",
+        "ioError": "IOErrorEvent",
+        "tlsError": "TLSErrorEvent",
+        "close": "Event",
+    },
     "Reactor": {"uncaughtError": "UncaughtErrorEvent"},
 }
 

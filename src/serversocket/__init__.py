@@ -43,12 +43,16 @@ from .events import ProgressEvent as ProgressEvent
 from .events import SecurityErrorEvent as SecurityErrorEvent
 from .events import ServerSocketConnectEvent as ServerSocketConnectEvent
 from .events import TextEvent as TextEvent
+from .events import TLSErrorEvent as TLSErrorEvent
 from .events import UncaughtErrorEvent as UncaughtErrorEvent
 from .loop.reactor import Reactor as Reactor
 from .loop.reactor import run as run
 from .loop.reactor import stop as stop
 from .loop.thread import BackgroundReactor as BackgroundReactor
 from .loop.thread import run_in_thread as run_in_thread
+from .net.contexts import tls_context as tls_context
+from .net.hello import ClientHello as ClientHello
+from .net.secure import TLSInfo as TLSInfo
 from .net.server import ServerSocket as ServerSocket
 from .net.socket import Socket as Socket
 from .workers.supervisor import Supervisor as Supervisor
@@ -59,6 +63,7 @@ __all__ = [
     "ArgumentError",
     "BackgroundReactor",
     "ByteArray",
+    "ClientHello",
     "CompressionAlgorithm",
     "EOFError",
     "Endian",
@@ -80,6 +85,8 @@ __all__ = [
     "ServerSocketConnectEvent",
     "Socket",
     "Supervisor",
+    "TLSErrorEvent",
+    "TLSInfo",
     "TextEvent",
     "UncaughtErrorEvent",
     "__version__",
@@ -88,4 +95,5 @@ __all__ = [
     "run",
     "run_in_thread",
     "stop",
+    "tls_context",
 ]

@@ -29,6 +29,7 @@ __all__ = [
     "ProgressEvent",
     "SecurityErrorEvent",
     "ServerSocketConnectEvent",
+    "TLSErrorEvent",
     "TextEvent",
     "UncaughtErrorEvent",
 ]
@@ -210,6 +211,88 @@ class IOErrorEvent(ErrorEvent):
         return self._error_to_string("IOErrorEvent")
 
 
+class TLSErrorEvent(IOErrorEvent):
+    """A client of a server has not come through the handshake of TLS. There is no ``connect`` for it.
+
+    Args:
+        type: ``TLSErrorEvent.TLS_ERROR``.
+        bubbles: See `Event`.
+        cancelable: See `Event`.
+        text: What failed and why; it begins with AIR's own text.
+        id: AIR's number of the error; 2031 from a server.
+        errno: The system's number of the error, ``errno.ETIMEDOUT`` where time ran out, ``None`` where it gave none.
+        strerror: The reason.
+        remote_address: The client's IP address.
+        remote_port: The client's port.
+        reason: The reason, in OpenSSL's words where it is one of OpenSSL's.
+        phase: How far it came: ``"hello"`` until the client's hello was read, ``"choose"`` while a callable in
+            `ServerSocket.tls` was asked for the context, then ``"handshake"``.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> event = TLSErrorEvent(remote_address="192.0.2.1", reason="unknown ca", phase="handshake")
+        >>> event.type, event.remote_address, event.reason, event.phase
+        ('tlsError', '192.0.2.1', 'unknown ca', 'handshake')
+    """
+
+    TLS_ERROR: ClassVar[str]
+
+    remote_address: str
+    """The client's IP address."""
+
+    remote_port: int
+    """The client's port."""
+
+    reason: str
+    """The reason, in OpenSSL's words where it is one of OpenSSL's."""
+
+    phase: str
+    """How far it came: ``"hello"``, ``"choose"`` or ``"handshake"``."""
+
+    def __init__(
+        self,
+        type: str = "tlsError",
+        bubbles: bool = False,
+        cancelable: bool = False,
+        text: str = "",
+        id: int = 0,
+        *,
+        errno: int | None = None,
+        strerror: str | None = None,
+        remote_address: str = "",
+        remote_port: int = 0,
+        reason: str = "",
+        phase: str = "",
+    ) -> None:
+        super().__init__(type, bubbles, cancelable, text, id, errno=errno, strerror=strerror)
+        self.remote_address = remote_address
+        self.remote_port = remote_port
+        self.reason = reason
+        self.phase = phase
+
+    def clone(self) -> TLSErrorEvent:
+        """A new `TLSErrorEvent` with the same fields (AIR: ``clone``)."""
+        return TLSErrorEvent(
+            self.type,
+            self.bubbles,
+            self.cancelable,
+            self.text,
+            self.error_id,
+            errno=self.errno,
+            strerror=self.strerror,
+            remote_address=self.remote_address,
+            remote_port=self.remote_port,
+            reason=self.reason,
+            phase=self.phase,
+        )
+
+    def to_string(self) -> str:
+        """The event as AIR prints it (AIR: ``toString``)."""
+        return self._error_to_string("TLSErrorEvent")
+
+
 class SecurityErrorEvent(ErrorEvent):
     """Something is not allowed (AIR: ``flash.events.SecurityErrorEvent``).
 
@@ -300,6 +383,7 @@ _CONSTANTS: dict[type[Event], str] = {
         "IO_ERROR NETWORK_ERROR DISK_ERROR VERIFY_ERROR STANDARD_ERROR_IO_ERROR STANDARD_INPUT_IO_ERROR"
         " STANDARD_OUTPUT_IO_ERROR"
     ),
+    TLSErrorEvent: "TLS_ERROR",
     SecurityErrorEvent: "SECURITY_ERROR CERTIFICATE_ERROR",
     UncaughtErrorEvent: "UNCAUGHT_ERROR",
 }
@@ -313,7 +397,7 @@ with_as3_names(EventDispatcher, extend_type)
 # What the classes dispatch themselves: a listener for what is nearly such a name, and is none, is warned of.
 _DISPATCHED: dict[type[EventDispatcher], str] = {
     Stream: "connect socketData outputProgress end ioError close",
-    Acceptor: "connect ioError close",
+    Acceptor: "connect ioError tlsError close",
     Reactor: "uncaughtError",
 }
 

@@ -15,7 +15,7 @@ _ALIASES: dict[str, str] = {}
 _roots: set[type] = set()
 """The classes whose subclasses are told of here."""
 
-_ACRONYMS = {"eof": "EOF", "id": "ID", "utf": "UTF"}
+_ACRONYMS = {"eof": "EOF", "id": "ID", "tls": "TLS", "utf": "UTF"}
 
 
 def as3_name(name: str) -> str:

@@ -67,6 +67,8 @@ LIMITS: dict[str, Callable[[], Any]] = {
     "`ByteArray.uncompress`: `max_length`": lambda: default(ByteArray.uncompress, "max_length"),
     "a text of `write_utf`": lambda: constant("_MAX_UTF"),
     "`ServerSocket.max_connections`": lambda: ServerSocket().max_connections,
+    "`ServerSocket.handshake_timeout`": lambda: ServerSocket().handshake_timeout,
+    "handshakes of TLS that a server has under way": lambda: constant("MOST_PENDING"),
     "`ServerSocket.listen`: `backlog`": lambda: default(ServerSocket.listen, "backlog"),
     "`AsyncServer`: clients accepted ahead": lambda: constant("ACCEPT_AHEAD"),
     "names looked up at once": lambda: constant("MOST_THREADS"),

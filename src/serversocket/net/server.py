@@ -6,10 +6,10 @@ import errno
 import os
 import time
 from types import TracebackType
-from typing import ClassVar, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex
 
 from .. import errors
-from ..checks import as_backlog, as_defer_accept, as_limit, as_port
+from ..checks import as_backlog, as_defer_accept, as_limit, as_port, as_seconds
 from ..engine import Acceptor, extend_type
 from ..engine.endpoints import SocketAddress, host_of, port_of
 from ..events import IOErrorEvent
@@ -18,6 +18,14 @@ from ..naming import with_as3_names
 from . import listening
 from .addresses import Host, format_endpoint, parse_address, refused, require_local, require_reuse_port
 from .socket import Socket
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from .hello import ClientHello
+
+    TLS = ssl.SSLContext | Callable[[ClientHello], ssl.SSLContext | Awaitable[ssl.SSLContext | None] | None]
 
 # After a failed accept: how soon to try again, and how often to say so. Seconds.
 ACCEPT_BACK_OFF = 0.05
@@ -32,8 +40,9 @@ class ServerSocket(Acceptor):
         reactor: What delivers its events; the calling thread's by default.
 
     It dispatches ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes
-    the listening socket, never for the program's own `close`; and ``ioError`` (`IOErrorEvent`), at most once a
-    second, when connections cannot be accepted, for instance because no descriptor is left. Clients are accepted as
+    the listening socket, never for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a
+    second, when connections cannot be accepted, for instance because no descriptor is left; and with `tls`,
+    ``tlsError`` (`TLSErrorEvent`) for each client that does not come through the handshake. Clients are accepted as
     soon as somebody listens to ``connect``.
 
     Example:
@@ -49,6 +58,7 @@ class ServerSocket(Acceptor):
     is_supported: ClassVar[bool] = True
 
     _next_report: float = 0.0
+    _handshake_timeout: float = 30.0
     _name: SocketAddress | None = None  # what it is bound to, or was
 
     def __init__(self, *, reactor: Reactor | None = None) -> None:
@@ -146,6 +156,69 @@ class ServerSocket(Acceptor):
     def max_connections(self, value: SupportsIndex | None) -> None:
         self._check_thread()
         self._most_connections = 0 if value is None else as_limit("max_connections", value)
+
+    @property
+    def tls(self) -> TLS | None:
+        """What gives the clients TLS: an `ssl.SSLContext`, such as `tls_context` makes; ``None``, at first, for none.
+
+        ``connect`` follows when the handshake is over. A client that does not come through it is told by an alert and
+        by ``tlsError``, and counts in `turned_away`; the program does not see it otherwise, and nothing is logged. It
+        may be set at any time, and holds for clients that are accepted from then on: that is how a new certificate is
+        put in place.
+
+        A callable is asked for the context of each client, with a `ClientHello`, before anything is answered. It
+        returns a context, ``None`` for a client that is to be refused (unrecognized_name), or an awaitable of these,
+        for which nobody else waits; the loop that hosts the reactor awaits it. What it raises becomes
+        ``uncaughtError``, and the client is refused.
+
+        Raises:
+            TypeError: The value is neither a context nor callable.
+            ArgumentError: The context is a client's (#2004).
+
+        Example:
+            >>> import serversocket
+            >>> server = serversocket.ServerSocket()
+            >>> contexts = {}
+            >>> def choose(hello):
+            ...     return contexts.get(hello.server_name)
+            >>> server.tls = choose
+        """
+        admission: Any = self._admission
+        return getattr(admission, "tls", None)
+
+    @tls.setter
+    def tls(self, value: TLS | None) -> None:
+        self._check_thread()
+        if value is None:
+            self._admission = None
+            return
+        from .handshakes import Admission  # noqa: PLC0415 - imports ssl
+
+        admission = Admission(self, value, self._handshake_timeout)
+        before: Any = self._admission
+        if isinstance(before, Admission):
+            admission.pending = before.pending
+        self._admission = admission
+
+    @property
+    def handshake_timeout(self) -> float | None:
+        """Seconds from the accept on that a client may take for the handshake of TLS; 30 at first, ``None`` for any.
+
+        Then it is refused: ``tlsError`` has ``errno.ETIMEDOUT``. It holds for clients that are accepted from then on.
+
+        Raises:
+            TypeError: The value is neither a number nor ``None``.
+            RangeError: It is negative or not-a-number (#2006).
+        """
+        return self._handshake_timeout or None
+
+    @handshake_timeout.setter
+    def handshake_timeout(self, value: float | None) -> None:
+        self._check_thread()
+        self._handshake_timeout = as_seconds("handshake_timeout", value)
+        admission: Any = self._admission
+        if self.tls is not None:
+            admission.timeout = self._handshake_timeout
 
     def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
         """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.

@@ -16,11 +16,12 @@ from ..loop.reactor import Reactor, current_reactor
 from ..naming import with_as3_names
 from .addresses import Address, Host, format_endpoint, parse_host, parse_origin
 from .connecting import Attempt
+from .secure import Secure
 from .timeouts import Liveness
 
 
 @with_as3_names
-class Socket(Stream, Liveness, DataInput, DataOutput):
+class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
     """A TCP connection (AIR: ``flash.net.Socket``).
 
     Args:
@@ -226,6 +227,7 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._host = name
         self._port = number
         self._origin = source
+        self._tls = None
         attempt = self._attempt = Attempt(self, target, number, self._timeout / 1000, origin)
         try:
             self._follow(attempt)

@@ -14,8 +14,8 @@ cdef class Filter:
     own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
     connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
 
-    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being reset.
-    A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
+    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being
+    reset. A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
 
     Example:
         >>> class Rot13(Filter):
@@ -392,6 +392,9 @@ cdef class Wire:
         cdef int _
         if not words or stream.fd < 0:
             return 0
+        for data in self.filter.outbox or ():
+            self.append(data)
+        self.filter.outbox = None
         self.append(words)
         size = self.left()
         memory = PyByteArray_AS_STRING(self.made) + self.offset

@@ -128,7 +128,10 @@ cdef class Stream(Receiver):
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
             self._reactor.poller.watch(
                 self,
-                (system.EPOLLET if (self.resting and not self._urgent()) or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
+                (
+                    system.EPOLLET if (self.resting and not self._urgent()) or self.incoming
+                    else system.EPOLLIN | system.EPOLLRDHUP
+                )
                 | (system.EPOLLOUT if self.blocked else 0),
             )
         except OSError as error:

@@ -67,8 +67,8 @@ class Filter:
     own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
     connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
 
-    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being reset.
-    A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
+    `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being
+    reset. A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
 
     Example:
         >>> class Rot13(Filter):
@@ -401,7 +401,8 @@ class Wire:
         words, sock = self.filter.last_words, stream._socket_
         if not words or sock is None:
             return
-        self.made += words
+        self.made += b"".join([*(self.filter._outbox_ or ()), words])
+        self.filter._outbox_ = None
         with suppress(OSError), memoryview(self.made) as wire:
             self.said = sock.send(wire, MSG_NOSIGNAL) == len(wire)
         self.made = bytearray()
