@@ -75,10 +75,13 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
 
     @property
     def allow_half_open(self) -> bool:
-        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
+        """True if the connection stays open for output when the peer has ended its own; off at first, as in AIR.
 
         Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
         has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
 
         Example:
             >>> import serversocket
@@ -105,6 +108,9 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
         as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
         reconnects.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
 
         Example:
             >>> import serversocket
