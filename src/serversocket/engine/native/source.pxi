@@ -16,6 +16,7 @@ cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
 
 
 @cython.final
+@cython.no_gc_clear         # a connection that goes still asks its filter's `Wire`
 @cython.auto_pickle(False)
 cdef class Extras:
     """What few connections have, made when the first of it is set: the others pay one pointer."""
