@@ -237,9 +237,12 @@ def asks(program: Program) -> None:
 
 def forwards_by_command(program: Program) -> None:
     host = "port, host, host_port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])"
-    forwards(
-        program._replace(code=changed(program.code, host, 'port, host, host_port = 8000, "127.0.0.1", 9000')), status=0
-    )
+    code = changed(program.code, host, 'port, host, host_port = 8000, "127.0.0.1", 9000')
+    forwards(program._replace(code=code), status=0)
+    with serving(code.replace("9000", str(unused_port())), status=0) as it, it.connect() as client:
+        address, port = client.getsockname()
+        assert end_of(client) == "reset"
+        assert it.says(b"Connection refused").startswith(f"{address}:{port}: ".encode())
 
 
 def forwards_and_refuses(program: Program) -> None:
