@@ -52,6 +52,12 @@ def shuts_down(begin: str) -> Check:
         with serving(code, status=0) as it, it.connect() as idle, it.connect() as busy:
             answers(idle, b"early\n", b"EARLY\n")
             it.says(b"working")
+            with it.connect() as ended:  # its output only
+                ended.sendall(b"once\n")
+                ended.shutdown(socket.SHUT_WR)
+                assert receive(ended, 5) == b"ONCE\n"
+                assert end_of(ended) == "end"
+            it.says(b"working")
             busy.sendall(b"late\n")
             it.says(b"working")
             it.process.send_signal(signal.SIGTERM)
