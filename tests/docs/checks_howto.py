@@ -323,6 +323,7 @@ def gives_its_file(program: Program) -> None:
         with serving(program.code, str(Path(folder) / "file")) as it, it.connect() as client, it.connect() as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
             impatient.close()
+            client.shutdown(socket.SHUT_WR)
             assert b"".join(iter(lambda: client.recv(65536), b"")) == data
 
 
