@@ -177,7 +177,7 @@ def test_no_character_set_comes_before_the_end_of_file() -> None:
 
 
 def test_there_is_no_amf_yet_and_nothing_to_install_for_it() -> None:
-    with pytest.raises(NotImplementedError, match=r"^read_object: there is no AMF in this package yet"):
+    with pytest.raises(NotImplementedError, match=r"^read_object: AMF is not implemented yet"):
         ByteArray(b"\x01").read_object()
 
 
