@@ -356,7 +356,7 @@ def no_separator(call: str, separator: bytes, available: int) -> EOFError:
 
 def another_loop() -> RuntimeError:
     """A coroutine awaits an object of another event loop; the builtin `RuntimeError`."""
-    return RuntimeError("the awaited object belongs to another event loop than the one that is running")
+    return RuntimeError("the awaited object belongs to another loop than the one that is running")
 
 
 def bad_port(value: int, what: str = "bind: port") -> RangeError:

@@ -159,7 +159,7 @@ def test_run_is_refused(loop: Loop) -> None:
 
 def test_one_host_for_a_reactor(loop: Loop) -> None:
     with loop.attach() as hosting:
-        with pytest.raises(RuntimeError, match="already delivers the events of this reactor"):
+        with pytest.raises(RuntimeError, match="delivers the events of this reactor already"):
             loop.attach()
         assert not hosting.closed
 

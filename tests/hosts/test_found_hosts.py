@@ -117,7 +117,7 @@ def test_a_reactor_of_ones_own_is_anothers(run):
         reactor = Reactor()
         with Other(reactor) as hosting:
             assert hosting.reactor is reactor is not current_reactor()
-            with pytest.raises(RuntimeError, match="already delivers the events of this reactor"):
+            with pytest.raises(RuntimeError, match="delivers the events of this reactor already"):
                 Other(reactor)
         reactor.close()
 

@@ -59,9 +59,9 @@ def join(reactor: Hosted, host: Host) -> None:
     """
     reactor._check_thread()
     if reactor._host is not None:
-        raise RuntimeError(f"{reactor._host.name} already delivers the events of this reactor")
+        raise RuntimeError(f"{reactor._host.name} delivers the events of this reactor already")
     if reactor.running:
-        raise RuntimeError(f"the reactor is already running; {host.name} cannot deliver its events")
+        raise RuntimeError(f"the reactor is running already; {host.name} cannot deliver its events")
     host.watch(reactor)
     reactor._host = host
 
