@@ -1,4 +1,4 @@
-"""The package and its documentation use the terms of the glossary in CONTRIBUTING.md, and none of the words it rejects."""
+"""The package and its documentation use the terms of the glossary in CONTRIBUTING.md, not the words that it rejects."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "serversocket"
 GLOSSARY = re.compile(r"^### Glossary\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
+STATES = re.compile(r"^\| from \| what happens \|.*?\n\n", re.MULTILINE | re.DOTALL)
 #: Parts that are still to be put into these words.
 NOT_YET = (PACKAGE / "engine", PACKAGE / "_core.pyx")
 
@@ -40,8 +41,8 @@ def advice(word: str) -> str:
 
 
 def prose(markdown: str) -> str:
-    """Returns a Markdown text without code and targets of links, with the same lines."""
-    return CODE.sub(lambda code: "\n" * code[0].count("\n"), GLOSSARY.sub("", markdown))
+    """Returns a Markdown text without code, targets of links, and the table that pictures are made from."""
+    return CODE.sub(lambda code: "\n" * code[0].count("\n"), STATES.sub("", GLOSSARY.sub("", markdown)))
 
 
 SOURCES = [
