@@ -1,7 +1,8 @@
 """Wraps the prose of Markdown files at 120 columns. Usage: python tools/wrap_markdown.py [--check] [FILE ...]
 
-Without files, all that git tracks. Only paragraphs and list items that contain a longer line are filled anew. Tables,
-code, headings, directives and what has no blank to break at (links, inline code) stay as they are.
+Without files, it takes all that git tracks, except generated ones. It fills only paragraphs and list items that contain
+a longer line. Tables, code, headings, directives and generated parts stay unchanged; links and inline code are not
+broken.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from pathlib import Path
 COLUMNS = 120
 
 _FENCE = re.compile(r" *(`{3,}|~{3,}|:{3,})")
+#: Programs write the lines between "<!-- name -->" and "<!-- end of name -->".
+_GENERATED = re.compile(r"<!-- (\w+) -->\n")
 _ITEM = re.compile(r"( *)([*+-]|\d+[.)]) +")
 #: Lines that are no prose: headings, tables, HTML, labels and options of directives, definitions of links, quotes.
 _OTHER = re.compile(r"( *$|#{1,6} |\s*\||\s*<|\(.*\)=$|\s*:[\w-]+:|\s*\[[^\]]+\]: |\s*>|\s*%)")
-#: What cannot be broken: inline code and targets of links.
-_SOLID = re.compile(r"(?:`+[^`]*`+|\]\([^)]*\)|\S)+")
-#: What would begin a list, a heading, a quote or a table at the beginning of a line.
+#: Units that are not broken: inline code, links, and the targets of longer links.
+_SOLID = re.compile(r"(?:`+[^`]*`+|\[[^\]]{1,60}\]\([^)]*\)|\]\([^)]*\)|\S)+")
+#: Words that would begin a list, a heading, a quote or a table at the beginning of a line.
 _MARKS = re.compile(r"([*+-]|\d+[.)]|#{1,6}|>.*|\|.*|=+|-+|:::.*)$")
 
 
 def tracked() -> list[Path]:
-    """Returns all Markdown files that git tracks."""
+    """Returns all Markdown files that git tracks, except generated ones."""
     names = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=True).stdout
-    return [Path(name) for name in names.splitlines()]
+    return [Path(name) for name in names.splitlines() if not name.startswith("bench/results/")]
 
 
 def wrapped(text: str) -> str:
@@ -49,19 +52,21 @@ def long_lines(text: str) -> list[int]:
 
 def _lines(lines: list[str]) -> Iterator[str]:
     block: list[str] = []
-    fence = ""
+    fence = end = ""
     for line in lines:
         mark = _FENCE.match(line)
-        if fence:
+        if fence or end:
             yield line
-            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
-                fence = ""
-        elif (mark and not mark[1].startswith(":")) or _OTHER.match(line) or mark or _is_code(line, block):
+            if line == end or (mark and fence and mark[1].startswith(fence) and not line.strip().strip(fence[0])):
+                fence = end = ""
+        elif mark or _OTHER.match(line) or _is_code(line, block):
             yield from _filled(block)
             block = []
             yield line
             if mark and not mark[1].startswith(":"):
                 fence = mark[1]
+            elif generated := _GENERATED.match(line):
+                end = f"<!-- end of {generated[1]} -->\n"
         else:
             if _ITEM.match(line) and not (block and _is_text_of(line)):
                 yield from _filled(block)

@@ -36,6 +36,7 @@ def test_prose_is_wrapped_and_stays_what_it_is() -> None:
         f"    {LONG}\n",
         f"`{LONG}`\n",
         f"[a](https://{'x' * 130})\n",
+        f"<!-- board -->\n{LONG}\n\n{LONG}\n<!-- end of board -->\n",
         f":name: {LONG}\n",
         f"{LONG}\\\nsecond line\n",
         "short\nlines stay\n",
@@ -44,6 +45,13 @@ def test_prose_is_wrapped_and_stays_what_it_is() -> None:
 def test_what_is_no_prose_or_cannot_be_broken_stays(text: str) -> None:
     assert wrap_markdown.wrapped(text) == text
     assert wrap_markdown.long_lines(text) == []
+
+
+def test_links_are_not_broken() -> None:
+    for length in range(90, 121):
+        after = wrap_markdown.wrapped("x" * length + f" [a link](to.md), {LONG}\n")
+        assert "[a link](to.md)," in after
+        assert all(len(line) <= 120 for line in after.splitlines())
 
 
 def test_no_line_begins_with_what_would_be_a_list_or_a_heading() -> None:
