@@ -11,7 +11,7 @@ import errno
 import math
 import operator
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import SupportsIndex, TypeGuard, TypeVar
 
 from . import errors
@@ -101,7 +101,7 @@ def as_string(parameter: str, value: object) -> str:
     raise errors.null(parameter) if value is None else errors.wrong_type(parameter, value, "a string")
 
 
-def as_choice(parameter: str, value: object, accepted: Iterable[_T], call: str) -> _T:
+def as_choice(parameter: str, value: object, accepted: Collection[_T], call: str) -> _T:
     """Returns the accepted value that has the same type and is equal to the given one.
 
     Raises:
@@ -110,7 +110,7 @@ def as_choice(parameter: str, value: object, accepted: Iterable[_T], call: str) 
     for one in accepted:
         if isinstance(value, type(one)) and not isinstance(value, bool) and value == one:
             return one
-    raise errors.not_accepted(call, parameter, value)
+    raise errors.not_accepted(call, parameter, value, accepted)
 
 
 # ------------------------------------------------------------------------------------------- sizes and limits

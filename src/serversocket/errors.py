@@ -11,6 +11,7 @@ import errno
 import os
 import reprlib
 import socket
+from collections.abc import Iterable
 from typing import Any, Self
 
 from .naming import with_as3_names
@@ -379,9 +380,15 @@ def out_of_bounds(call: str, detail: str) -> RangeError:
     return RangeError(text(2006, detail=f"{call}: {detail}"), 2006)
 
 
-def not_accepted(call: str, parameter: str, value: object) -> ArgumentError:
-    """#2008: a value is not one of the accepted ones."""
-    return ArgumentError(text(2008, parameter, detail=f"{call}: {shown(value)} is not"), 2008)
+def not_accepted(call: str, parameter: str, value: object, accepted: Iterable[object]) -> ArgumentError:
+    """#2008: a value is not one of the accepted ones.
+
+    Example:
+        >>> print(not_accepted("object_encoding", "version", 7, (0, 3)))
+        Error #2008: Parameter version must be one of the accepted values. object_encoding: 7 is none of 0, 3
+    """
+    detail = f"{call}: {shown(value)} is none of {', '.join(map(shown, accepted))}"
+    return ArgumentError(text(2008, parameter, detail=detail), 2008)
 
 
 def bad_argument(call: str, detail: str) -> ArgumentError:

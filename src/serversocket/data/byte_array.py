@@ -499,14 +499,15 @@ def _from_hex(call: str, value: str) -> bytes:
 class _Algorithm(NamedTuple):
     compress: Callable[[bytes], bytes]
     uncompress: Callable[[bytes, int], bytes]
-    """Takes the data and the most bytes that may come of it."""
+    """Takes the data and the most bytes that the result may have."""
 
 
 def _algorithm(call: str, name: str) -> _Algorithm:
     try:
         return _ALGORITHMS[as_string("algorithm", name)]
     except KeyError:
-        raise errors.decompression_failed(call, f"there is no algorithm {errors.shown(name)}") from None
+        known = ", ".join(map(repr, _ALGORITHMS))
+        raise errors.decompression_failed(call, f"algorithm {errors.shown(name)} is none of {known}") from None
 
 
 def _deflating(wbits: int) -> _Algorithm:

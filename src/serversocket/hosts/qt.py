@@ -50,7 +50,7 @@ class QtHosting(Hosting):
             raise RuntimeError("Qt has no application yet: create a QApplication first")
         self._parent = application if parent is None else parent
         if self._parent.thread() != QThread.currentThread():
-            raise RuntimeError(f"{self._parent!r} belongs to another thread")
+            raise RuntimeError(f"{self._parent!r} belongs to another thread; attach in the thread that runs app.exec()")
         self._notifier: QSocketNotifier | None = None
         super().__init__(reactor)
         self._parent.destroyed.connect(self.close)
