@@ -25,6 +25,7 @@ USUAL_FLAGS = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_co
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install serve test test-all wheel inject bench fairness reliability soak states fuzz asan valgrind coverage references record lint anyio-checks docs docs-pictures clean
+.PHONY: ci-packages check-wheels check-serve check-newer
 
 help:
 	@echo 'make serve [HOST=address] [PORT=number]   a server that shows what clients send, at 127.0.0.1:8000 by default'
@@ -48,6 +49,10 @@ help:
 	@echo 'make docs                                 the documentation, into docs/_build/html'
 	@echo 'make docs-pictures [BEFORE=folder]        pictures of all its pages, compared with earlier ones; wants chromium'
 	@echo 'make clean                                remove all that was made'
+	@echo 'make ci-packages                          install what .ci/run wants of the system; the next three are parts of it'
+	@echo 'make check-wheels                         build the sdist and all wheels, into build/shipped, and look at them'
+	@echo 'make check-serve                          have `make serve` serve a client'
+	@echo 'make check-newer                          test on newer Pythons what depends on the interpreter'
 	@echo
 	@echo 'PYTHON=python3.13 takes another Python; CC and SERVERSOCKET_BUILD=auto|native|pure choose the build.'
 
@@ -207,6 +212,7 @@ lint: $(INSTALLED) .venv/group-lint
 	@mkdir -p build && sed 's|^include "\(.*\)"|echo; cat src/serversocket/\1; echo|e' src/serversocket/_core.pyx | sed '$$d' >build/whole.pyx
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src src/serversocket/engine/native/*.pxi build/whole.pyx
 	$(BIN)/python tools/make_stubs.py --check
+	$(BIN)/python tools/copy_docstrings.py --check
 
 # Downloads the source distribution of the anyio that is installed.
 anyio-checks: $(INSTALLED) .venv/group-anyio
@@ -219,6 +225,25 @@ docs: $(INSTALLED) .venv/group-docs
 # Nothing is sideways: a page that a telephone would have to scroll is an error.
 docs-pictures: docs
 	$(BIN)/python tools/screenshots.py $(if $(BEFORE),--before $(BEFORE)) $(ARGS)
+
+# Each says more of itself: tools/checks/NAME --help.
+SHIPPED := build/shipped
+ci-packages:
+	tools/checks/packages
+
+$(SHIPPED): $(SOURCES) setup.py pyproject.toml MANIFEST.in
+	tools/checks/shipped $@
+	@touch $@
+
+check-wheels:
+	@rm -rf $(SHIPPED)
+	@$(MAKE) --no-print-directory $(SHIPPED)
+
+check-serve: $(INSTALLED)
+	tools/checks/serve
+
+check-newer: $(SHIPPED)
+	tools/checks/newer $(SHIPPED)/*.tar.gz
 
 clean:
 	rm -rf .venv bench/build build dist docs/_build src/*.egg-info $(NATIVE) src/serversocket/*.c

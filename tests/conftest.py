@@ -23,7 +23,7 @@ settings.register_profile("ci", settings.get_profile("dev"), max_examples=500, d
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _DESCRIPTORS = "/proc/self/fd"
-_SECONDS_FOR_THREADS_TO_END = 20.0
+_SECONDS_FOR_THREADS_TO_END = 60.0
 _SECONDS_FOR_A_LOOKUP = 60.0
 
 

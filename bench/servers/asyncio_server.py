@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import sys
 
 import corpus
 import loops
 import trouble
 from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, chosen, say
-from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
+from trouble import Batch, Deliberate
 
 DEFAULT_BACKLOG = 100  # asyncio accepts as many in a turn, so a longer one does not do it justice in a crowd
 TURN = 16  # chunks written in a row before the other connections have their turn
@@ -124,9 +123,7 @@ class BufferedDiscard(Buffered):
 
 class Offer(asyncio.Protocol):
     def connection_made(self, transport):
-        for _ in range(trouble.OFFER):
-            transport.write(piece())
-        say("OFFERED")
+        trouble.offer(transport.write)
 
 
 class RaiseConnect(Echo):
@@ -137,9 +134,7 @@ class RaiseConnect(Echo):
 
 class RaiseData(Echo):
     def data_received(self, data):
-        if trouble.RAISE in data:
-            raise Deliberate
-        self.transport.write(data)
+        trouble.reply_or_raise(data, self.transport.write)
 
 
 class RaiseClose(Echo):
@@ -163,19 +158,12 @@ class InBatch(Echo):
 
 class Fork(Echo):
     def data_received(self, data):
-        name = data.decode()
-        if name in trouble.FORK:
-            in_child(name, server.close if name == "listener" else self.transport.close)
-        self.transport.write(data)
+        trouble.fork(data, server.close, self.transport.close, self.transport.write)
 
 
 class Leave(Echo):
     def data_received(self, data):
-        way = data.decode()
-        prepare_to_end(way, self.transport, self.transport.close)
-        if way == "exit":
-            sys.exit(0)
-        ended.set()
+        trouble.leave(data, self.transport, self.transport.close, ended.set)
 
 
 async def accepted():
@@ -200,21 +188,7 @@ async def listen(protocol):
     await ended.wait()
 
 
-ROLES = {
-    "accept": Accept,
-    "reply": Reply,
-    "echo": Echo,
-    "echo-default-backlog": EchoToCrowd,
-    "discard": Discard,
-    "chargen": Chargen,
-    "offer": Offer,
-    "raise-connect": RaiseConnect,
-    "raise-data": RaiseData,
-    "raise-close": RaiseClose,
-    "batch": InBatch,
-    "fork": Fork,
-    "exit": Leave,
-}
+ROLES = {**trouble.roles_in(globals(), trouble.class_for), "echo-default-backlog": EchoToCrowd}
 BUFFERED = {"reply": BufferedReply, "echo": BufferedEcho, "discard": BufferedDiscard}
 
 if __name__ == "__main__":

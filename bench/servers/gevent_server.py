@@ -1,7 +1,6 @@
 """gevent's StreamServer: a greenlet for each connection, with the option `raw` one that gevent does not watch."""
 
 import json
-import sys
 
 import corpus
 import gevent
@@ -9,7 +8,7 @@ import gevent.event
 import trouble
 from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, chosen, say
 from gevent.server import StreamServer
-from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
+from trouble import Batch, Deliberate
 
 
 def accept(socket, address):
@@ -43,9 +42,7 @@ def chargen(socket, address):
 
 
 def offer(socket, address):
-    for _ in range(trouble.OFFER):
-        socket.sendall(piece())
-    say("OFFERED")
+    trouble.offer(socket.sendall)
 
 
 def raise_connect(socket, address):
@@ -54,9 +51,7 @@ def raise_connect(socket, address):
 
 def raise_data(socket, address):
     while data := socket.recv(READ_SIZE):
-        if trouble.RAISE in data:
-            raise Deliberate
-        socket.sendall(data)
+        trouble.reply_or_raise(data, socket.sendall)
 
 
 def raise_close(socket, address):
@@ -79,18 +74,12 @@ def batch(socket, address):
 
 
 def fork(socket, address):
-    while name := socket.recv(READ_SIZE).decode():
-        if name in trouble.FORK:
-            in_child(name, server.close if name == "listener" else socket.close)
-        socket.sendall(name.encode())
+    while data := socket.recv(READ_SIZE):
+        trouble.fork(data, server.close, socket.close, socket.sendall)
 
 
 def leave(socket, address):
-    way = socket.recv(READ_SIZE).decode()
-    prepare_to_end(way, socket, socket.close)
-    if way == "exit":
-        sys.exit(0)
-    ended.set()
+    trouble.leave(socket.recv(READ_SIZE), socket, socket.close, ended.set)
     gevent.sleep(60)  # the connection is open when the program ends
 
 
@@ -106,20 +95,7 @@ def bind():
     say(json.dumps(corpus.accepted(listen)))
 
 
-ROLES = {
-    "accept": accept,
-    "reply": reply,
-    "echo": echo,
-    "discard": discard,
-    "chargen": chargen,
-    "offer": offer,
-    "raise-connect": raise_connect,
-    "raise-data": raise_data,
-    "raise-close": raise_close,
-    "batch": batch,
-    "fork": fork,
-    "exit": leave,
-}
+ROLES = trouble.roles_in(globals())
 
 
 def spawning(handler):

@@ -7,7 +7,7 @@ import sys
 import corpus
 import trouble
 from common import ADDRESS, CHUNK, announce, say
-from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
+from trouble import Batch, Deliberate, piece
 
 import serversocket
 from serversocket import Reactor, ServerSocket, Socket
@@ -80,10 +80,7 @@ def raise_data(event):
 
 
 def on_data_that_may_raise(event):
-    data = event.target.read()
-    if trouble.RAISE in data:
-        raise Deliberate
-    event.target.write(data)
+    trouble.reply_or_raise(event.target.read(), event.target.write)
 
 
 def raise_close(event):
@@ -119,10 +116,8 @@ def fork(event):
 
 
 def on_fork(event):
-    socket, name = event.target, event.target.read().decode()
-    if name in trouble.FORK:
-        in_child(name, server.close if name == "listener" else socket.close)
-    socket.write(name.encode())
+    socket = event.target
+    trouble.fork(socket.read(), server.close, socket.close, socket.write)
 
 
 def leave(event):
@@ -130,11 +125,7 @@ def leave(event):
 
 
 def on_leave(event):
-    way = event.target.read().decode()
-    prepare_to_end(way, event.target, event.target.close)
-    if way == "exit":
-        sys.exit(0)
-    serversocket.stop()
+    trouble.leave(event.target.read(), event.target, event.target.close, serversocket.stop)
 
 
 def listen(address, port, reactor=None):
@@ -152,20 +143,7 @@ def fuzz():
         say(json.dumps(corpus.fuzzed(int(sys.stdin.readline()), lambda *case: listen(*case, reactor))))
 
 
-ROLES = {
-    "accept": accept,
-    "reply": reply,
-    "echo": echo,
-    "discard": discard,
-    "chargen": chargen,
-    "offer": offer,
-    "raise-connect": raise_connect,
-    "raise-data": raise_data,
-    "raise-close": raise_close,
-    "batch": batch,
-    "fork": fork,
-    "exit": leave,
-}
+ROLES = trouble.roles_in(globals())
 
 
 def start(handler):

@@ -1,13 +1,12 @@
 """trio: a task for each connection."""
 
 import json
-import sys
 
 import corpus
 import trio
 import trouble
 from common import ADDRESS, BACKLOG, CHUNK, READ_SIZE, announce, say
-from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
+from trouble import Batch, Deliberate, in_child, piece
 
 
 async def accept(stream):
@@ -91,11 +90,7 @@ async def fork(stream):
 
 
 async def leave(stream):
-    way = (await stream.receive_some(READ_SIZE)).decode()
-    prepare_to_end(way, stream, stream.socket.close)
-    if way == "exit":
-        sys.exit(0)
-    ended.set()
+    trouble.leave(await stream.receive_some(READ_SIZE), stream, stream.socket.close, ended.set)
     await trio.sleep_forever()
 
 
@@ -112,20 +107,7 @@ async def accepted():
     say(json.dumps(taken))
 
 
-ROLES = {
-    "accept": accept,
-    "reply": reply,
-    "echo": echo,
-    "discard": discard,
-    "chargen": chargen,
-    "offer": offer,
-    "raise-connect": raise_connect,
-    "raise-data": raise_data,
-    "raise-close": raise_close,
-    "batch": batch,
-    "fork": fork,
-    "exit": leave,
-}
+ROLES = trouble.roles_in(globals())
 
 
 async def listen(handler):

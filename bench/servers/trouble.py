@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from common import role
+from common import role, say
 
 MEBIBYTE = 1 << 20
 OFFER = 256  # MiB written to a reader that never reads
@@ -19,7 +19,27 @@ TELL = b"tell"  # answered with the figures of the batch
 FORK = ("listener", "connection", "exit")
 CHILD_SECONDS = 1
 
+ROLES = (
+    *("accept", "reply", "echo", "discard", "chargen"),
+    *("offer", "raise-connect", "raise-data", "raise-close", "batch", "fork", "exit"),
+)
+
 kept = []  # sockets that live until the interpreter ends
+
+
+def function_for(name):
+    """How a server calls the function that serves in this role."""
+    return "leave" if name == "exit" else name.replace("-", "_")
+
+
+def class_for(name):
+    """How a server calls its protocol for this role."""
+    return {"exit": "Leave", "batch": "InBatch"}.get(name) or name.title().replace("-", "")
+
+
+def roles_in(module, called=function_for):
+    """Every role, with what a module has for it."""
+    return {name: module[called(name)] for name in ROLES}
 
 
 def main(roles, serve, **questions):
@@ -68,6 +88,36 @@ class Batch:
             for other in others:
                 close(other)
             close(connection)
+
+
+def offer(send):
+    """Sends to one who never reads."""
+    for _ in range(OFFER):
+        send(piece())
+    say("OFFERED")
+
+
+def reply_or_raise(data, reply):
+    if RAISE in data:
+        raise Deliberate
+    reply(data)
+
+
+def fork(data, close_listener, close, reply):
+    """Replies, after a forked child has ended what the message names, if it does."""
+    name = data.decode()
+    if name in FORK:
+        in_child(name, close_listener if name == "listener" else close)
+    reply(data)
+
+
+def leave(data, connection, close, stop):
+    """Ends the program in the way that the message names, or has it stopped."""
+    way = data.decode()
+    prepare_to_end(way, connection, close)
+    if way == "exit":
+        sys.exit(0)
+    stop()
 
 
 def in_child(name, what):

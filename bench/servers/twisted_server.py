@@ -1,13 +1,12 @@
 """Twisted on its epoll reactor."""
 
 import json
-import sys
 import threading
 
 import corpus
 import trouble
 from common import ADDRESS, BACKLOG, CHUNK, announce, say
-from trouble import Batch, Deliberate, in_child, piece, prepare_to_end
+from trouble import Batch, Deliberate
 from twisted.internet import epollreactor
 
 epollreactor.install()
@@ -53,9 +52,7 @@ class Chargen(Protocol):
 
 class Offer(Protocol):
     def connectionMade(self):
-        for _ in range(trouble.OFFER):
-            self.transport.write(piece())
-        say("OFFERED")
+        trouble.offer(self.transport.write)
 
 
 class RaiseConnect(Echo):
@@ -65,9 +62,7 @@ class RaiseConnect(Echo):
 
 class RaiseData(Echo):
     def dataReceived(self, data):
-        if trouble.RAISE in data:
-            raise Deliberate
-        self.transport.write(data)
+        trouble.reply_or_raise(data, self.transport.write)
 
 
 class RaiseClose(Echo):
@@ -91,19 +86,12 @@ class InBatch(Protocol):
 
 class Fork(Protocol):
     def dataReceived(self, data):
-        name = data.decode()
-        if name in trouble.FORK:
-            in_child(name, port.stopListening if name == "listener" else self.transport.loseConnection)
-        self.transport.write(data)
+        trouble.fork(data, port.stopListening, self.transport.loseConnection, self.transport.write)
 
 
 class Leave(Protocol):
     def dataReceived(self, data):
-        way = data.decode()
-        prepare_to_end(way, self.transport, self.transport.loseConnection)
-        if way == "exit":
-            sys.exit(0)
-        reactor.callFromThread(reactor.stop)
+        trouble.leave(data, self.transport, self.transport.loseConnection, lambda: reactor.callFromThread(reactor.stop))
 
 
 class Server(Factory):
@@ -122,20 +110,7 @@ def bind():
     say(json.dumps(corpus.accepted(listen)))
 
 
-ROLES = {
-    "accept": Accept,
-    "reply": Reply,
-    "echo": Echo,
-    "discard": Discard,
-    "chargen": Chargen,
-    "offer": Offer,
-    "raise-connect": RaiseConnect,
-    "raise-data": RaiseData,
-    "raise-close": RaiseClose,
-    "batch": InBatch,
-    "fork": Fork,
-    "exit": Leave,
-}
+ROLES = trouble.roles_in(globals(), trouble.class_for)
 
 
 def serve(protocol):

@@ -3,18 +3,20 @@
 """The native engine: from the kernel's readiness to the listener's call, without interpreted package code.
 
     Event                            EventDispatcher
-      ProgressEvent                    Reactor       epoll, the table of who is watched, the turn
+      ProgressEvent                    Reactor       the turn; has a Poller: epoll and the table of those it watches
       OutputProgressEvent              Source        owns one descriptor
-      ServerSocketConnectEvent           Input       what has arrived and is not read yet
-                                           Output      what is written and not sent yet
-                                             Stream      a connection: its life
-                                             Lingerer    output that outlives its stream
-                                         Connector   a connect that is under way
+      ServerSocketConnectEvent           Connector   a connect that is under way
                                          Acceptor    accepts connections
+                                         Output      the queue of what is to be sent
+                                           Lingerer    a queue that outlives its connection
+                                           Input       what has arrived and is not read yet
+                                             Flow        both together: writing, what may be kept, idleness
+                                               Receiver    how input comes, through a Filter where there is one
+                                                 Stream      a connection: its life
 
-Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more than
-within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is called
-directly or disappears in its caller.
+Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more
+than within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is
+called directly or disappears in its caller.
 
 Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
 into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
@@ -44,26 +46,33 @@ import weakref
 from copyreg import __newobj__
 from types import BuiltinMethodType, FunctionType, MethodType
 
-from . import defaults, errors
-from .checks import as_int, as_limit, as_timeout
+from . import errors
+from .checks import as_int, as_timeout
 from .defaults import CONNECTION_LIMIT, REACTOR_LIMIT
 from .engine.accept_errors import Action, action_for
 from .engine.dispatch_depth import BY_GREENLET, nesting
 from .engine.event_text import format_event
+from .engine.lingering import Patience
 from .engine.listener_checks import MAKES_COROUTINE, refuse_coroutine_function, warn_of_name
+from .engine.shedding import shed
 from .engine.uncaught import leaves
 from .engine.weak_listeners import when_gone
 
 include "engine/native/system.pxi"
+include "engine/native/memory.pxi"
 include "engine/native/events.pxi"
 include "engine/native/dispatcher.pxi"
+include "engine/native/poller.pxi"
 include "engine/native/reactor.pxi"
 include "engine/native/source.pxi"
-include "engine/native/input.pxi"
 include "engine/native/output.pxi"
+include "engine/native/input.pxi"
+include "engine/native/flow.pxi"
+include "engine/native/filter.pxi"
+include "engine/native/receiver.pxi"
 include "engine/native/lingerer.pxi"
 include "engine/native/connector.pxi"
 include "engine/native/stream.pxi"
-include "engine/native/fast_methods.pxi"
 include "engine/native/acceptor.pxi"
 include "engine/native/waiter.pxi"
+include "engine/native/fast_methods.pxi"

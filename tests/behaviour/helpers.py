@@ -226,11 +226,13 @@ def connection(
     reading: bool = True,
     types: tuple[str, ...] = EVENTS,
     receive_buffer: int = 0,
+    admission: Callable[[Socket], object] | None = None,
 ) -> Iterator[Connection]:
     """An accepted connection whose events are noted; both ends are closed in the end."""
     reactor = current_reactor()
     accepted: list[tuple[Socket, Log]] = []
     with listening(host) as server:
+        server._admission = admission
         server.add_event_listener(
             "connect",
             lambda event: accepted.append((event.socket, Log(event.socket, reading=reading, types=types))),
@@ -367,6 +369,6 @@ def python(program: str, *arguments: str, **options: object) -> subprocess.Compl
     return result
 
 
-def complaints(stderr: str) -> str:
-    """What a program has said on stderr, but for asyncio's remarks that the machine is slow."""
-    return re.sub(r"^Executing .* took [0-9.]+ seconds\n", "", stderr, flags=re.MULTILINE)
+def complaints(said: str) -> str:
+    """What a program has said, but for asyncio's remarks that the machine is slow."""
+    return re.sub(r"^Executing .* took [0-9.]+ seconds\n", "", said, flags=re.MULTILINE)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .helpers import CHECKOUT, PATIENCE
+from .helpers import CHECKOUT, PATIENCE, complaints
 
 # Each connection is told the worker's pid, and then gets back what it sends.
 PROLOGUE = """
@@ -74,7 +74,7 @@ class Supervised:
         if not select.select([output], [], [], 0.05)[0]:
             return True
         data = os.read(output.fileno(), 65536)
-        self.log += data.decode()
+        self.log = complaints(self.log + data.decode())
         return bool(data)
 
     def started(self, number: int | None = None) -> int:
@@ -108,8 +108,8 @@ class Supervised:
         while self._more():  # until every worker has closed its copy too
             assert time.monotonic() < end, self.log
         assert self.process.stderr is not None
-        complaints = self.process.stderr.read().decode()
-        assert complaints == "", complaints
+        said = complaints(self.process.stderr.read().decode())
+        assert said == "", said
         return self.process.wait()
 
 
@@ -184,10 +184,15 @@ def until(predicate: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
+def state(pid: int) -> str:
+    """What the system says that a process does: "S" while it waits."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended, even if nobody has waited for it yet."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return state(pid) == "Z"
     return True
 
 
@@ -199,6 +204,21 @@ def descriptors(pid: int) -> list[str]:
             if int(name) > 2:
                 found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return sorted(found)
+
+
+def serves_who_waits_at_the_end(it: Supervised) -> None:
+    """Those who have connected, and whom its only worker has not accepted yet."""
+    pid = it.started()
+    os.kill(pid, signal.SIGSTOP)
+    clients = [it.connect() for _ in range(40)]
+    it.send(signal.SIGTERM)
+    it.line("the workers are told to end")
+    os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        assert client.pid == pid
+        assert client.echoes()
+        client.close()
+    assert it.ends(None) == 0
 
 
 def answer(port, seconds=0.2):

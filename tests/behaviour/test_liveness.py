@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import socket
@@ -225,35 +226,43 @@ def test_a_bad_option_is_told_with_its_name(monkeypatch):
 
 def test_who_has_sent_while_the_program_was_busy_was_not_idle():
     """What has come lies in the system, because nobody had the time to read it."""
-    with connection() as busy, connection() as it:
-        it.socket.idle_timeout = 0.2
 
-        def work(event):
-            it.peer.sendall(b"alive")
-            time.sleep(0.5)
+    def attempt(seconds):
+        with connection() as busy, connection() as it:
+            with idle_while_busy(it, busy, seconds, lambda: it.peer.sendall(b"alive")):
+                busy.until_event("socketData")
+                it.until_event("socketData")
+            assert it.log.types == ["socketData"]
+            assert it.log.data == b"alive"
+            it.until_event("close")  # and now it is
+            assert it.log.of("ioError")[0].errno == errno.ETIMEDOUT
 
-        busy.socket.add_event_listener("socketData", work)
-        busy.peer.sendall(b"x")
-        busy.until_event("socketData")
-        it.until_event("socketData")
-        assert it.log.types == ["socketData"]
-        assert it.log.data == b"alive"
-        it.until_event("close")  # and now it is
-        assert it.log.of("ioError")[0].errno == errno.ETIMEDOUT
+    in_time(attempt)
 
 
 def test_the_peers_end_that_came_while_the_program_was_busy_is_no_idleness():
-    with connection() as busy, connection() as it:
-        it.socket.idle_timeout = 0.2
+    def attempt(seconds):
+        with connection() as busy, connection() as it:
+            with idle_while_busy(it, busy, seconds, it.peer.close):
+                it.until_event("close")
+            assert it.log.types == ["close"]
 
-        def work(event):
-            it.peer.close()
-            time.sleep(0.5)
+    in_time(attempt)
 
+
+@contextlib.contextmanager
+def idle_while_busy(it, busy, seconds, act):
+    """Has a peer act while a listener of another connection takes longer than this one may be idle."""
+
+    def work(event):
+        act()
+        time.sleep(5 * seconds)
+
+    it.socket.idle_timeout = 2 * seconds
+    with within(6 * seconds):
         busy.socket.add_event_listener("socketData", work)
         busy.peer.sendall(b"x")
-        it.until_event("close")
-        assert it.log.types == ["close"]
+        yield
 
 
 @pytest.mark.parametrize("leave", [lambda peer: None, lambda peer: peer.shutdown(socket.SHUT_WR), reset])

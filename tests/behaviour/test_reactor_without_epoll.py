@@ -13,7 +13,7 @@ from .helpers import Log, connect_to, ended, pattern, receive_all, receive_exact
 if serversocket.implementation == "native":
     pytest.skip("the native engine knows epoll only", allow_module_level=True)
 
-from serversocket.engine.pure import reactor as engine
+from serversocket.engine.pure import poller
 
 SELECTORS = [
     getattr(selectors, name)
@@ -24,7 +24,7 @@ SELECTORS = [
 
 @pytest.fixture(params=SELECTORS, ids=lambda kind: kind.__name__)
 def reactor(request, monkeypatch):
-    monkeypatch.setattr(engine, "Selector", request.param)
+    monkeypatch.setattr(poller, "Selector", request.param)
     made = serversocket.Reactor()
     yield made
     made.close()
@@ -123,7 +123,7 @@ def test_timers_and_calls_from_other_threads(reactor):
 
 
 def test_descriptor_of_a_selector_without_one_is_refused(reactor):
-    if hasattr(reactor._selector_, "fileno"):
+    if hasattr(reactor._poller_.selector, "fileno"):
         assert reactor.fileno() >= 0
     else:
         with pytest.raises(serversocket.IOError, match=r"#2002.*has no descriptor of its own"):

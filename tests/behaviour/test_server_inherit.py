@@ -10,7 +10,7 @@ import serversocket
 from serversocket import ServerSocket
 from serversocket.loop.reactor import Reactor, current_reactor
 
-from .helpers import FAMILIES, connect_to, family_of, on_posix, open_descriptors, run_until
+from .helpers import FAMILIES, PATIENCE, connect_to, family_of, on_posix, open_descriptors, run_until
 
 pytestmark = on_posix
 
@@ -148,7 +148,7 @@ def test_a_descriptor_that_is_not_taken_is_the_callers_as_it_was(refusal):
         assert flags(foreign.fileno()) == before
         assert server.bound == (refusal == "bound")
         assert server.listening is False
-        with socket.create_connection(foreign.getsockname(), timeout=10):
+        with socket.create_connection(foreign.getsockname(), timeout=PATIENCE):
             foreign.accept()[0].close()
         if server.bound:
             server.close()

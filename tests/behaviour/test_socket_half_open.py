@@ -172,7 +172,7 @@ def test_a_peer_that_breaks_off_after_its_end_is_noticed(it, paused):
     end_input(it)
     if paused:
         it.socket.pause()
-    if serversocket.implementation == "pure" and not it.reactor._known_ & 8:
+    if serversocket.implementation == "pure" and not it.reactor._poller_.known & 8:
         it.socket.write(b"is anybody there?")
     settle(it.reactor)
     reset(it.peer)

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from .helpers import on_linux
-from .supervising import gone, refused, supervised, until
+from .supervising import gone, refused, serves_who_waits_at_the_end, supervised, until
 
 __all__ = ["supervised"]  # a fixture
 pytestmark = on_linux
@@ -43,18 +43,7 @@ def test_an_orderly_end_finishes_what_is_in_flight(supervised, how):
 
 
 def test_who_waits_at_the_end_is_served_before_the_queue_is_closed(supervised):
-    it = supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=1))')
-    pid = it.started()
-    os.kill(pid, signal.SIGSTOP)
-    clients = [it.connect() for _ in range(40)]
-    it.send(signal.SIGTERM)
-    it.line("the workers are told to end")
-    os.kill(pid, signal.SIGCONT)
-    for client in clients:
-        assert client.pid == pid
-        assert client.echoes()
-        client.close()
-    assert it.ends(None) == 0
+    serves_who_waits_at_the_end(supervised('run(Supervisor(setup, 0, "127.0.0.1", workers=1))'))
 
 
 def test_another_thread_may_end_it(supervised):

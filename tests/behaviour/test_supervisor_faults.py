@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from .helpers import on_linux
-from .supervising import gone, supervised, until
+from .supervising import gone, state, supervised, until
 
 __all__ = ["supervised"]  # a fixture
 pytestmark = on_linux
@@ -83,20 +83,28 @@ def test_logging_that_fails_and_says_so(supervised):
     assert "--- Logging error ---" in it.log
 
 
+LOG_THAT_EXITS = """
+class Exiting(logging.Handler):
+    def emit(self, record):
+        if "are replaced" in record.getMessage():
+            sys.exit("enough")
+logging.getLogger("serversocket").addHandler(Exiting())
+"""
+SIGNAL_THAT_EXITS = """
+def end(number, frame):
+    sys.exit("enough")
+signal.signal(signal.SIGUSR1, end)
+"""
+UNTIL_IT_EXITS = """
+try:
+    run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
+except SystemExit as error:
+    print("ended by", error, flush=True)
+"""
+
+
 def test_a_handler_of_the_log_that_ends_the_program_ends_it_in_order(supervised):
-    it = supervised(
-        """
-        class Exiting(logging.Handler):
-            def emit(self, record):
-                if "are replaced" in record.getMessage():
-                    sys.exit("enough")
-        logging.getLogger("serversocket").addHandler(Exiting())
-        try:
-            run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
-        except SystemExit as error:
-            print("ended by", error, flush=True)
-        """
-    )
+    it = supervised(LOG_THAT_EXITS + UNTIL_IT_EXITS)
     it.all_started()
     with it.connect() as client:
         assert client.pid
@@ -177,8 +185,8 @@ def test_a_handler_that_was_put_in_place_by_another_one_and_raises(supervised):
     until(lambda: _handles(it.process.pid, signal.SIGUSR2), "the second handler is in place")
     with it.connect() as client:
         assert client.pid
-        for _ in range(20):
-            it.send(signal.SIGUSR2)
+        until(lambda: state(it.process.pid) == "S", "it waits")
+        it.send(signal.SIGUSR2)
         it.tells("the supervisor cannot wait: ValueError: no")
         lives_on(it, client)
     assert it.ends() == 0
@@ -218,17 +226,7 @@ def test_a_handler_that_ends_the_program_ends_it_in_order(supervised, error):
 
 
 def test_the_second_one_ends_it_at_once(supervised):
-    it = supervised(
-        """
-        def end(number, frame):
-            sys.exit("enough")
-        signal.signal(signal.SIGUSR1, end)
-        try:
-            run(Supervisor(setup, 0, "127.0.0.1", workers=2, grace=1000))
-        except SystemExit as error:
-            print("ended by", error, flush=True)
-        """
-    )
+    it = supervised(SIGNAL_THAT_EXITS + UNTIL_IT_EXITS)
     it.all_started()
     with it.connect() as client:
         assert client.pid
@@ -264,6 +262,28 @@ def test_somebody_else_waits_for_the_children(supervised):
     os.kill(it.process.pid, signal.SIGCONT)
     it.tells(rf"worker 1 \(pid {first}\) died: (unknown exit status|SIGKILL)")
     it.started(1)
+    assert it.ends() == 0
+
+
+def test_an_end_that_could_not_be_asked_for_is_asked_for_again(supervised):
+    """The signal that tells of it comes once, and nothing else may ever wake the supervisor."""
+    it = supervised(
+        """
+        wait, failed = os.waitpid, set()
+        def fail_once(pid, options):
+            if pid not in failed and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                failed.add(pid)
+                raise OSError(22, "Invalid argument")
+            return wait(pid, options)
+        os.waitpid = fail_once
+        run(Supervisor(setup, 0, "127.0.0.1", workers=1, grace=1000))
+        """
+    )
+    pid = it.started()
+    os.kill(pid, signal.SIGKILL)
+    it.tells(rf"worker 1 \(pid {pid}\) cannot be waited for: Invalid argument")
+    it.tells(rf"worker 1 \(pid {pid}\) died: SIGKILL")
+    it.started()
     assert it.ends() == 0
 
 

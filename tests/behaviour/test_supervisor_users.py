@@ -82,14 +82,21 @@ def test_they_are_told_to_end_and_finish_their_connections(powerless, number):
     assert no_trouble(it)
 
 
-def test_they_are_killed_after_the_grace(powerless):
-    it = powerless("grace=0.3", BLOCKED)
+@pytest.mark.parametrize(
+    ("option", "number", "why"),
+    [
+        pytest.param("grace=0.3", signal.SIGHUP, "the 0.3 seconds of grace are over", id="after the grace"),
+        pytest.param("watchdog=1", 0, "its reactor has not turned for 1 seconds", id="by the watchdog"),
+    ],
+)
+def test_they_are_killed(powerless, option, number, why):
+    it = powerless(option, BLOCKED)
     it.all_started()
     with it.connect() as client:
         pid = client.pid
         client.sendall(b"block")
-        it.send(signal.SIGHUP)
-        it.tells(rf"worker \d \(pid {pid}\) is killed: the 0.3 seconds of grace are over")
+        it.send(number)  # 0 is none
+        it.tells(rf"worker \d \(pid {pid}\) is killed: {why}")
         it.tells(rf"worker \d \(pid {pid}\) ended: SIGKILL")
     assert it.ends() == 0
     assert no_trouble(it)
@@ -104,18 +111,6 @@ def test_they_are_killed_by_the_second_signal(powerless):
         it.line("the workers are told to end")
         assert it.ends() == 0
     assert f"(pid {pid}) ended: SIGKILL" in it.log
-    assert no_trouble(it)
-
-
-def test_they_are_killed_by_the_watchdog(powerless):
-    it = powerless("watchdog=1", BLOCKED)
-    it.all_started()
-    with it.connect() as client:
-        pid = client.pid
-        client.sendall(b"block")
-        it.tells(rf"worker \d \(pid {pid}\) is killed: its reactor has not turned for 1 seconds")
-        it.tells(rf"worker \d \(pid {pid}\) ended: SIGKILL")
-    assert it.ends() == 0
     assert no_trouble(it)
 
 

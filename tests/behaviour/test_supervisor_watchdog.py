@@ -13,7 +13,7 @@ from serversocket.workers import process
 from serversocket.workers.process import Clock, Phase, Place, Process
 
 from .helpers import PATIENCE, on_linux
-from .supervising import answer, supervised, until
+from .supervising import answer, state, supervised, until
 
 __all__ = ["supervised"]  # a fixture
 pytestmark = on_linux
@@ -34,11 +34,6 @@ OBEDIENT = """
         def echo(event):
             exec(event.target.read().decode())
 """
-
-
-def state(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("setup", SETUPS)

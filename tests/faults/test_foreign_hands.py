@@ -58,8 +58,10 @@ class Thrown(Exception):
 connect()
 main, over, caught = threading.get_ident(), threading.Event(), 0
 def throw():
+    thrown = 0
     time.sleep(0.1)
-    for _ in range(200):
+    while thrown < 200 or caught <= 10:
+        thrown += 1
         time.sleep(0.002)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(Thrown))
     over.set()

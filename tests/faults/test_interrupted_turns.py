@@ -13,6 +13,7 @@ from serversocket.loop.reactor import current_reactor
 
 from ..behaviour.helpers import (
     EVENTS,
+    PATIENCE,
     connect_to,
     connection,
     half_open,
@@ -58,7 +59,7 @@ def test_timer_that_is_interrupted_leaves_the_descriptor_readable():
     reactor.call_later(0, interrupt)
     with pytest.raises(KeyboardInterrupt):
         reactor.poll(0)
-    assert called or select.select([number], [], [], 10)[0]
+    assert called or select.select([number], [], [], PATIENCE)[0]
     run_until(reactor, lambda: called)
 
 
@@ -220,7 +221,7 @@ def test_a_hosted_reactor_shows_what_an_interrupt_has_left(full):
             other.until_event("never")
         other.socket.remove_event_listener("socketData", interrupt)
         while fetched < len(full.data):
-            assert select.select([number], [], [], 10)[0]
+            assert select.select([number], [], [], PATIENCE)[0]
             full.reactor.poll(0)
             fetched += drain(full.peer)
         assert fetched == len(full.data)
@@ -277,5 +278,5 @@ def test_a_hosted_reactor_shows_the_calls_that_an_interrupt_has_left(monkeypatch
         patches.setattr(type(reactor), "_run_calls", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_until(reactor, lambda: called)
-    assert select.select([number], [], [], 10)[0]
+    assert select.select([number], [], [], PATIENCE)[0]
     run_until(reactor, lambda: called)

@@ -15,7 +15,7 @@ import serversocket
 from serversocket import Socket, aio
 from serversocket.loop.reactor import current_reactor
 
-from ..behaviour.helpers import Log, dialling, on_linux, on_posix, python, run_until, settle
+from ..behaviour.helpers import PATIENCE, Log, dialling, on_linux, on_posix, python, run_until, settle
 
 STARTERS = [name for name in ("_start_new_thread", "_start_joinable_thread") if hasattr(threading, name)]
 # A user who has no other processes, so that the limit on processes is the limit on this program's threads.
@@ -203,7 +203,7 @@ sys.exit(7)
         [sys.executable, "-X", "dev", "-c", PROLOGUE + program, str(hanging)],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
     )
     assert (result.returncode, result.stdout, result.stderr) == (7, "1\n", "")
 
@@ -214,7 +214,7 @@ def test_no_thread_at_the_end_but_others_that_are_there(monkeypatch):
 
     def look_up(host, *args, **kwargs):
         asked.append(host)
-        go.wait(10)
+        go.wait(PATIENCE)
         return []
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)

@@ -37,7 +37,7 @@ def echo():
     server.listen()
     server.add_event_listener("connect", lambda event: (event.socket.write(b"hello"), event.socket.close()))
     with socket.create_connection(("127.0.0.1", server.local_port), timeout=60) as client:
-        server.reactor.poll(10)
+        server.reactor.poll(60)
         assert client.recv(10) == b"hello"
     server.close()
 '''

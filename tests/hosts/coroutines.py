@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import threading
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -25,6 +26,20 @@ async def pair(server):
     """Both ends of a new connection."""
     client = await aio.connect("127.0.0.1", server.local_port)
     return client, await server.accept()
+
+
+@asynccontextmanager
+async def ends():
+    """Both ends of a connection, for the test to close; its server is closed in the end."""
+    async with listen() as server:
+        yield await pair(server)
+
+
+@asynccontextmanager
+async def connection():
+    """Both ends of a connection, which are closed in the end."""
+    async with ends() as (client, accepted), client, accepted:
+        yield client, accepted
 
 
 def plain_client(server):

@@ -6,26 +6,30 @@ import asyncio
 import socket
 import struct
 import threading
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
 import serversocket
-from serversocket import IOError, ServerSocket, Socket, aio
+from serversocket import IOError, Socket, aio
 
-from .coroutines import PATIENCE, listen, pair, plain_client, until
+from ..behaviour.helpers import listening
+from .coroutines import PATIENCE, ends, listen, pair, plain_client, until
 
 SIZE = 8_000_000  # bytes: more than the system takes while the peer reads nothing
 
 
-async def congested(server):
+@asynccontextmanager
+async def congested():
     """A plain client that reads nothing, and a connection that has more pending than the system takes."""
-    peer = plain_client(server)
-    accepted = await server.accept()
-    accepted.socket.high_water_mark = SIZE
-    await accepted.send(bytes(SIZE))
-    assert accepted.socket.bytes_pending
-    return peer, accepted
+    async with listen() as server:
+        with plain_client(server) as peer:
+            accepted = await server.accept()
+            accepted.socket.high_water_mark = SIZE
+            await accepted.send(bytes(SIZE))
+            assert accepted.socket.bytes_pending
+            yield peer, accepted
 
 
 async def received(peer):
@@ -55,29 +59,26 @@ async def close_twice(accepted):
 @pytest.mark.parametrize("way", [aio.AsyncSocket.aclose, leave, close_twice])
 def test_it_waits_until_the_system_has_taken_everything(run, way):
     async def main():
-        async with listen() as server:
-            peer, accepted = await congested(server)
+        async with congested() as (peer, accepted):
             over = []
 
             async def end():
                 await way(accepted)
                 over.append(accepted.socket.reactor.bytes_kept)
 
-            with peer:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(end)
-                    await until(lambda: not accepted.connected)
-                    assert not over
-                    assert await received(peer) == SIZE
-                assert over == [0]
+            async with anyio.create_task_group() as group:
+                group.start_soon(end)
+                await until(lambda: not accepted.connected)
+                assert not over
+                assert await received(peer) == SIZE
+            assert over == [0]
 
     run(main)
 
 
 def test_it_does_not_wait_where_nothing_is_pending(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             await accepted.send(b"short")
             await accepted.aclose()
             assert await client.receive_exactly(5) == b"short"
@@ -88,63 +89,55 @@ def test_it_does_not_wait_where_nothing_is_pending(run):
 
 def test_who_is_cancelled_while_closing_resets(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await congested(server)
-            with peer:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(accepted.aclose)
-                    await until(lambda: not accepted.connected)
-                    group.cancel_scope.cancel()
-                with pytest.raises(ConnectionResetError):
-                    await received(peer)
-                assert not accepted.socket.reactor.bytes_kept
+        async with congested() as (peer, accepted):
+            async with anyio.create_task_group() as group:
+                group.start_soon(accepted.aclose)
+                await until(lambda: not accepted.connected)
+                group.cancel_scope.cancel()
+            with pytest.raises(ConnectionResetError):
+                await received(peer)
+            assert not accepted.socket.reactor.bytes_kept
 
     run(main)
 
 
 def test_who_is_cancelled_inside_resets(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await congested(server)
-            with peer:
+        async with congested() as (peer, accepted):
 
-                async def serve():
-                    async with accepted:
-                        await anyio.sleep_forever()
+            async def serve():
+                async with accepted:
+                    await anyio.sleep_forever()
 
-                async with anyio.create_task_group() as group:
-                    group.start_soon(serve)
-                    await anyio.wait_all_tasks_blocked()
-                    group.cancel_scope.cancel()
-                with pytest.raises(ConnectionResetError):
-                    await received(peer)
+            async with anyio.create_task_group() as group:
+                group.start_soon(serve)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            with pytest.raises(ConnectionResetError):
+                await received(peer)
 
     run(main)
 
 
 def test_abort_after_close_resets(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await congested(server)
-            with peer:
-                accepted.close()
-                accepted.abort()
-                with pytest.raises(ConnectionResetError):
-                    await received(peer)
-                await accepted.aclose()
+        async with congested() as (peer, accepted):
+            accepted.close()
+            accepted.abort()
+            with pytest.raises(ConnectionResetError):
+                await received(peer)
+            await accepted.aclose()
 
     run(main)
 
 
 def test_a_peer_that_goes_meanwhile_ends_the_wait(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await congested(server)
-            async with anyio.create_task_group() as group:
-                group.start_soon(accepted.aclose)
-                await until(lambda: not accepted.connected)
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                peer.close()
+        async with congested() as (peer, accepted), anyio.create_task_group() as group:
+            group.start_soon(accepted.aclose)
+            await until(lambda: not accepted.connected)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
 
     run(main)
 
@@ -347,9 +340,7 @@ def test_a_listener_may_close_what_a_coroutine_waits_for(run):
 
 def test_a_plain_server_tells_its_own_event_to_once(run):
     async def main():
-        with ServerSocket() as server:
-            server.bind(0, "127.0.0.1")
-            server.listen()
+        with listening() as server:
             coming = server.once("connect")
             with Socket("127.0.0.1", server.local_port):
                 (await coming).socket.close()

@@ -16,7 +16,7 @@ import pytest
 import serversocket
 from serversocket import aio
 
-from .coroutines import RESET, in_a_thread, listen, pair, plain_client, until
+from .coroutines import RESET, connection, ends, in_a_thread, listen, pair, plain_client, until
 
 
 def test_a_reset_is_an_error_behind_what_had_arrived(run):
@@ -41,8 +41,7 @@ def test_a_reset_is_an_error_behind_what_had_arrived(run):
 
 def test_an_error_that_is_raised_again_is_another_one(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             client.abort()
             async with accepted:
                 tracebacks = []
@@ -87,28 +86,25 @@ def test_a_reset_that_a_sender_hears_of_first_is_no_end(run, call):
 
 def test_half_close(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                await client.send(b"question")
-                await client.send_eof()
-                await client.send_eof()
-                assert [chunk async for chunk in accepted] == [b"question"]
-                with pytest.raises(serversocket.IOError, match="write_eof was called"):
-                    await client.send(b"more")
-                await accepted.send(b"answer")
-                assert await client.receive() == b"answer"
-                await accepted.send_eof()
-                assert await client.receive() == b""
-                await until(lambda: not client.connected and not accepted.connected)
+        async with connection() as (client, accepted):
+            await client.send(b"question")
+            await client.send_eof()
+            await client.send_eof()
+            assert [chunk async for chunk in accepted] == [b"question"]
+            with pytest.raises(serversocket.IOError, match="write_eof was called"):
+                await client.send(b"more")
+            await accepted.send(b"answer")
+            assert await client.receive() == b"answer"
+            await accepted.send_eof()
+            assert await client.receive() == b""
+            await until(lambda: not client.connected and not accepted.connected)
 
     run(main)
 
 
 def test_closing_ends_the_waits_of_others(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             errors = []
 
             async def expect(call):
@@ -142,8 +138,7 @@ def test_closing_ends_the_waits_of_others(run):
 
 def test_who_reads_what_is_there_while_another_closes_hears_of_the_close(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             errors = []
 
             async def read():
@@ -167,8 +162,7 @@ def test_who_reads_what_is_there_while_another_closes_hears_of_the_close(run):
 
 def test_close_sends_what_is_pending(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             async with client:
                 with anyio.move_on_after(0.01):
                     await accepted.send(bytes(4 << 20))
@@ -220,8 +214,7 @@ def test_a_forgotten_server_stops_listening(run):
 
 def test_one_that_was_forgotten_in_another_thread(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             forgotten = [accepted]
             del accepted
             with pytest.warns(ResourceWarning, match="unclosed <AsyncSocket"):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from serversocket import Socket, aio
 
-from .coroutines import listen, no_delay, pair, plain_client
+from .coroutines import connection, listen, no_delay, plain_client
 
 
 def test_small_writes_leave_at_once(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                for each in (client, accepted):
-                    assert each.socket.tcp_no_delay
-                    assert no_delay(each.socket)
+        async with connection() as (client, accepted):
+            for each in (client, accepted):
+                assert each.socket.tcp_no_delay
+                assert no_delay(each.socket)
 
     run(main)
 
@@ -37,13 +35,11 @@ def test_served_clients_have_it_from_their_first_step(run):
 
 def test_a_program_that_wants_otherwise_has_its_way(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                for each in (client, accepted):
-                    each.socket.tcp_no_delay = False
-                    await each.send(b"x")
-                    assert not no_delay(each.socket)
+        async with connection() as (client, accepted):
+            for each in (client, accepted):
+                each.socket.tcp_no_delay = False
+                await each.send(b"x")
+                assert not no_delay(each.socket)
 
     run(main)
 

@@ -10,17 +10,16 @@ import anyio
 import pytest
 
 import serversocket
-from serversocket import ServerSocket, Socket
+from serversocket import Socket
 from serversocket.loop.reactor import current_reactor
 
+from ..behaviour.helpers import listening
 from .conftest import LIBRARIES
 
 
 def test_once(run):
     async def main():
-        with ServerSocket() as server:
-            server.bind(0, "127.0.0.1")
-            server.listen()
+        with listening() as server:
             coming = server.once("connect")
             with Socket("127.0.0.1", server.local_port) as client:
                 assert (await client.once("connect")).target is client
@@ -58,9 +57,7 @@ def test_once_raises_what_fails(run):
 
 def test_a_cancelled_once_listens_no_more(run):
     async def main():
-        with ServerSocket() as server:
-            server.bind(0, "127.0.0.1")
-            server.listen()
+        with listening() as server:
             with anyio.move_on_after(0.01):
                 await server.once("connect")
             assert not server.has_event_listener("connect")
@@ -70,9 +67,7 @@ def test_a_cancelled_once_listens_no_more(run):
 
 def test_a_once_that_never_begins_listens_no_more(run):
     async def main():
-        with ServerSocket() as server:
-            server.bind(0, "127.0.0.1")
-            server.listen()
+        with listening() as server:
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 await server.once("connect")
@@ -95,9 +90,7 @@ def test_a_once_that_never_begins_listens_no_more(run):
 @pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "trio"])
 def test_once_is_a_task_of_asyncio(library):
     async def main():
-        with ServerSocket() as server:
-            server.bind(0, "127.0.0.1")
-            server.listen()
+        with listening() as server:
             for _ in range(3):
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(server.once("connect"), 0)

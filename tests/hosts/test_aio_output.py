@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
@@ -14,7 +15,7 @@ import pytest
 import serversocket
 from serversocket import aio
 
-from .coroutines import in_a_thread, lets_others_run, listen, pair, plain_client, received_by, until
+from .coroutines import connection, ends, in_a_thread, lets_others_run, listen, pair, plain_client, received_by, until
 
 
 def test_sending_waits_for_a_slow_reader(run):
@@ -44,47 +45,43 @@ def test_sending_waits_for_a_slow_reader(run):
 
 def test_what_a_cancelled_sender_gave_goes_out(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with accepted:
-                message = bytes(8 << 20)
-                with anyio.move_on_after(0.05) as scope:
-                    await client.send(message)
-                assert scope.cancelled_caught
-                client.socket.write(b"!")
-                client.close()
-                received = bytearray()
-                async for chunk in accepted:
-                    received += chunk
-                assert received == message + b"!"
+        async with ends() as (client, accepted), accepted:
+            message = bytes(8 << 20)
+            with anyio.move_on_after(0.05) as scope:
+                await client.send(message)
+            assert scope.cancelled_caught
+            client.socket.write(b"!")
+            client.close()
+            received = bytearray()
+            async for chunk in accepted:
+                received += chunk
+            assert received == message + b"!"
 
     run(main)
 
 
 def test_several_tasks_send(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with accepted:
-                async with anyio.create_task_group() as tasks:
+        async with ends() as (client, accepted), accepted:
+            async with anyio.create_task_group() as tasks:
 
-                    async def send(number):
-                        for _ in range(20):
-                            await client.send(bytes([number]) * 100_000)
+                async def send(number):
+                    for _ in range(20):
+                        await client.send(bytes([number]) * 100_000)
 
-                    async def finish():
-                        async with anyio.create_task_group() as senders:
-                            for number in range(5):
-                                senders.start_soon(send, number)
-                        client.close()
+                async def finish():
+                    async with anyio.create_task_group() as senders:
+                        for number in range(5):
+                            senders.start_soon(send, number)
+                    client.close()
 
-                    tasks.start_soon(finish)
-                    received = bytearray()
-                    async for chunk in accepted:
-                        received += chunk
-                assert len(received) == 5 * 20 * 100_000
-                pieces = [received[i : i + 100_000] for i in range(0, len(received), 100_000)]
-                assert all(len(set(piece)) == 1 for piece in pieces)
+                tasks.start_soon(finish)
+                received = bytearray()
+                async for chunk in accepted:
+                    received += chunk
+            assert len(received) == 5 * 20 * 100_000
+            pieces = [received[i : i + 100_000] for i in range(0, len(received), 100_000)]
+            assert all(len(set(piece)) == 1 for piece in pieces)
 
     run(main)
 
@@ -112,59 +109,55 @@ def test_sending_to_one_who_reads_quickly_keeps_nobody_waiting(run):
 # ---- without waiting
 
 
-async def clogged(server):
+@asynccontextmanager
+async def clogged():
     """A connection whose peer reads nothing, with output pending that the system does not take."""
-    peer = plain_client(server)
-    accepted = await server.accept()
-    while accepted.send_nowait(bytes(65536)):
-        await anyio.lowlevel.checkpoint()
-    return peer, accepted
+    async with listen() as server:
+        with plain_client(server) as peer:
+            accepted = await server.accept()
+            while accepted.send_nowait(bytes(65536)):
+                await anyio.lowlevel.checkpoint()
+            yield peer, accepted
 
 
 def test_sending_without_waiting(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                for data in (b"bytes ", bytearray(b"of "), memoryview(b"any "), b"", serversocket.ByteArray(b"kind")):
-                    assert client.send_nowait(data) is True
-                assert await accepted.receive_exactly(17) == b"bytes of any kind"
+        async with connection() as (client, accepted):
+            for data in (b"bytes ", bytearray(b"of "), memoryview(b"any "), b"", serversocket.ByteArray(b"kind")):
+                assert client.send_nowait(data) is True
+            assert await accepted.receive_exactly(17) == b"bytes of any kind"
 
     run(main)
 
 
 def test_a_peer_that_does_not_keep_up_is_told_by_false(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await clogged(server)
-            with peer:
-                async with accepted:
-                    below = accepted.socket
-                    before = below.bytes_pending
-                    below.high_water_mark = before + 10
-                    assert accepted.send_nowait(b"x" * 10) is True  # as much as the mark is not more than the mark
-                    assert accepted.send_nowait(b"x") is False
-                    assert accepted.send_nowait(b"") is False
-                    assert below.bytes_pending == before + 11
-                    below.high_water_mark = 0
-                    assert accepted.send_nowait(b"x") is False
-                    written = below.bytes_pending
+        async with clogged() as (peer, accepted), accepted:
+            below = accepted.socket
+            before = below.bytes_pending
+            below.high_water_mark = before + 10
+            assert accepted.send_nowait(b"x" * 10) is True  # as much as the mark is not more than the mark
+            assert accepted.send_nowait(b"x") is False
+            assert accepted.send_nowait(b"") is False
+            assert below.bytes_pending == before + 11
+            below.high_water_mark = 0
+            assert accepted.send_nowait(b"x") is False
+            written = below.bytes_pending
 
-                    async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(received_by, peer)
-                        await accepted.drain()
-                        assert below.bytes_pending == 0 < written
-                        below.high_water_mark = 3
-                        assert accepted.send_nowait(b"end") is True
-                        await accepted.send_eof()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(received_by, peer)
+                await accepted.drain()
+                assert below.bytes_pending == 0 < written
+                below.high_water_mark = 3
+                assert accepted.send_nowait(b"end") is True
+                await accepted.send_eof()
 
     run(main)
 
 
 def test_what_is_sent_without_waiting_arrives_whole_and_in_order(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
             message = bytes(range(256)) * 4096
             told = []
 
@@ -212,50 +205,45 @@ def test_what_cannot_be_sent_without_waiting(run):
 
 def test_more_than_may_be_kept_is_refused_and_breaks_the_connection(run):
     async def main():
-        async with listen() as server:
-            peer, accepted = await clogged(server)
-            with peer:
-                async with accepted:
-                    accepted.socket.buffer_limit = accepted.socket.bytes_pending + 1000
-                    assert accepted.send_nowait(bytes(1000)) is False
-                    with pytest.raises(serversocket.IOError) as caught:
-                        accepted.send_nowait(b"x")
-                    assert caught.value.errno == errno.ENOBUFS
-                    with pytest.raises(serversocket.IOError) as caught:
-                        await accepted.drain()
-                        await accepted.receive()
-                    assert caught.value.errno == errno.ENOBUFS
-                with pytest.raises(ConnectionResetError):
-                    await received_by(peer)
+        async with clogged() as (peer, accepted):
+            async with accepted:
+                accepted.socket.buffer_limit = accepted.socket.bytes_pending + 1000
+                assert accepted.send_nowait(bytes(1000)) is False
+                with pytest.raises(serversocket.IOError) as caught:
+                    accepted.send_nowait(b"x")
+                assert caught.value.errno == errno.ENOBUFS
+                with pytest.raises(serversocket.IOError) as caught:
+                    await accepted.drain()
+                    await accepted.receive()
+                assert caught.value.errno == errno.ENOBUFS
+            with pytest.raises(ConnectionResetError):
+                await received_by(peer)
 
     run(main)
 
 
 def test_sending_from_a_listener_and_from_another_thread(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                client.socket.reactor.call_later(0, client.send_nowait, b"from a call of the reactor's")
-                assert await accepted.receive() == b"from a call of the reactor's"
-                errors = []
+        async with connection() as (client, accepted):
+            client.socket.reactor.call_later(0, client.send_nowait, b"from a call of the reactor's")
+            assert await accepted.receive() == b"from a call of the reactor's"
+            errors = []
 
-                def send():
-                    try:
-                        client.send_nowait(b"x")
-                    except RuntimeError as error:
-                        errors.append(str(error))
+            def send():
+                try:
+                    client.send_nowait(b"x")
+                except RuntimeError as error:
+                    errors.append(str(error))
 
-                in_a_thread(send)
-                assert "thread" in errors[0]
+            in_a_thread(send)
+            assert "thread" in errors[0]
 
     run(main)
 
 
 def test_sending_without_waiting_and_draining_keeps_nobody_waiting(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
+        async with ends() as (client, accepted):
 
             async def send():
                 client.send_nowait(b"x")

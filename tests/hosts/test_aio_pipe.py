@@ -12,7 +12,7 @@ import pytest
 import serversocket
 from serversocket import Socket, aio
 
-from .coroutines import RESET, in_a_thread, listen, pair, plain_client, received_by, until
+from .coroutines import RESET, connection, in_a_thread, listen, pair, plain_client, received_by, until
 
 WHOLE = bytes(range(251)) * 40_000  # 10 MB: more than the system takes of what nobody fetches
 ENDS = ("source", "target")
@@ -382,35 +382,33 @@ def has_input(peer):
 
 def test_what_cannot_be_piped(run):
     async def main():
-        async with listen() as server:
-            client, accepted = await pair(server)
-            async with client, accepted:
-                for arguments, wrong in (((client, Socket()), "target"), ((None, client), "source")):
-                    with pytest.raises(TypeError, match=f"{wrong} must be an AsyncSocket"):
-                        await aio.pipe(*arguments)
-                with pytest.raises(serversocket.ArgumentError, match="source and target are the same connection"):
-                    await aio.pipe(client, client)
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(accepted.receive)
-                    await anyio.wait_all_tasks_blocked()
-                    with pytest.raises(RuntimeError, match=r"pipe\(\): another task is receiving"):
-                        await aio.pipe(client, accepted)
-                    await client.send(b"unharmed")
-                errors = []
-
-                async def elsewhere():
-                    try:
-                        await aio.pipe(client, accepted)
-                    except RuntimeError as error:
-                        errors.append(str(error))
-
-                in_a_thread(lambda: anyio.run(elsewhere))
-                assert "thread" in errors[0]
-                await accepted.send(b"unharmed")
-                assert await client.receive() == b"unharmed"
-                accepted.close()
-                with pytest.raises(serversocket.IOError, match="closed on this side"):
+        async with connection() as (client, accepted):
+            for arguments, wrong in (((client, Socket()), "target"), ((None, client), "source")):
+                with pytest.raises(TypeError, match=f"{wrong} must be an AsyncSocket"):
+                    await aio.pipe(*arguments)
+            with pytest.raises(serversocket.ArgumentError, match="source and target are the same connection"):
+                await aio.pipe(client, client)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(accepted.receive)
+                await anyio.wait_all_tasks_blocked()
+                with pytest.raises(RuntimeError, match=r"pipe\(\): another task is receiving"):
                     await aio.pipe(client, accepted)
-                assert client.connected
+                await client.send(b"unharmed")
+            errors = []
+
+            async def elsewhere():
+                try:
+                    await aio.pipe(client, accepted)
+                except RuntimeError as error:
+                    errors.append(str(error))
+
+            in_a_thread(lambda: anyio.run(elsewhere))
+            assert "thread" in errors[0]
+            await accepted.send(b"unharmed")
+            assert await client.receive() == b"unharmed"
+            accepted.close()
+            with pytest.raises(serversocket.IOError, match="closed on this side"):
+                await aio.pipe(client, accepted)
+            assert client.connected
 
     run(main)

@@ -19,7 +19,7 @@ from serversocket import Reactor, Socket
 from serversocket.hosts import Hosting
 from serversocket.loop.reactor import current_reactor
 
-from ..behaviour.helpers import Log, connect_to, listening
+from ..behaviour.helpers import PATIENCE, Log, connect_to, listening
 
 MANY = 200
 FEW = 10
@@ -219,7 +219,7 @@ def test_keyboard_interrupt_ends_the_run(run):
     async def main():
         seen.append(current_reactor())
         current_reactor().call_later(0.001, interrupt)
-        await anyio.sleep(10)
+        await anyio.sleep(PATIENCE)
 
     with interrupted():
         run(main)

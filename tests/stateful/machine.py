@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from serversocket import IOError, Reactor, ServerSocket, Socket
 
+from ..behaviour.helpers import PATIENCE
 from .model import PATTERN, Connection
 
-PATIENCE = 20.0
 RESET = struct.pack("ii", 1, 0)
 MOST = 12  # connections at once
 SIZES = st.one_of(st.integers(0, 100), st.sampled_from((4095, 4096, 8192, 65536, 65537, 200_000, 3_000_000)))

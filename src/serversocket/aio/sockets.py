@@ -61,7 +61,7 @@ class _Flow:
 
     def _arrived(self, _event: ProgressEvent) -> None:
         waiter, socket = self.reader, self.socket
-        available, limit = socket.bytes_available, socket.buffer_limit
+        available, limit = socket.bytes_available, socket._buffer_limit
         wanted = waiter is not None and not waiter.done() and (available >= self.wanted or available >= limit)
         if available >= (limit if wanted else self._enough()):
             self.held = True
@@ -70,7 +70,7 @@ class _Flow:
             waiter.set_result(None)  # the task may continue at once
 
     def _enough(self) -> int:
-        limit: int = self.socket.buffer_limit
+        limit: int = self.socket._buffer_limit
         return min(max(self.wanted, READ_AHEAD), limit)
 
     def let_in(self) -> None:

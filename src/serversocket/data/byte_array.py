@@ -7,7 +7,6 @@ import builtins
 import os
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, overload
 
@@ -495,6 +494,8 @@ def _from_hex(call: str, value: str) -> bytes:
 
 # --------------------------------------------------------------------------------------------- compression
 
+MAX_WBITS = 15  # zlib's: a window of 32 KiB
+
 
 class _Algorithm(NamedTuple):
     compress: Callable[[bytes], bytes]
@@ -511,7 +512,14 @@ def _algorithm(call: str, name: str) -> _Algorithm:
 
 
 def _deflating(wbits: int) -> _Algorithm:
+    def compress(data: bytes) -> bytes:
+        import zlib  # noqa: PLC0415
+
+        return zlib.compress(data, 9, wbits)
+
     def uncompress(data: bytes, limit: int) -> bytes:
+        import zlib  # noqa: PLC0415
+
         stream = zlib.decompressobj(wbits)
         try:
             result = stream.decompress(data, limit + 1)
@@ -519,10 +527,10 @@ def _deflating(wbits: int) -> _Algorithm:
             raise errors.decompression_failed("uncompress", error) from None
         return _complete(result, limit, stream.eof)
 
-    return _Algorithm(lambda data: zlib.compress(data, 9, wbits), uncompress)
+    return _Algorithm(compress, uncompress)
 
 
-# Some builds of Python lack lzma; everything else works there.
+# Some builds of Python lack lzma or zlib; everything else works there.
 
 
 def _lzma_compress(data: bytes) -> bytes:
@@ -570,7 +578,7 @@ def _complete(result: bytes, limit: int, ended: bool) -> bytes:
 
 
 _ALGORITHMS: dict[str, _Algorithm] = {
-    CompressionAlgorithm.ZLIB: _deflating(zlib.MAX_WBITS),
-    CompressionAlgorithm.DEFLATE: _deflating(-zlib.MAX_WBITS),
+    CompressionAlgorithm.ZLIB: _deflating(MAX_WBITS),
+    CompressionAlgorithm.DEFLATE: _deflating(-MAX_WBITS),
     CompressionAlgorithm.LZMA: _Algorithm(_lzma_compress, _lzma_uncompress),
 }

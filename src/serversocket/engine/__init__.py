@@ -37,6 +37,7 @@ Source = _chosen.Source
 Acceptor = _chosen.Acceptor
 Stream = _chosen.Stream
 Connector = _chosen.Connector
+Filter = _chosen.Filter
 LoopWaiter = _chosen.LoopWaiter
 extend_type, set_error_reporter = _chosen.extend_type, _chosen.set_error_reporter
 quicken = _chosen.quicken

@@ -6,15 +6,19 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import engine
+from ..checks import as_limit
 from ..engine.unpatched import local
 from ..events import UncaughtErrorEvent
 from ..naming import with_as3_names
 from . import hosting, signals
 from .reporting import log_error
 from .timers import Scheduler
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
 
 # How often the reactor checks for idle connections. Seconds.
 SHORTEST_IDLE_PERIOD = 0.01
@@ -50,6 +54,26 @@ class Reactor(Scheduler, engine.Reactor):
         super().__init__()
         self._attempts: set[Any] = set()  # connects that are in progress
         _reactors.add(self)
+
+    @property
+    def buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output that all connections together may hold; 1 GiB by default.
+
+        Over the limit, the connection that holds the most is shed: its ``ioError`` has ``errno.ENOBUFS``, and its data
+        is dropped. If that is the one being written to, or if shedding all others would not make enough room,
+        `Socket.write` raises. Unread input of a socket whose peer is gone is dropped without an event: the socket is
+        closed, and reading it raises.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+        """
+        return self._buffer_limit
+
+    @buffer_limit.setter
+    def buffer_limit(self, value: SupportsIndex) -> None:
+        self._check_thread()
+        self._buffer_limit = as_limit("buffer_limit", value)
 
     def run(self) -> None:
         """Delivers events until `stop` is called or nothing is left open.

@@ -6,7 +6,6 @@ import atexit
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
@@ -19,6 +18,8 @@ from ..naming import with_as3_names
 from .reactor import current_reactor
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from .. import Reactor
 
 __all__ = ["BackgroundReactor", "run_in_thread"]
@@ -39,6 +40,8 @@ class BackgroundReactor(Generic[_T]):
     """
 
     def __init__(self, setup: Callable[[], _T]) -> None:
+        from concurrent.futures import Future  # noqa: PLC0415
+
         self._setup = setup
         self._begun: Future[_T] = Future()
         self._outstanding: set[Future[Any]] = set()
@@ -121,6 +124,8 @@ class BackgroundReactor(Generic[_T]):
         if not callable(function):
             raise errors.wrong_type("function", function, "callable")
         refuse_coroutine_function("function", function)
+        from concurrent.futures import Future  # noqa: PLC0415
+
         future: Future[_R] = Future()
 
         def run() -> None:

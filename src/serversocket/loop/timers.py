@@ -4,6 +4,9 @@ A signal handler may run between any two lines, schedule and cancel calls, or ra
 because of that. CPython checks for signals after a call, at the beginning of a Python function and at each iteration of
 a loop: a state that was just checked cannot change before the end of the next call of a C function. Comments below say
 where the code relies on that.
+
+From 3.12 on, the jump to the next iteration of a loop may be outside of the `try` that contains the loop. So a loop
+that needs cleanup is a function of its own, unless its form avoids that.
 """
 
 from __future__ import annotations
@@ -288,24 +291,25 @@ class Scheduler:
 
     def _run_timers(self) -> int:
         """Makes the calls that are due now, but not those that they schedule. Returns how many."""
-        now = time.monotonic()
-        first_new = next(self._timer_numbers)
-        ran = 0
         self._deadline = math.nan  # the engine's alarm went off: set the deadline again, even an unchanged one
         try:
-            while self._timers:
-                entry = self._timers[0]
-                when, number, handle = entry
-                if when > now or number >= first_new:
-                    break
-                if handle._callback is None:
-                    self._drop_cancelled()
-                elif handle._period:
-                    ran += self._call_again(entry, now)
-                else:
-                    ran += self._call_once(entry)
+            return self._call_due(time.monotonic(), next(self._timer_numbers))
         finally:
             self._update_deadline()
+
+    def _call_due(self, now: float, first_new: int) -> int:
+        ran = 0
+        while self._timers:
+            entry = self._timers[0]
+            when, number, handle = entry
+            if when > now or number >= first_new:
+                break
+            if handle._callback is None:
+                self._drop_cancelled()
+            elif handle._period:
+                ran += self._call_again(entry, now)
+            else:
+                ran += self._call_once(entry)
         return ran
 
     def _call_again(self, entry: tuple[float, int, TimerHandle], now: float) -> bool:
@@ -399,8 +403,9 @@ class Scheduler:
         try:
             for entry in before:
                 done += 1  # no signal handler can run up to the end of the push
-                if entry[2]._callback is not None:
-                    heappush(self._timers, entry)
+                if entry[2]._callback is None:
+                    continue
+                heappush(self._timers, entry)
         except BaseException:  # from a signal handler
             for entry in before[done:]:
                 heappush(self._timers, entry)

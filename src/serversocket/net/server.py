@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import ClassVar, Self, SupportsIndex
 
 from .. import errors
-from ..checks import as_backlog, as_defer_accept, as_port
+from ..checks import as_backlog, as_defer_accept, as_limit, as_port
 from ..engine import Acceptor, extend_type
 from ..engine.endpoints import SocketAddress, host_of, port_of
 from ..events import IOErrorEvent
@@ -129,6 +129,23 @@ class ServerSocket(Acceptor):
     def local_port(self) -> int:
         """The port that the socket is bound to, 0 if it is not bound (AIR: ``localPort``)."""
         return port_of(self._name) if self.bound else 0
+
+    @property
+    def max_connections(self) -> int | None:
+        """How many connections may be open at once; ``None``, the default: any number.
+
+        Further clients are accepted and closed at once, so that they notice; `turned_away` counts them.
+
+        Raises:
+            TypeError: The value is neither an integer nor ``None``.
+            RangeError: It is not positive (#2006).
+        """
+        return self._most_connections or None
+
+    @max_connections.setter
+    def max_connections(self, value: SupportsIndex | None) -> None:
+        self._check_thread()
+        self._most_connections = 0 if value is None else as_limit("max_connections", value)
 
     def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
         """Starts listening (AIR: ``listen``); the reactor then delivers ``connect`` events.

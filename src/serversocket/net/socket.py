@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self, SupportsIndex
 
 from .. import errors
-from ..checks import as_client_port, as_mark, as_milliseconds, as_port
+from ..checks import as_client_port, as_limit, as_mark, as_milliseconds, as_port
 from ..data.byte_array import ByteArray
 from ..data.typed import DataInput, DataOutput, resize
 from ..defaults import DEFAULT_TIMEOUT, HIGH_WATER_MARK
@@ -72,6 +72,84 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
     def timeout(self, value: int) -> None:
         self._check_thread()
         self._timeout = as_milliseconds("timeout", value)
+
+    @property
+    def allow_half_open(self) -> bool:
+        """True if the connection stays open for output after the peer has ended its own; off by default, as in AIR.
+
+        If it is set, an ``end`` event (`Event`) reports the peer's end, and the program closes the socket after its
+        last write. ``close`` follows only if the program calls `write_eof`, or if the connection breaks.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.allow_half_open = True
+            ...     event.socket.add_event_listener("end", answer)
+            >>> def answer(event):
+            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
+            ...     event.target.close()
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._half_open
+
+    @allow_half_open.setter
+    def allow_half_open(self, value: bool) -> None:
+        self._check_thread()
+        self._half_open = bool(value)
+
+    @property
+    def abort_on_error(self) -> bool:
+        """True if the connection breaks when a listener of this socket raises; False, the default, as in AIR.
+
+        If it is set, the connection is reset, so that the peer does not wait for an answer that never comes. The error
+        becomes ``uncaughtError`` as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the
+        reactor. The value is kept over reconnects.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
+
+        Example:
+            >>> import serversocket
+            >>> def connected(event):
+            ...     event.socket.abort_on_error = True
+            >>> server = serversocket.ServerSocket()
+            >>> server.add_event_listener("connect", connected)
+        """
+        return self._fragile
+
+    @abort_on_error.setter
+    def abort_on_error(self, value: bool) -> None:
+        self._check_thread()
+        self._fragile = bool(value)
+
+    @property
+    def buffer_limit(self) -> int:
+        """The most bytes of unread input and unsent output that the socket may hold; 256 MiB by default.
+
+        A `write` over the limit raises, and the connection is broken, because the peer must not get a stream with a
+        gap. Unread input over the limit breaks the connection too; it can still be read. The ``ioError`` has
+        ``errno.ENOBUFS``. Use `congested` and `pause` (backpressure) to stay below the limit: no read takes more than
+        there is room for, so a program that pauses at the limit is in time.
+
+        Raises:
+            TypeError: The value is not an integer.
+            RangeError: It is not positive (#2006).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.buffer_limit = 1024 * 1024
+        """
+        return self._buffer_limit
+
+    @buffer_limit.setter
+    def buffer_limit(self, value: SupportsIndex) -> None:
+        self._check_thread()
+        self._buffer_limit = as_limit("buffer_limit", value)
 
     @property
     def high_water_mark(self) -> int:
@@ -171,14 +249,17 @@ class Socket(Stream, Liveness, DataInput, DataOutput):
         self._unfollow(self._attempt)
         self._connecting_failed()
         target = format_endpoint(self._host, self._port)
-        self._dispatch_error(f"URL: {self._host} connect {target}{self._origin}", cause)
+        self._dispatch_error(errors.broken(f"URL: {self._host} connect {target}{self._origin}", cause))
 
     def _broken(self, code: int, call: str) -> None:
-        self._dispatch_error(f"{call} {self._peer()}", code)
+        cause = self._filter_error or code
+        self._dispatch_error(
+            cause if isinstance(cause, errors.IOError) else errors.broken(f"{call} {self._peer()}", cause)
+        )
 
-    def _dispatch_error(self, what: str, cause: OSError | int) -> None:
+    def _dispatch_error(self, error: errors.IOError) -> None:
         if self.has_event_listener(IOErrorEvent.IO_ERROR):
-            self.dispatch_event(IOErrorEvent._of(errors.broken(what, cause)))
+            self.dispatch_event(IOErrorEvent._of(error))
 
     def _peer(self) -> str:
         return format_endpoint(self.remote_address or "", self.remote_port)

@@ -38,7 +38,7 @@ def listen(
     with closing(Reactor()) as reactor:
         servers: list[ServerSocket] = []
         listeners: list[int] = []
-        while len(servers) < count:
+        for _ in range(count):
             server = ServerSocket(reactor=reactor)
             server.bind(port, address, dual_stack=dual_stack, reuse_port=bool(servers))
             port = server.local_port

@@ -270,14 +270,9 @@ class Supervisor:
     # ---- the turn
 
     def _supervise(self) -> None:
-        while True:
+        while self._processes or not self._stopping:
             try:
-                while self._processes or not self._stopping:
-                    if seconds := self._faults.pause():
-                        time.sleep(seconds)
-                    with self._faults.contained(SUPERVISOR, "could not finish its turn"):
-                        self._turn()
-                return
+                self._take_turns()
             except (KeyboardInterrupt, SystemExit) as error:
                 self._parting = error
                 if not self._stopping:
@@ -285,8 +280,16 @@ class Supervisor:
             except BaseException as error:  # from a handler that another handler has set, between two turns
                 self._faults.result(SUPERVISOR, "was interrupted", error)
 
-    def _turn(self) -> None:
-        heard = self._wait()
+    def _take_turns(self) -> None:
+        while self._processes or not self._stopping:
+            if pause := self._faults.pause():
+                time.sleep(pause)
+            with self._faults.contained(SUPERVISOR, "could not finish its turn"):
+                self._turn(pause)
+
+    def _turn(self, paused: float) -> None:
+        """Runs one turn. After a pause of `paused` seconds, it tries the steps again that failed in the last turn."""
+        heard = self._wait(paused)
         if self._bell.fileno() in heard:
             with self._faults.contained(SUPERVISOR, "cannot read the pipe that wakes it"):
                 self._bell.empty()
@@ -308,20 +311,20 @@ class Supervisor:
         else:
             self._start_due()
 
-    def _wait(self) -> set[int]:
-        """Waits for a signal, a report of a worker, or the next deadline.
+    def _wait(self, paused: float) -> set[int]:
+        """Waits for a signal, a report of a worker, or the next deadline; after a pause, does not wait.
 
         Returns:
             The descriptors that are readable; all of them if the wait failed.
         """
-        seconds = self._until_due()
+        seconds = 0.0 if paused else self._until_due()
         descriptors = {self._bell.fileno(), *(process.status for process in self._processes if process.status >= 0)}
         with self._faults.contained(SUPERVISOR, "cannot wait"):
             poll = select.poll()
             for fd in descriptors:
                 poll.register(fd, select.POLLIN)
             descriptors = {fd for fd, _ in poll.poll(None if seconds == math.inf else round(seconds * 1000))}
-        self._clock.advance(seconds)
+        self._clock.advance(paused or seconds)
         return descriptors
 
     def _until_due(self) -> float:

@@ -18,11 +18,16 @@ cdef class Acceptor(Source):
     cdef Py_ssize_t most        # of them; 0: any number
     cdef Py_ssize_t refused     # clients that were closed at once
     cdef bint deferring         # the system shows clients only when they have sent something
+    cdef object admission       # asked for the filter of each client; None: they have none
+    cdef dict held              # clients whose `connect` waits for their filters, by id, the oldest first
+    cdef list entering          # those of them for whom it is due
     cdef int luck               # how many first reads in vain are still allowed
     cdef uint32_t accepted
 
     def __cinit__(self):
         self.socket_class = Stream
+        self.held = {}
+        self.entering = []
         self.counter = Tally.__new__(Tally)
 
     @property
@@ -34,6 +39,15 @@ cdef class Acceptor(Source):
         if not issubclass(cls, Stream):
             raise TypeError(f"an accepted connection must become a Stream, not {cls!r}")
         self.socket_class = cls
+
+    @property
+    def _admission(self):
+        """Called with each accepted stream before its ``connect``; returns its `Filter`, or None."""
+        return self.admission
+
+    @_admission.setter
+    def _admission(self, value):
+        self.admission = value
 
     @property
     def bound(self):
@@ -51,21 +65,13 @@ cdef class Acceptor(Source):
         return self.counter.open
 
     @property
-    def max_connections(self):
-        """How many connections may be open at once; ``None``, at first, for any number.
+    def _most_connections(self):
+        """How many may be open at once; 0 for any number."""
+        return self.most
 
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
-
-        Raises:
-            TypeError: The value is neither an integer nor ``None``.
-            RangeError: It is not positive (#2006).
-        """
-        return self.most or None
-
-    @max_connections.setter
-    def max_connections(self, value):
-        self._check()
-        self.most = 0 if value is None else as_limit("max_connections", value)
+    @_most_connections.setter
+    def _most_connections(self, Py_ssize_t value):
+        self.most = value
 
     @property
     def turned_away(self):
@@ -111,11 +117,16 @@ cdef class Acceptor(Source):
         self._settle()
 
     cdef int _discard(self) except -1:
+        cdef Stream stream
         self._listening_now = self.paused = False
         self._shut()
+        self.entering = []
+        while self.held:
+            _, stream = self.held.popitem()
+            stream._discard()
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         try:
             return self._settle()
         except OSError as error:
@@ -128,7 +139,7 @@ cdef class Acceptor(Source):
             return 0
         self._hold(self.listeners is not None)
         if self._listening_now:
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self, system.EPOLLIN if not self.paused and heard(self, CONNECT) else 0
             )
         return 0
@@ -163,31 +174,41 @@ cdef class Acceptor(Source):
 
     @cython.final
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
-        cdef PyObject *made = NEW_INSTANCE(self.socket_class, ())
+        """Dispatches `connect` for a new client, or where `fd` is negative for the next whose filter has held it back.
+
+        All in one function: making the connection in another one costs 40 instructions.
+        """
+        cdef PyObject *made
         cdef Stream stream
         cdef Event event
         cdef bint interrupted = True
-        if made == NULL:
-            system.close(fd)
-            pending_error()
-        made_stream = <object> made
-        Py_DECREF(made_stream)
-        if not self._listening_now:
-            system.close(fd)    # making it has run something that closed the server
-            return 0
-        if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
-            system.close(fd)
-            raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
-        stream = <Stream> made_stream
-        made_stream = None
-        stream._reactor = self._reactor
-        stream.quiet = True
-        stream.fd = fd      # from here on, whatever happens, it is closed with the stream
-        self._reactor._enroll(stream, fd)
-        stream.tally = self.counter
-        self.counter.open += 1
-        stream.peer = peer[0]
-        stream.state = CONNECTED
+        if fd >= 0:
+            made = new_instance(self.socket_class, ())
+            if made == NULL:
+                system.close(fd)
+                pending_error()
+            made_stream = <object> made
+            Py_DECREF(made_stream)
+            if not self._listening_now:
+                system.close(fd)    # making it has run something that closed the server
+                return 0
+            if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
+                system.close(fd)
+                raise TypeError(f"{self.socket_class.__name__}.__new__() did not make a new Stream")
+            stream = <Stream> made_stream
+            made_stream = None
+            stream._reactor = self._reactor
+            stream.quiet = True
+            stream.fd = fd      # from here on, whatever happens, it is closed with the stream
+            self._reactor.poller.enroll(stream, fd)
+            stream.tally = self.counter
+            self.counter.open += 1
+            stream.peer = peer[0]
+            stream.state = CONNECTED
+            if self.admission is not None and not self._admit(stream):
+                return 0
+        else:
+            stream = self.entering.pop(0)
         stream.serving = True
         event = take_event(CLIENT)
         event.subject = stream
@@ -201,11 +222,78 @@ cdef class Acceptor(Source):
                 stream._served()
             finally:
                 # What nobody listens to or holds goes with this reference, and is closed at once.
-                stream.quiet = stream.listeners is None and Py_REFCNT(<PyObject *> stream) == 1
+                stream.quiet = stream.listeners is None and only_reference(<PyObject *> stream)
                 if not stream.quiet:
-                    self._begin(stream, interrupted)
-                elif stream.pending:
+                    self._begin(stream, interrupted or fd < 0)
+                elif stream.pending or stream.filtered:
                     stream._end()
+        if fd < 0 and stream.filtered and stream.state == CONNECTED:
+            stream._after_connect()
+        return 0
+
+    @cython.final
+    cdef bint _admit(self, Stream stream) except -1:
+        """Gives a client its filter; returns False if that holds `connect` back, or has ended the connection."""
+        cdef Wire wire
+        try:
+            filter = self.admission(stream)
+            if filter is not None and stream.fd >= 0:
+                stream._install(filter)
+        except BaseException as error:
+            stream._reset()
+            self.refused += 1
+            stream._discard()
+            if leaves(error):
+                raise
+            report(error, self)
+            return False
+        wire = stream._wire()
+        if not self._listening_now or stream.fd < 0:
+            stream._discard()           # the program has closed it, or the server
+            return False
+        if wire is None or not wire.held:
+            return True
+        wire.server = self
+        self.held[id(stream)] = stream
+        stream._settle()
+        if self.deferring:
+            stream._first_read()
+        return False
+
+    @cython.final
+    cdef int _let_in(self, Stream stream) except -1:
+        """Has `connect` follow, in the last step of the turn."""
+        self.entering.append(stream)
+        self._reactor._postpone(self)
+        return 0
+
+    @cython.final
+    cdef int _forget_held(self, Stream stream, Wire wire) except -1:
+        """One whose `connect` was held back has ended."""
+        wire.server = None
+        self.held.pop(id(stream), None)
+        if stream in self.entering:
+            self.entering.remove(stream)
+        return 0
+
+    cdef int _attend(self) except -1:
+        cdef Stream stream
+        cdef Wire wire
+        while self.entering:
+            stream = self.entering[0]
+            wire = stream._wire()
+            wire.server = None
+            wire.held = False
+            self.held.pop(id(stream), None)
+            entries = listeners_of(self, CONNECT)
+            if entries is None or stream.failure:
+                del self.entering[0]
+                stream._reset()
+                self.refused += 1
+                stream._discard()       # nobody is there to be told any more, or the filter has raised
+                continue
+            stream = None       # what nobody listens to or holds is known by its references
+            self._accepted(-1, NULL, entries)
         return 0
 
     @cython.final

@@ -58,7 +58,7 @@ cdef class Connector(Source):
             self._reactor._postpone(self)
         elif system.errno == system.EINPROGRESS:
             try:
-                self._reactor._watch(self, system.EPOLLOUT)
+                self._reactor.poller.watch(self, system.EPOLLOUT)
             except OSError as error:
                 self.code = error.errno
                 self._reactor._postpone(self)

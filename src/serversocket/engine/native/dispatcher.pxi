@@ -2,29 +2,14 @@
 
 cdef extern from "Python.h":
     """
-    /* Dispatches inside each other, on this thread; see nesting.py. The model saves a call for each access. */
+    /* Dispatches inside each other, on this thread; see dispatch_depth.py. The model saves a call for each access. */
     static __thread int dispatch_depth __attribute__((tls_model("initial-exec"))) = 0;
-
-    /* Functions and methods, as most listeners are, are called where a call would end up in any case. */
-    static inline PyObject *call_listener(PyObject *listener, void *event)
-    {
-        PyObject *arguments[2] = {NULL, (PyObject *)event};
-        vectorcallfunc call;
-        if (PyFunction_Check(listener))
-            call = ((PyFunctionObject *)listener)->vectorcall;
-        else if (PyMethod_Check(listener))
-            call = ((PyMethodObject *)listener)->vectorcall;
-        else
-            return PyObject_CallOneArg(listener, (PyObject *)event);
-        return call(listener, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    }
     """
     ctypedef struct PyCodeObject:
         int co_argcount
         int co_flags
     PyCodeObject *PyFunction_GET_CODE "(PyCodeObject *)PyFunction_GET_CODE" (object function)
     int dispatch_depth
-    PyObject *call_listener(PyObject *listener, Event event)
     PyObject *PyObject_CallNoArgs(object function)
     str PyUnicode_FromObject(object text)
 
@@ -139,7 +124,7 @@ cdef class EventDispatcher:
         """Refuses calls from a thread that does not own this object."""
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         """Called when the first listener of a type came or the last one went."""
         return 0
 
@@ -163,6 +148,9 @@ cdef class EventDispatcher:
 
         Warns:
             UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
+
+        Example:
+            >>> EventDispatcher().add_event_listener("ready", print, priority=10)
         """
         cdef tuple entries
         cdef list changed
@@ -193,7 +181,7 @@ cdef class EventDispatcher:
             entry = listener
         if not entries:
             self._store_at(place, type, (entry,))
-            self._listening(type)
+            self._listening_changed(type)
             return
         changed = [known for known in entries if _alive(known)]
         changed.append(entry)
@@ -201,12 +189,15 @@ cdef class EventDispatcher:
         self._store_at(place, type, tuple(changed))
 
     def remove_event_listener(self, type, listener, use_capture=False):
-        """Removes a listener (AIR: ``removeEventListener``); nothing happens if it is not registered.
+        """Removes a listener; nothing happens if it is not registered (AIR: ``removeEventListener``).
 
         Args:
             type: The event's type.
             listener: What was registered.
             use_capture: As it was registered.
+
+        Raises:
+            TypeError: `listener` is ``None``, or `type` is not a string.
         """
         cdef tuple entries
         self._check()
@@ -227,7 +218,7 @@ cdef class EventDispatcher:
             return 0
         self._store(kind, after)
         if not after:
-            self._listening(kind)
+            self._listening_changed(kind)
         return 0
 
     @cython.final
@@ -269,13 +260,21 @@ cdef class EventDispatcher:
         return 0
 
     def has_event_listener(self, type):
-        """Whether anybody listens to a type of event (AIR: ``hasEventListener``)."""
+        """Whether anybody listens to a type of event (AIR: ``hasEventListener``).
+
+        Raises:
+            TypeError: `type` is not a string.
+        """
         self._check()
         type = event_type(type)
         return any([_alive(entry) for entry in self._entries(type)])
 
     def will_trigger(self, type):
-        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``)."""
+        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
+
+        Raises:
+            TypeError: `type` is not a string.
+        """
         return self.has_event_listener(type)
 
     def dispatch_event(self, event):
@@ -293,6 +292,10 @@ cdef class EventDispatcher:
         Raises:
             TypeError: `event` is ``None`` or no `Event`, or its ``clone()`` gave none.
             DispatchRecursionError: More than 256 dispatches are inside each other.
+
+        Example:
+            >>> EventDispatcher().dispatch_event(Event("ready"))
+            True
         """
         cdef tuple entries
         self._check()
@@ -306,7 +309,12 @@ cdef class EventDispatcher:
         return not event.is_default_prevented()
 
     def to_string(self):
-        """``[object ClassName]``, as AIR prints it."""
+        """``[object ClassName]`` (AIR: ``toString``).
+
+        Example:
+            >>> EventDispatcher().to_string()
+            '[object EventDispatcher]'
+        """
         return f"[object {type(self).__name__}]"
 
     def __str__(self):
@@ -463,9 +471,10 @@ cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
     """The listeners of what the engine dispatches, or None."""
     if dispatcher.listeners is None:
         return None
-    return <tuple> ITEM(<PyObject *> dispatcher.listeners, kind)
+    return <tuple> borrowed_item(<PyObject *> dispatcher.listeners, kind)
 
 
 cdef inline bint heard(EventDispatcher dispatcher, int kind) noexcept:
     """Returns True if anybody listens to what the engine dispatches."""
-    return dispatcher.listeners is not None and ITEM(<PyObject *> dispatcher.listeners, kind) != <PyObject *> None
+    cdef PyObject *listeners = <PyObject *> dispatcher.listeners
+    return listeners != <PyObject *> None and borrowed_item(listeners, kind) != <PyObject *> None

@@ -1,39 +1,5 @@
 # Events: what the engine tells a program, and the classes of those it tells most of.
 
-cdef extern from "Python.h":
-    """
-    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
-    #define NEW_INSTANCE(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
-    #define TYPE_DICT(cls) (((PyTypeObject *)(cls))->tp_dict)
-
-    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
-    #include "structmember.h"
-    #define OFFSET_OF_TARGET(event) ((char *)&(event)->_target - (char *)(event))
-
-    /* A reference that is ours already. */
-    #define OUR_EVENT(pointer) ((void *)(pointer))
-
-    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
-                              Py_ssize_t offset)
-    {
-        member->name = name;
-        member->type = T_OBJECT_EX;
-        member->offset = offset;
-        member->flags = READONLY;
-        member->doc = doc;
-        return PyDescr_NewMember(cls, member);
-    }
-    """
-    ctypedef struct PyMemberDef:
-        pass
-    PyObject *NEW_INSTANCE(type cls, tuple arguments)
-    PyObject *TYPE_DICT(type cls)
-    Py_ssize_t OFFSET_OF_TARGET(Event event)
-    Event OUR_EVENT(PyObject *pointer)
-    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
-    void PyType_Modified(type)
-
-
 # What the engine itself dispatches, and what most programs listen for besides. The number is the place of the type's
 # listeners in a dispatcher's table.
 cdef enum Kind:
@@ -93,40 +59,49 @@ cdef class Event:
 
     @property
     def event_phase(self):
-        """``EventPhase.AT_TARGET`` (2), even before a dispatch."""
+        """``EventPhase.AT_TARGET`` (2), even before a dispatch (AIR: ``eventPhase``)."""
         return 2
 
     def clone(self):
-        """A new event of the same type (AIR: ``clone``); subclasses override it to keep their fields."""
+        """A new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
+
+        Example:
+            >>> Event("ready", cancelable=True).clone().cancelable
+            True
+        """
         return Event(self.type, self.bubbles, self.cancelable)
 
     def is_default_prevented(self):
-        """Whether `prevent_default` was called on a cancelable event."""
+        """Whether `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
         return bool(self.flags & PREVENTED)
 
     def prevent_default(self):
-        """Cancels what would follow by default; no effect unless `cancelable`."""
+        """Cancels what would follow by default; no effect unless `cancelable` (AIR: ``preventDefault``)."""
         if self.cancelable:
             self.flags |= PREVENTED
 
     def stop_propagation(self):
-        """Keeps the event from other nodes; the listeners of this one still run."""
+        """Keeps the event from other nodes; the listeners of this one still run (AIR: ``stopPropagation``)."""
 
     def stop_immediate_propagation(self):
-        """Keeps the event from every listener that has not run yet."""
+        """Keeps the event from every listener that has not run yet (AIR: ``stopImmediatePropagation``)."""
         self.flags |= STOPPED
 
     def format_to_string(self, class_name, *names):
-        """``[class_name name=value …]`` as AIR prints events.
+        """``[class_name name=value …]`` as AIR prints events (AIR: ``formatToString``).
 
         Args:
             class_name: What stands first.
             *names: Attributes to print, in AS3 or PEP 8 spelling.
+
+        Example:
+            >>> Event("ready").format_to_string("Ready", "type", "bubbles")
+            '[Ready type="ready" bubbles=false]'
         """
         return format_event(self, class_name, names)
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
 
     def __str__(self):
@@ -166,6 +141,13 @@ cdef class ProgressEvent(Event):
         cancelable: See `Event`.
         bytes_loaded: How many bytes have just arrived.
         bytes_total: 0 from a socket: the length of a stream is not known.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> ProgressEvent("socketData", bytes_loaded=5).bytes_loaded
+        5
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, bytes_loaded=0, bytes_total=0):
@@ -192,11 +174,11 @@ cdef class ProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `ProgressEvent` with the same fields."""
+        """A new `ProgressEvent` with the same fields (AIR: ``clone``)."""
         return ProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
         )
@@ -212,6 +194,13 @@ cdef class OutputProgressEvent(Event):
         cancelable: See `Event`.
         bytes_pending: How many bytes still wait to be sent.
         bytes_total: How many bytes were written to the socket since it was connected.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> OutputProgressEvent("outputProgress", bytes_pending=0, bytes_total=9).bytes_total
+        9
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, bytes_pending=0, bytes_total=0):
@@ -238,11 +227,11 @@ cdef class OutputProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `OutputProgressEvent` with the same fields."""
+        """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
         return OutputProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
         )
@@ -257,6 +246,13 @@ cdef class ServerSocketConnectEvent(Event):
         bubbles: See `Event`.
         cancelable: See `Event`.
         socket: The connection.
+
+    Raises:
+        TypeError: `type` is not a string.
+
+    Example:
+        >>> ServerSocketConnectEvent("connect").socket is None
+        True
     """
 
     def __init__(self, type, bubbles=False, cancelable=False, socket=None):
@@ -273,45 +269,14 @@ cdef class ServerSocketConnectEvent(Event):
         self.subject = value
 
     def clone(self):
-        """A new `ServerSocketConnectEvent` with the same socket."""
+        """A new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
         return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
 
     def to_string(self):
-        """The event as AIR prints it."""
+        """The event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )
-
-
-cdef PyMemberDef target_field
-cdef PyMemberDef current_target_field
-
-
-cdef int _show_fields() except -1:
-    """Event.target and Event.current_target, which are the same."""
-    cdef Event event = Event("")
-    extend_type(Event, "target", field_at(
-        Event, &target_field, "target",
-        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
-        OFFSET_OF_TARGET(event),
-    ))
-    extend_type(Event, "current_target", field_at(
-        Event, &current_target_field, "current_target",
-        "The dispatcher whose listener runs; for sockets always `target`.",
-        OFFSET_OF_TARGET(event),
-    ))
-    return 0
-
-
-def extend_type(type cls, str name, value):
-    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
-    if not issubclass(cls, (Event, EventDispatcher)):
-        raise TypeError(f"{cls.__name__} is no class of the engine")
-    (<dict> TYPE_DICT(cls))[name] = value
-    PyType_Modified(cls)
-
-
-_show_fields()
 
 
 # ------------------------------------------------------------------------------------------------ event pool
@@ -326,24 +291,24 @@ cdef Event take_event(int kind):
     """An event of what the engine dispatches, as new."""
     cdef PyObject *found = spares[kind]
     if found == NULL:
-        found = NEW_INSTANCE(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
+        found = new_instance(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
         if found == NULL:
             pending_error()
         (<Event> found).type = <str> PyTuple_GET_ITEM(TYPES, kind)
     spares[kind] = NULL
-    return OUR_EVENT(found)
+    return our_event(found)
 
 
 cdef int give_back(Event event, int kind) except -1:
     """What was taken; the caller holds the only reference that counts here."""
-    if Py_REFCNT(<PyObject *> event) > 1:
+    if not only_reference(<PyObject *> event):
         return 0
     event._target = None
     if event.subject is not None:
         event.subject = None
-    if <PyObject *> event.type != ITEM(<PyObject *> TYPES, kind):
+    if <PyObject *> event.type != borrowed_item(<PyObject *> TYPES, kind):
         event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
-    if Py_REFCNT(<PyObject *> event) > 1 or spares[kind] != NULL:
+    if not only_reference(<PyObject *> event) or spares[kind] != NULL:
         return 0        # what went may have been the last reference to what runs Python code
     event.flags = 0
     event.bubbles = event.cancelable = False

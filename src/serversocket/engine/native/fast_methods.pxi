@@ -1,13 +1,46 @@
-# Methods of `Socket` that the interpreter calls without a detour.
+# What the interpreter calls without a detour: slots of types and methods, and types' dictionaries.
 #
-# Its adaptive instructions call the C function of a method descriptor directly, but only on instances of exactly the
-# class that the descriptor was made for; methods of a Cython class that is inherited from take the long way. So the
-# three that every message or connection needs are made anew for the class at the end of the line. They
-# do the usual call themselves, and leave all others, by keyword or with a wrong number of arguments, to the
-# method that they stand for.
+# None of this is promised to an extension either, but all of it is how CPython calls: each part does what a usual call
+# ends up with, and leaves it to the usual way where it does not know better. What each part gains stands in
+# docs/design.md.
 
 cdef extern from "Python.h":
     """
+    #include "structmember.h"
+
+    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
+    #define new_instance(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
+
+    /* Of a native type, which `setattr` refuses. Who changes it has to call PyType_Modified. */
+    #define type_dictionary(cls) (((PyTypeObject *)(cls))->tp_dict)
+
+    /* Functions and methods, as most listeners are, are called where a call would end up in any case. */
+    static inline PyObject *call_listener(PyObject *listener, void *event)
+    {
+        PyObject *arguments[2] = {NULL, (PyObject *)event};
+        vectorcallfunc call;
+        if (PyFunction_Check(listener))
+            call = ((PyFunctionObject *)listener)->vectorcall;
+        else if (PyMethod_Check(listener))
+            call = ((PyMethodObject *)listener)->vectorcall;
+        else
+            return PyObject_CallOneArg(listener, (PyObject *)event);
+        return call(listener, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+
+    /* A read-only attribute that is a field of the object. Unlike a property, the interpreter reads it in place. */
+    #define offset_of_target(event) ((char *)&(event)->_target - (char *)(event))
+    static PyObject *field_at(PyTypeObject *cls, PyMemberDef *member, const char *name, const char *doc,
+                              Py_ssize_t offset)
+    {
+        member->name = name;
+        member->type = T_OBJECT_EX;
+        member->offset = offset;
+        member->flags = READONLY;
+        member->doc = doc;
+        return PyDescr_NewMember(cls, member);
+    }
+
     static PyObject *method_descriptor(PyTypeObject *cls, PyMethodDef *method, const char *name, void *function,
                                        const char *doc)
     {
@@ -18,19 +51,70 @@ cdef extern from "Python.h":
         return PyDescr_NewMethod(cls, method);
     }
     """
+    ctypedef struct PyMemberDef:
+        pass
     ctypedef struct PyMethodDef:
         pass
+    PyObject *new_instance(type cls, tuple arguments)
+    PyObject *type_dictionary(type cls)
+    void PyType_Modified(type)
+    PyObject *call_listener(PyObject *listener, Event event)
+    Py_ssize_t offset_of_target(Event event)
+    object field_at(type cls, PyMemberDef *member, const char *name, const char *doc, Py_ssize_t offset)
     object method_descriptor(type cls, PyMethodDef *method, const char *name, void *function, const char *doc)
 
+
+# A listener is often a method of the very object that it listens to, and nothing else that this cycle leads through
+# could be cleared: not the tuple, not the method.
+for _class in (Reactor, Source, Input, Output, Stream, Lingerer, Connector, Acceptor):
+    (<PyTypeObject *> _class).tp_clear = (<PyTypeObject *> EventDispatcher).tp_clear
+
+
+def extend_type(type cls, str name, value):
+    """Sets an attribute on an event or dispatcher class; native ones refuse ``setattr``."""
+    if not issubclass(cls, (Event, EventDispatcher)):
+        raise TypeError(f"{cls.__name__} is no class of the engine")
+    (<dict> type_dictionary(cls))[name] = value
+    PyType_Modified(cls)
+
+
+# ---- Event.target and Event.current_target, which are the same
+
+cdef PyMemberDef target_field
+cdef PyMemberDef current_target_field
+
+
+cdef int _show_fields() except -1:
+    cdef Event event = Event("")
+    extend_type(Event, "target", field_at(
+        Event, &target_field, "target",
+        "The dispatcher that the event happened to; ``None`` until a listener was reached.",
+        offset_of_target(event),
+    ))
+    extend_type(Event, "current_target", field_at(
+        Event, &current_target_field, "current_target",
+        "The dispatcher whose listener runs; for sockets always `target`.",
+        offset_of_target(event),
+    ))
+    return 0
+
+
+_show_fields()
+
+
+# ---- methods of `Socket`
+#
+# The interpreter's adaptive instructions call the C function of a method descriptor directly, but only on instances of
+# exactly the class that the descriptor was made for; methods of a Cython class that is inherited from take the long
+# way. So the three that every message or connection needs are made anew for the class at the end of the line. They do
+# the usual call themselves, and leave all others, by keyword or with a wrong number of arguments, to the method that
+# they stand for.
 
 cdef enum:
     METHODS = 3
 
-cdef list METHOD_NAMES = ["read", "write", "close"]
+cdef tuple METHOD_NAMES = ("read", "write", "close")
 cdef list definition_texts = []      # what the definitions point to
-cdef object general_read = Stream.read
-cdef object general_write = Stream.write
-cdef object general_close = Stream.close
 
 
 def quicken(type cls):
@@ -71,7 +155,7 @@ def _documentation(method):
 cdef object read_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     cdef Py_ssize_t wanted
     if count > 1 or keywords != NULL:
-        return _leave(general_read, self, arguments, count, keywords)
+        return _leave("read", self, arguments, count, keywords)
     self._require(FINISHED, "read")
     if count == 0:
         return self._take(self.size)
@@ -81,24 +165,24 @@ cdef object read_directly(Stream self, PyObject **arguments, Py_ssize_t count, P
 
 cdef object write_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     if count != 1 or keywords != NULL:
-        return _leave(general_write, self, arguments, count, keywords)
+        return _leave("write", self, arguments, count, keywords)
     return self._write(<object> arguments[0])
 
 
 cdef object close_directly(Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     if count or keywords != NULL:
-        return _leave(general_close, self, arguments, count, keywords)
+        return _leave("close", self, arguments, count, keywords)
     self._end()
     return None
 
 
-cdef object _leave(method, Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
+cdef object _leave(str name, Stream self, PyObject **arguments, Py_ssize_t count, PyObject *keywords):
     cdef Py_ssize_t index
     cdef list positional = [self]
     cdef dict named = {}
     for index in range(count):
         positional.append(<object> arguments[index])
     if keywords != NULL:
-        for index, name in enumerate(<tuple> keywords):
-            named[name] = <object> arguments[count + index]
-    return method(*positional, **named)
+        for index, keyword in enumerate(<tuple> keywords):
+            named[keyword] = <object> arguments[count + index]
+    return getattr(Stream, name)(*positional, **named)

@@ -7,60 +7,6 @@ cdef enum State:
     FINISHED = 3            # the peer is gone; unread input and its address remain
 
 
-cdef enum Half:             # of a connection: one of its two directions
-    OPEN = 0
-    ENDING = 1              # output that is still pending is the last
-    ENDED = 2               # nothing more comes
-
-
-cdef extern from "Python.h":
-    """
-    /* What was written since the program took the hash must not go by it. */
-    static void forget_hash(PyObject *memory)
-    {
-        _Pragma("GCC diagnostic push")
-        _Pragma("GCC diagnostic ignored \\"-Wdeprecated-declarations\\"")
-        ((PyBytesObject *)memory)->ob_shash = -1;
-        _Pragma("GCC diagnostic pop")
-    }
-
-    /* The beginning of a bytes object that nobody else holds, as all of it; its memory stays as large as it was. */
-    static PyObject *cut(PyObject *memory, Py_ssize_t size)
-    {
-        forget_hash(memory);
-        Py_SET_SIZE((PyVarObject *)memory, size);
-        PyBytes_AS_STRING(memory)[size] = 0;
-        return Py_NewRef(memory);
-    }
-
-    /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
-    static PyObject *shorten(PyObject *memory, Py_ssize_t size)
-    {
-        forget_hash(memory);
-        if (Py_SIZE(memory) != size)
-            _PyBytes_Resize(&memory, size);
-        return memory;
-    }
-
-    /* Makes a bytes object that nobody else holds larger, in its place where the system can; without memory for that it
-       stays as it was. Takes the reference. */
-    static PyObject *lengthen(PyObject *memory, Py_ssize_t size)
-    {
-        PyObject *moved = PyObject_Realloc(memory, PyBytes_Type.tp_basicsize + size);
-        if (moved == NULL)
-            return memory;
-        forget_hash(moved);
-        Py_SET_SIZE((PyVarObject *)moved, size);
-        PyBytes_AS_STRING(moved)[size] = 0;
-        return moved;
-    }
-    """
-    void forget_hash(bytes memory)
-    object cut(PyObject *memory, Py_ssize_t size)
-    object shorten(PyObject *memory, Py_ssize_t size)
-    object lengthen(PyObject *memory, Py_ssize_t size)
-
-
 cdef enum:
     READS_PER_TURN = 4          # of one connection, so that a fast sender cannot starve the others
     LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
@@ -71,7 +17,7 @@ cdef object ALL = -1
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)      # it would take `data` for a text
-cdef class Input(Source):
+cdef class Input(Output):
     """The reading half of a connection.
 
     Input is a view, `data` and `size`. While a listener of `socketData` runs it lies where it was received: in the
@@ -146,6 +92,11 @@ cdef class Input(Source):
 
         Raises:
             IOError: The socket is not open (#2002).
+
+        Example:
+            >>> import serversocket
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", lambda event: print(socket.read()))
         """
         cdef Py_ssize_t wanted
         self._require(FINISHED, "read")
@@ -240,11 +191,11 @@ cdef class Input(Source):
         return count
 
     def _consume(self, Py_ssize_t size, str call not None):
-        self._exactly(size, call)
+        self._require_exactly(size, call)
         return self._take(size)
 
     def _lookahead(self, Py_ssize_t size, str call not None):
-        self._exactly(size, call)
+        self._require_exactly(size, call)
         return PyBytes_FromStringAndSize(self.data, size)
 
     @cython.final
@@ -257,7 +208,7 @@ cdef class Input(Source):
         raise errors.not_open(call)
 
     @cython.final
-    cdef int _exactly(self, Py_ssize_t size, str call) except -1:
+    cdef int _require_exactly(self, Py_ssize_t size, str call) except -1:
         self._require(FINISHED if self.size else CONNECTED, call)
         if size > self.size:
             raise errors.end_of_file(call, size, self.size)
@@ -289,7 +240,7 @@ cdef class Input(Source):
         cdef bint landed = self.store is None
         cdef PyObject *memory = <PyObject *> reactor.buffer if landed else <PyObject *> self.store
         cdef Py_ssize_t size = self.size
-        if memory == <PyObject *> None or Py_REFCNT(memory) > 1 or self.data != PyBytes_AS_STRING(<object> memory):
+        if memory == <PyObject *> None or not only_reference(memory) or self.data != PyBytes_AS_STRING(<object> memory):
             return None
         if landed and not reactor.wary:
             self._drop_input()
@@ -387,7 +338,7 @@ cdef class Input(Source):
         """Appends to memory of its own; False, with all that was there still there, if the system has no memory."""
         cdef Py_ssize_t needed = self.size + size
         cdef Py_ssize_t wanted = needed + needed // 4
-        if self.store is None or Py_REFCNT(<PyObject *> self.store) > 1:
+        if self.store is None or not only_reference(<PyObject *> self.store):
             if not self._move_input(wanted):
                 return False
         elif self.data + needed > PyBytes_AS_STRING(self.store) + PyBytes_GET_SIZE(self.store):

@@ -13,9 +13,7 @@ cdef class Lingerer(Output):
 
     cdef object timer       # looks whether the peer still fetches
     cdef list waiting       # what to call when the system has taken everything, or takes no more; None for nothing
-    cdef int64_t left       # for the peer to fetch, when the timer was set
-    cdef double stalled     # seconds in which it has fetched nothing
-    cdef double age         # seconds
+    cdef object patience    # how long it may take
     cdef bint ended         # the peer's output is at its end
     cdef bint told          # that nothing more comes
 
@@ -24,21 +22,22 @@ cdef class Lingerer(Output):
         if self.fd < 0:
             return 0
         self._hold(True)
-        if not self.pending:
+        if not self._unsent():
             self._tell_waiting()
         try:
-            if self.pending:
+            if self._unsent():
                 interest |= system.EPOLLOUT
             elif self.ended:
                 return self._discard()
             elif not self.told:
                 self.told = True
-                checked(system.shutdown(self.fd, system.SHUT_WR))
+                if self.outgoing != ENDED:
+                    checked(system.shutdown(self.fd, system.SHUT_WR))
             if self.timer is None:
                 self._time()
                 if self.fd < 0:
                     return self._discard()  # Python code has run, and closed the reactor
-            self._reactor._watch(self, interest)
+            self._reactor.poller.watch(self, interest)
         except (OSError, MemoryError):
             self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard()
@@ -67,22 +66,25 @@ cdef class Lingerer(Output):
         return 0
 
     cdef int _time(self) except -1:
-        self.left = self.pending + self._unfetched()
-        self.timer = self._reactor.call_later(defaults.LINGER_SECONDS, self._look)
+        if self.patience is None:
+            self.patience = Patience()
+        self.timer = self._reactor.call_later(self.patience.begin(self._unfetched_in_all()), self._look)
         return 0
 
     def _look(self):
-        cdef int64_t left = self.pending + self._unfetched()
-        cdef double patience = defaults.STALLED_SECONDS if left else defaults.LINGER_SECONDS
-        self.age += defaults.LINGER_SECONDS
-        self.stalled = 0 if left < self.left else self.stalled + defaults.LINGER_SECONDS
-        if self.age < defaults.LONGEST_LINGER and self.stalled < patience:
+        cdef int64_t left = self._unfetched_in_all()
+        if not self.patience.is_over(left):
             self.timer = None
             self._settle()
             return
         if left:
             self._reset()
         self._discard()
+
+    @cython.final
+    cdef int64_t _unfetched_in_all(self) noexcept:
+        """How many bytes the peer has still to get."""
+        return self.pending + self._unfetched() + (self.extras.wire.left() if self.filtered else 0)
 
     cdef int _ready(self, uint32_t events) except -1:
         if events & ~<uint32_t> system.EPOLLOUT:

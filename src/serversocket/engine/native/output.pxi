@@ -1,20 +1,22 @@
-# `Output`: what the program has written to a connection and is not sent yet, and how it is sent.
-
-cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
+# `Output`: the queue of what is to be sent on a connection, and how it is sent.
 
 cdef enum:
     CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
-    COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
-    TAIL_LIMIT = 65536          # how far joined writes may grow
     MESSAGES_PER_TURN = 1024    # of the system, about what was sent
+
+
+cdef enum Half:             # of a connection: one of its two directions
+    OPEN = 0
+    ENDING = 1              # output that is still pending is the last
+    ENDED = 2               # nothing more comes
 
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
-cdef class Output(Input):
-    """The writing half of a connection.
+cdef class Output(Source):
+    """What is to be sent on a connection: a queue.
 
-    Output is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
+    It is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
     gave them, and bytearrays, known only to this class, in which small writes are joined.
     """
 
@@ -22,222 +24,40 @@ cdef class Output(Input):
     cdef Py_ssize_t offset  # how much of `head` is sent
     cdef list more
     cdef Py_ssize_t pending
-    cdef int64_t written
-    cdef Py_ssize_t leeway  # buffer_limit, as its difference from the usual one: nothing has to be set where it is 0
-    cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
-    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
-    cdef uint32_t fetched   # how much of `written` the peer had got when that was last looked at, modulo 2 ** 32
     cdef int failure        # why it is to be broken in the last step of the turn: an errno
     cdef flag outgoing      # the Half that the program writes
-    cdef flag serving       # its own listener runs: output is sent when that returns
     cdef flag blocked       # the system takes no more: wait for EPOLLOUT
     cdef flag progressed    # an outputProgress event is due
-    cdef flag resting       # the program wants no input for now
     cdef flag guarded       # some output is unsent: whatever closes the descriptor, a kill included, resets
 
+    @cython.final
+    cdef inline Wire _wire(self):
+        """What its filter needs; None where there is no filter."""
+        return self.extras.wire if self.filtered else None
+
+    @cython.final
+    cdef inline bint _unsent(self) noexcept:
+        """Returns True if there is something that the system has still to take."""
+        return self.pending or (self.filtered and self.extras.wire.left())
+
     @property
-    def buffer_limit(self):
-        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
+    def _bytes_kept(self):
+        """How many bytes it keeps for the program, as the reactor has counted them."""
+        return self._kept()
 
-        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
-        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
-        brings more than there is room for, so a program that pauses when so much is there is in time.
+    cdef Py_ssize_t _kept(self) noexcept:
+        # What a filter has made of output counts as that output here; `Wire` knows the difference.
+        return self.offset + self.pending
 
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-
-        Example:
-            >>> import serversocket
-            >>> socket = serversocket.Socket()
-            >>> socket.buffer_limit = 1024 * 1024
-        """
-        return DEFAULT_LIMIT + self.leeway
-
-    @buffer_limit.setter
-    def buffer_limit(self, value):
+    def _shed(self):
+        """It keeps more than all others, and there is no room for more."""
         self._check()
-        self.leeway = as_limit("buffer_limit", value) - DEFAULT_LIMIT
+        self._fail(system.ENOBUFS)
 
     @property
     def bytes_pending(self):
         """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
         return self.pending
-
-    def write(self, data):
-        """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
-
-        Args:
-            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
-
-        Returns:
-            How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
-
-        Raises:
-            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be passed (#2002, the
-                last with ENOBUFS).
-            TypeError: `data` is not bytes-like.
-        """
-        return self._write(data)
-
-    @cython.final
-    cdef object _write(self, data):
-        cdef Py_ssize_t count
-        cdef bytes chunk
-        self._require_output("write")
-        chunk = <bytes> data if type(data) is bytes else self._as_bytes(data)
-        count = PyBytes_GET_SIZE(chunk)
-        if count:
-            self._queue(chunk, count)
-        return count
-
-    @cython.final
-    cdef bytes _as_bytes(self, data):
-        cdef bytes copied = PyBytes_FromObject(data) if PyObject_CheckBuffer(data) else self._coerce(data)
-        if copied is None:
-            raise errors.wrong_type("data", data, "bytes-like")
-        self._require_output("write")   # Python code may have run meanwhile
-        return copied
-
-    def _require_writable(self, str call not None):
-        self._require_output(call)
-
-    @cython.final
-    cdef int _require_output(self, str call) except -1:
-        self._require(CONNECTED, call)
-        if self.outgoing:
-            raise errors.invalid_socket(call, "write_eof was called")
-        return 0
-
-    @cython.final
-    cdef int _queue(self, bytes chunk, Py_ssize_t count) except -1:
-        if count > DEFAULT_LIMIT + self.leeway - self.pending - self.size or (
-            count > self._reactor.limit - self._reactor.kept
-        ):
-            self._make_room(count)
-        if not (self.dirty or self.serving or self.blocked):
-            self._reactor.dirty.append(self)
-            self.dirty = True
-        if self.head is None or not self._queue_behind(chunk, count):
-            self.head = chunk
-            self.offset = 0
-        self.pending += count
-        self.written += count
-        self._reactor.kept += count
-        if self.dirty:
-            self._reactor._show_work()
-        return 0
-
-    @cython.final
-    cdef bint _queue_behind(self, bytes chunk, Py_ssize_t count) except -1:
-        """Queues behind what is there; False if nothing is, any more."""
-        cdef bytearray joined = self._prepare(chunk, count)
-        cdef object last
-        if self.head is None:
-            return False
-        last = self._last_joined(count)
-        if last is not None:
-            (<bytearray> last).extend(chunk)
-        else:
-            self.more.append(chunk if joined is None else joined)
-        return True
-
-    @cython.final
-    cdef bytearray _prepare(self, bytes chunk, Py_ssize_t count):
-        """Makes what a piece behind another one needs; for a small one that has to begin a new piece, that piece.
-
-        Whatever is made may have the garbage collector run finalizers, and they may write here, flush or close.
-        """
-        cdef bytearray joined = None
-        cdef list more
-        if self.more is None:
-            more = []
-            if self.more is None:
-                self.more = more
-        if count < COPY_BELOW and self._last_joined(count) is None:
-            joined = bytearray(chunk)
-        self._require_output("write")
-        return joined
-
-    @cython.final
-    cdef object _last_joined(self, Py_ssize_t count):
-        """The last piece, if a small write of `count` bytes is to be joined to it; else None."""
-        cdef object last
-        if count >= COPY_BELOW or not self.more:
-            return None
-        last = self.more[len(self.more) - 1]
-        return last if type(last) is bytearray and PyByteArray_GET_SIZE(last) + count <= TAIL_LIMIT else None
-
-    @cython.final
-    cdef int _make_room(self, Py_ssize_t count) except -1:
-        """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
-        cdef Py_ssize_t kept = self.pending + self.size
-        if count > DEFAULT_LIMIT + self.leeway - kept:
-            self._fail(system.ENOBUFS)
-            raise errors.over_limit("write", count, kept, "buffer_limit", self.buffer_limit)
-        if not self._reactor._relieve(self, count):
-            kept = self._reactor.kept
-            self._overrun()
-            raise errors.over_limit("write", count, kept, "reactor.buffer_limit", self._reactor.limit)
-        return 0
-
-    @cython.final
-    cdef inline Py_ssize_t _room(self, Py_ssize_t size) noexcept:
-        """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
-        cdef Py_ssize_t left = DEFAULT_LIMIT + self.leeway - self.pending - self.size
-        return size if size <= left else max(left, 1)
-
-    @cython.final
-    cdef int _crowded(self) except -1:
-        """Whether unread input is over a limit: then the connection has to end."""
-        return self.size + self.pending > DEFAULT_LIMIT + self.leeway or (
-            self._reactor.kept > self._reactor.limit and not self._reactor._relieve(self, 0)
-        )
-
-    cdef int _overrun(self) except -1:
-        if self.state == FINISHED:
-            return self._discard()
-        self.torn |= self.size > 0
-        self._drop_input()
-        return self._fail(system.ENOBUFS)
-
-    cdef Py_ssize_t _kept(self) noexcept:
-        # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
-        return (0 if self.store is None else self.size) + self.offset + self.pending
-
-    cdef bint _idle_too_long(self, uint32_t moment) except -1:
-        cdef uint32_t fetched
-        cdef int failure
-        if self.longest == 0 or self.fd < 0:
-            return False
-        if <uint32_t> (self.written - self.pending) != self.fetched:
-            fetched = self._got()
-            if fetched != self.fetched:
-                self.fetched = fetched
-                self.moment = moment
-        if not self.failure and <uint32_t> (moment - self.moment) >= self.longest:
-            failure = self._why_idle()
-            if failure:
-                self._fail(failure)
-            else:
-                self.moment = moment
-        return True
-
-    @cython.final
-    cdef int _why_idle(self) noexcept:
-        """An errno; 0 if something has come that there was no time to read, for the program was busy with others."""
-        cdef char byte
-        if self.resting or self.incoming:
-            return system.ETIMEDOUT
-        if system.recv(self.fd, &byte, 1, system.MSG_PEEK) >= 0 or system.errno == system.EINTR:
-            return 0
-        return system.ETIMEDOUT if system.errno in (system.EAGAIN, system.EWOULDBLOCK) else system.errno
-
-    @cython.final
-    cdef uint32_t _got(self) noexcept:
-        """How much the peer has got of what was written, modulo 2 ** 32."""
-        return <uint32_t> (self.written - self.pending - self._unfetched())
 
     @cython.final
     cdef int _unfetched(self) noexcept:
@@ -259,64 +79,12 @@ cdef class Output(Input):
             if system.recvmsg(self.fd, &message, system.MSG_ERRQUEUE) < 0:
                 return
 
-    def _write_through(self, data):
-        """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
-        cdef bint serving = self.serving
-        self.serving = True
-        try:
-            self._write(data)
-        finally:
-            self.serving = serving
-        if not serving:
-            self._served()
-        return self.pending
-
-    def flush(self):
-        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
-
-        Raises:
-            IOError: The socket is not connected (#2002).
-        """
-        self._require(CONNECTED, "flush")
-        self._send_output()
-
-    def write_eof(self):
-        """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
-
-        The connection is over when the peer ends its output too. Called again, it does nothing.
-
-        Raises:
-            IOError: The socket is not connected (#2002).
-
-        Example:
-            >>> import serversocket
-            >>> def ask(event):
-            ...     event.target.write(b"all that I have to say")
-            ...     event.target.write_eof()
-            >>> socket = serversocket.Socket()
-            >>> socket.add_event_listener("connect", ask)
-        """
-        self._require(CONNECTED, "write_eof")
-        if self.outgoing == OPEN:
-            self.outgoing = ENDING
-            if not self.blocked:
-                self._transmit()
-                self._after_sending()
-
-    @property
-    def output_ended(self):
-        """Whether `write_eof` was called on this connection."""
-        return self.outgoing != OPEN
-
-    @cython.final
     cdef int _end_output(self) except -1:
         """Tells the peer that nothing more comes."""
         self.outgoing = ENDED
         if system.shutdown(self.fd, system.SHUT_WR) < 0:
             # It was connected, so it is the peer that has reset it.
             return self._fail(system.ECONNRESET if system.errno == system.ENOTCONN else system.errno)
-        if self.incoming == ENDED:
-            self._reactor._postpone(self)   # the connection is over, which nobody hears of inside his own call
         return 0
 
     @cython.final
@@ -328,6 +96,8 @@ cdef class Output(Input):
             if not self.progressed:         # first, the program is told how much was pending
                 self._drop_output()         # what is broken says no more: something may be missing before this
             return 0
+        if self.filtered:
+            return self._transmit_filtered()
         while self.pending:
             sent = self._send_some(&offered)
             if sent < 0:
@@ -348,6 +118,11 @@ cdef class Output(Input):
         if self.outgoing == ENDING:
             self._end_output()
         return 0
+
+    @cython.final
+    cdef int _transmit_filtered(self) except -1:
+        cdef Wire wire = self._wire()
+        return wire.transmit(self)
 
     @cython.final
     cdef void _block(self) noexcept:
@@ -424,7 +199,35 @@ cdef class Output(Input):
         return 0
 
     @cython.final
+    cdef int _drop_filtered(self) except -1:
+        cdef Wire wire = self._wire()
+        self.pending -= wire.taken
+        return wire.drop()
+
+    @cython.final
+    cdef bytes _next_piece(self, Py_ssize_t most):
+        """Takes the first bytes off the queue, for a filter; they are pending until they are sent."""
+        cdef Py_ssize_t size = _length(self.head), count = min(size - self.offset, most)
+        cdef object head = self.head
+        cdef bytes piece
+        if count == size and type(head) is bytes:
+            piece = <bytes> head
+        else:
+            piece = PyBytes_FromStringAndSize(_contents(head) + self.offset, count)
+        if self.offset + count < size:
+            self.offset += count
+            return piece
+        self._reactor.kept -= size
+        self.offset = 0
+        self.head = self.more[0] if self.more else None
+        if self.more:
+            del self.more[0]
+        return piece
+
+    @cython.final
     cdef int _drop_output(self) except -1:
+        if self.filtered:
+            self._drop_filtered()
         if self.pending:
             self._reactor.kept -= self.offset + self.pending
         self.head = None
@@ -434,7 +237,7 @@ cdef class Output(Input):
         return 0
 
     cdef int _send_output(self) except -1:
-        if self.pending and not self.blocked:
+        if (self.pending or self.filtered) and not self.blocked:
             self._transmit()
             self._after_sending()
         return 0
@@ -452,38 +255,13 @@ cdef class Output(Input):
             self._reactor._postpone(self)   # last: memory may run out
         return 0
 
-    @cython.final
-    cdef int _tell_progress(self) except -1:
-        """Dispatches outputProgress."""
-        self.progressed = False
-        if self.state != CONNECTED:
-            return 0
-        self.serving = True
-        try:
-            self._tell(OUTPUT_PROGRESS, self.pending, self.written)
-        finally:
-            self._served()
-            if self.watched and self.interest & system.EPOLLOUT and not self.progressed:
-                self._settle()
-        return 0
-
-    @cython.final
-    cdef int _served(self) except -1:
-        """Sends what its own listener wrote, while it is still in the processor's cache."""
-        self.serving = False
-        if not self.dirty:
-            self._send_output()
-        return 0
-
     cdef int _settle(self) except -1:
         """Registers what follows from the state, once the program's call has returned."""
         return 0
 
-    @cython.final
     cdef int _fail(self, int failure) except -1:
         """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
         self.failure = failure
-        self.resting = False
         if not self.progressed or failure == system.ENOBUFS:
             self._drop_output()     # else when the program was told how much was pending
         self._reactor._postpone(self)

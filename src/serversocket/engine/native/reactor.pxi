@@ -1,26 +1,11 @@
-# The reactor: epoll, the table of who is watched, and the turn.
-
-cdef extern from "Python.h":
-    void Py_SET_SIZE(bytes memory, Py_ssize_t size)
-
+# The reactor: whose it is, the turn, and what is kept.
 
 cdef enum:
     READ_SIZE = 65536           # a larger buffer would cost an mmap each time it is allocated
-    READY_PER_TURN = 256        # descriptors reported by one epoll_wait
     WARY = 64                   # large reads
 
 
-cdef double NEVER = math.inf
 cdef double FAR_FUTURE = 1e12       # seconds; what the system takes as a time is bounded
-
-
-cdef class Source(EventDispatcher)      # whom it watches
-
-
-cdef struct Slot:
-    PyObject *source            # borrowed; NULL where the slot is free
-    uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
-    uint32_t freed              # the turn in which that was
 
 
 cdef double _seconds(timeout) except? -1:
@@ -42,28 +27,15 @@ cdef double _seconds(timeout) except? -1:
 cdef class Reactor(EventDispatcher):
     """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
 
-    cdef int epoll
-    cdef int wakeup             # an eventfd: calls from other threads, work left for a host
-    cdef int alarm              # a timerfd, once a host polls `fileno()`
+    cdef Poller poller
     cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
     cdef uintptr_t thread       # whose it is; 0, nobody's, in a forked child
     cdef str thread_name
-    cdef list wakeups           # descriptors that only wake
-
-    # Who is watched. A slot's index is the number of the descriptor.
-    cdef Slot *slots
-    cdef uint32_t slot_count
-    cdef list owners            # by slot: the source where it is held strongly, else None
-    cdef Py_ssize_t watched     # sources registered with epoll
     cdef Py_ssize_t retained    # what is open without a descriptor
 
     # What a turn works with.
-    cdef uint32_t turns         # how many there were, modulo 2 ** 32
     cdef bytes buffer           # where input is received; it may be lent, so nobody writes there but after `landing`
     cdef int wary               # so many large reads are given memory for good: what was lent did not come back
-    cdef system.epoll_event *ready
-    cdef int found              # how many of `ready` the last wait has filled
-    cdef int served             # how many of them had their turn; an interrupt leaves the others to the next turn
     cdef list dirty             # sources with output that nobody has tried to send yet
     cdef list postponed         # sources to attend to in the last step of the turn
     cdef double deadline
@@ -78,40 +50,22 @@ cdef class Reactor(EventDispatcher):
     cdef bint in_turn
     cdef bint in_run
     cdef bint stopping
-    cdef bint woken
     cdef bint dead              # in a forked child
 
     def __cinit__(self):
-        self.epoll = self.wakeup = self.alarm = self.spare = -1
+        self.spare = -1
         self.thread = this_thread()
         self.thread_name = threading.current_thread().name
         self.deadline = NEVER
         self.limit = REACTOR_LIMIT
-        self.owners = []
-        self.wakeups = []
         self.dirty = []
         self.postponed = []
         self.finished = weakref.WeakValueDictionary()
         self.landing()
-        self.ready = <system.epoll_event *> PyMem_Malloc(READY_PER_TURN * sizeof(system.epoll_event))
-        if self.ready == NULL:
-            raise errors.out_of_memory("Reactor")
-        self.epoll = checked(system.epoll_create1(system.EPOLL_CLOEXEC))
-        self.wakeup = checked(system.eventfd(0, system.EFD_CLOEXEC | system.EFD_NONBLOCK))
+        self.poller = Poller.__new__(Poller)
         self.spare = open_spare()
-        self._add_wakeup(self.wakeup)
 
     def __dealloc__(self):
-        self._close_descriptors()
-        PyMem_Free(self.slots)
-        PyMem_Free(self.ready)
-
-    @cython.final
-    cdef void _close_descriptors(self) noexcept:
-        self._found(0)
-        close_descriptor(&self.epoll)
-        close_descriptor(&self.wakeup)
-        close_descriptor(&self.alarm)
         close_descriptor(&self.spare)
 
     cdef int _check(self) except -1:
@@ -132,17 +86,15 @@ cdef class Reactor(EventDispatcher):
         """
         if self.buffer is None:
             self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
-        elif Py_REFCNT(<PyObject *> self.buffer) > 1:
+        elif not reclaim(<PyObject *> self.buffer, READ_SIZE):
             self.wary = WARY
             self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
-        else:
-            Py_SET_SIZE(self.buffer, READ_SIZE)
         return PyBytes_AS_STRING(self.buffer)
 
     @cython.final
     cdef bint _serves(self) noexcept:
         """Whether it is open, and this thread's."""
-        return self.epoll >= 0 and this_thread() == self.thread
+        return self.poller.epoll >= 0 and this_thread() == self.thread
 
     @cython.final
     cdef int _refuse(self) except -1:
@@ -155,142 +107,31 @@ cdef class Reactor(EventDispatcher):
     @cython.final
     cdef int _check_open(self) except -1:
         self._check_owner()
-        if self.epoll < 0:
-            raise RuntimeError("the reactor is closed")
-        return 0
+        return self.poller.check_open()
 
     def _check_thread(self):
         self._check_owner()
 
-    # ---- slots
+    # ---- who is watched
 
     @cython.final
-    cdef int _enroll(self, Source source, uint32_t fd) except -1:
-        """Gives a source its slot."""
-        cdef Source stale
-        self._check_open()
-        if fd >= self.slot_count:
-            self._grow(fd + 1)
-        if self._alive(fd):
-            stale = <Source> self.slots[fd].source
-            stale._lost()
-        elif self.slots[fd].source != NULL:
-            self._disown(self.slots[fd].source)
-        self.slots[fd].source = <PyObject *> source
-        source.slot = fd
-        return 0
-
-    @cython.final
-    cdef void _disown(self, PyObject *dying) noexcept:
-        """As `Source._lost`, of one whose deallocation has begun: no reference to it may be counted any more."""
-        self._vacate((<Source> dying).slot)
-        if (<Source> dying).watched:
-            (<Source> dying).watched = False
-            self.watched -= 1
-        (<Source> dying).slot = NO_SLOT
-        (<Source> dying).fd = -1
-        (<Source> dying)._uncount()
-
-    @cython.final
-    cdef void _vacate(self, uint32_t index) noexcept:
-        self.slots[index].source = NULL
-        self.slots[index].generation += 1
-        self.slots[index].freed = self.turns
-
-    @cython.final
-    cdef int _grow(self, uint32_t least) except -1:
-        cdef uint32_t index, before = self.slot_count
-        cdef uint32_t after = before if before else 64
-        cdef Slot *slots
-        cdef list owners
-        while after < least:
-            after *= 2
-        owners = [None] * (after - before)
-        if self.slot_count != before:   # the garbage collector has run finalizers, which have come here
-            return self._grow(least) if self.slot_count < least else 0
-        self.owners.extend(owners)
-        slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
-        if slots == NULL:
-            raise errors.out_of_memory("Reactor")
-        self.slots = slots
-        for index in range(before, after):
-            slots[index].source = NULL
-            slots[index].generation = 0
-            slots[index].freed = 0
-        self.slot_count = after
-        return 0
-
-    @cython.final
-    cdef bint _alive(self, uint32_t slot) noexcept:
-        """Whether the slot has a source, and not one whose deallocation has begun and runs Python code.
-
-        Then it has no reference, or the one that Cython has given it.
-        """
-        cdef PyObject *source = self.slots[slot].source
-        return source != NULL and Py_REFCNT(source) > 0 and not (<Source> source).dying
-
-    @cython.final
-    cdef int _watch(self, Source source, uint32_t interest) except -1:
-        """Registers what a source waits for, or changes it."""
-        cdef system.epoll_event event
-        if source.watched and source.interest == interest:
-            return 0
-        event.events = interest
-        event.data.u64 = (<uint64_t> self.slots[source.slot].generation) << 32 | source.slot
-        checked(system.epoll_ctl(
-            self.epoll, system.EPOLL_CTL_MOD if source.watched else system.EPOLL_CTL_ADD, source.fd, &event
-        ))
-        source.interest = interest
-        if not source.watched:
-            source.watched = True
-            self.watched += 1
-        return 0
-
-    @cython.final
-    cdef bint _withdraw(self, Source source) noexcept:
-        """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll.
-
-        Returns whether the descriptor is still the source's. Where epoll does not know the number, somebody has closed
-        it behind the source's back, and it may be anybody's by now.
-        """
-        cdef bint owned = True
-        if source.slot == NO_SLOT:
-            return owned
-        if source.watched:
-            source.watched = False
-            self.watched -= 1
-            # What is dying when the reactor is closed has no epoll to leave any more, and its descriptor is its own.
-            if not self.dead and self.epoll >= 0 and system.epoll_ctl(
-                self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL
-            ) < 0:
-                owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
-        self._vacate(source.slot)
-        source.slot = NO_SLOT
+    cdef inline bint _withdraw(self, Source source) noexcept:
+        """Ends a registration; returns True if the descriptor is still the source's."""
+        cdef bint owned = self.poller.withdraw(source)
         if this_thread() != self.thread and not self.dead:
-            self._rouse()     # collected by another thread: it may have been all that `run` waits for
+            self.poller.rouse()     # collected by another thread: it may have been all that `run` waits for
         return owned
 
     # ---- what is kept for the program
 
     @property
-    def buffer_limit(self):
-        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
-
-        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
-        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
-        and reading it raises.
-
-        Raises:
-            TypeError: The value is not an integer.
-            RangeError: It is not positive (#2006).
-        """
+    def _buffer_limit(self):
+        """The most that all connections together may keep."""
         return self.limit
 
-    @buffer_limit.setter
-    def buffer_limit(self, value):
-        self._check_owner()
-        self.limit = as_limit("buffer_limit", value)
+    @_buffer_limit.setter
+    def _buffer_limit(self, Py_ssize_t value):
+        self.limit = value
 
     @property
     def bytes_kept(self):
@@ -300,27 +141,14 @@ cdef class Reactor(EventDispatcher):
         """
         return self.kept
 
-    @cython.final
-    cdef int _relieve(self, Source asking, Py_ssize_t more) except -1:
-        """Breaks the connections that keep most until there is room for `more` bytes; whether there is."""
-        cdef Source fullest
-        if asking._kept() + more > self.limit:
-            return False    # all others together could not make enough
-        while self.kept > self.limit - more:
-            fullest = self._fullest()
-            if fullest is None or fullest is asking:
-                return False
-            fullest._overrun()
-        return True
-
-    @cython.final
-    cdef Source _fullest(self):
+    def _fullest(self):
+        """The connection that keeps most; None where there is none."""
         cdef uint32_t index
         cdef Py_ssize_t kept, most = 0
         cdef Source source, fullest = None
-        for index in range(self.slot_count):
-            if self._alive(index):
-                source = <Source> self.slots[index].source
+        for index in range(self.poller.slot_count):
+            if self.poller.alive(index):
+                source = <Source> self.poller.slots[index].source
                 kept = source._kept()
                 if kept > most:
                     fullest = source
@@ -344,9 +172,9 @@ cdef class Reactor(EventDispatcher):
         cdef uint32_t index, moment = moment_of(now())
         cdef Source source
         cdef bint any_limited = False
-        for index in range(self.slot_count):
-            if self._alive(index):
-                source = <Source> self.slots[index].source
+        for index in range(self.poller.slot_count):
+            if self.poller.alive(index):
+                source = <Source> self.poller.slots[index].source
                 any_limited |= source._idle_too_long(moment)
         self.tracking = any_limited
         return any_limited
@@ -356,7 +184,7 @@ cdef class Reactor(EventDispatcher):
     @property
     def closed(self):
         """Whether the reactor was closed."""
-        return self.epoll < 0
+        return self.poller.epoll < 0
 
     @property
     def running(self):
@@ -393,7 +221,8 @@ cdef class Reactor(EventDispatcher):
             How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
 
         Raises:
-            ValueError: `timeout` is negative or not a number.
+            TypeError: `timeout` is not a number.
+            ValueError: `timeout` is negative or not a number of seconds.
             RuntimeError: The reactor is closed, is in a turn already, or belongs to another thread.
         """
         cdef double seconds = _seconds(timeout)
@@ -409,7 +238,7 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef bint _anything_left(self) except -1:
-        return self.watched or self.retained or self.dirty or self.postponed or self._has_scheduled
+        return self.poller.watched or self.retained or self.dirty or self.postponed or self._has_scheduled
 
     def _is_idle(self):
         return not self._anything_left()
@@ -423,21 +252,15 @@ cdef class Reactor(EventDispatcher):
         """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
 
         Raises:
+            IOError: The system's selector has no descriptor (#2002).
             RuntimeError: The reactor is closed or belongs to another thread.
         """
         self._check_open()
-        if self.alarm < 0:
-            self.alarm = checked(
-                system.timerfd_create(system.CLOCK_MONOTONIC, system.TFD_CLOEXEC | system.TFD_NONBLOCK)
-            )
-            try:
-                self._add_wakeup(self.alarm)
-            except BaseException:
-                close_descriptor(&self.alarm)
-                raise
+        if self.poller.alarm < 0:
+            self.poller.open_alarm()
             self._set_deadline(None if self.deadline == NEVER else self.deadline)
             self._show_work()
-        return self.epoll
+        return self.poller.epoll
 
     def _refuse_close(self):
         self._check_owner()
@@ -455,17 +278,18 @@ cdef class Reactor(EventDispatcher):
         """
         cdef uint32_t index
         cdef Source source
-        if self.epoll < 0:
+        if self.poller.epoll < 0:
             return
         self._refuse_close()
         self._send_dirty()
-        for index in range(self.slot_count):
-            if self._alive(index):
-                source = <Source> self.slots[index].source
+        for index in range(self.poller.slot_count):
+            if self.poller.alive(index):
+                source = <Source> self.poller.slots[index].source
                 source._close_here()
         self.dirty.clear()
         self.postponed.clear()
-        self._close_descriptors()
+        self.poller.close()
+        close_descriptor(&self.spare)
 
     def _forked(self):
         """In a forked child: lets go of everything without touching what the parent still uses."""
@@ -474,37 +298,26 @@ cdef class Reactor(EventDispatcher):
         self.dead = True
         self.thread = 0
         self.in_turn = self.in_run = False
-        for index in range(self.slot_count):
-            if self._alive(index):
-                source = <Source> self.slots[index].source
+        self.poller.close()     # first, so that nothing is taken out of the parent's epoll
+        for index in range(self.poller.slot_count):
+            if self.poller.alive(index):
+                source = <Source> self.poller.slots[index].source
                 source._discard()
         self.retained = 0
         self.deadline = NEVER
         self.dirty.clear()
         self.postponed.clear()
-        self._close_descriptors()
+        close_descriptor(&self.spare)
 
     def _wake(self):
-        self._rouse()
-
-    @cython.final
-    cdef void _rouse(self) noexcept:
-        cdef uint64_t one = 1
-        if self.wakeup >= 0:
-            system.write(self.wakeup, &one, 8)
+        self.poller.rouse()
 
     def _add_wakeup(self, int fd):
-        cdef system.epoll_event event
         self._check_open()
-        event.events = system.EPOLLIN
-        event.data.u64 = (<uint64_t> fd) << 32 | <uint64_t> NO_SLOT
-        checked(system.epoll_ctl(self.epoll, system.EPOLL_CTL_ADD, fd, &event))
-        self.wakeups.append(fd)
+        self.poller.add_wakeup(fd)
 
     def _remove_wakeup(self, int fd):
-        if self.epoll >= 0:
-            system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, fd, NULL)
-            self.wakeups.remove(fd)
+        self.poller.remove_wakeup(fd)
 
     def _retain(self):
         self.retained += 1
@@ -513,17 +326,8 @@ cdef class Reactor(EventDispatcher):
         self.retained -= 1
 
     def _set_deadline(self, when):
-        cdef system.itimerspec setting
         self.deadline = NEVER if when is None else min(<double> when, FAR_FUTURE)
-        if self.alarm < 0:
-            return
-        system.memset(&setting, 0, sizeof(setting))
-        if self.deadline != NEVER:
-            setting.it_value.tv_sec = <system.time_t> self.deadline
-            setting.it_value.tv_nsec = <long> ((self.deadline - <double> setting.it_value.tv_sec) * 1e9)
-            if setting.it_value.tv_sec == 0 and setting.it_value.tv_nsec == 0:
-                setting.it_value.tv_nsec = 1    # all zero would disarm it
-        system.timerfd_settime(self.alarm, system.TFD_TIMER_ABSTIME, &setting, NULL)
+        self.poller.set_alarm(self.deadline)
 
     @cython.final
     cdef int _show_work(self) except -1:
@@ -531,10 +335,10 @@ cdef class Reactor(EventDispatcher):
 
         An overdue timer is among that: the alarm was read in this turn, and nobody may have set it again.
         """
-        if self.alarm < 0 or self.in_turn:
+        if self.poller.alarm < 0 or self.in_turn:
             return 0
-        if self.dirty or self.postponed or self.woken or self.served < self.found or self.deadline <= now():
-            self._wake()
+        if self.dirty or self.postponed or self.poller.has_work() or self.deadline <= now():
+            self.poller.rouse()
         return 0
 
     @cython.final
@@ -549,33 +353,23 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef Py_ssize_t _turn(self, double timeout) except -1:
-        cdef uint32_t slot, events
-        cdef uint64_t tag
+        cdef PyObject *ready
+        cdef uint32_t events
         cdef Source source
         cdef Py_ssize_t handled = 0
-        cdef bint haunted = False
         self.in_turn = True
         try:
             if self.dirty:
                 self._send_dirty()
-            if self.served == self.found:
-                self._wait(0 if self.postponed or self.woken else timeout)
-                self.turns += 1
+            if self.poller.served == self.poller.found:
+                self.poller.wait(0 if self.postponed or self.poller.woken else timeout, self.deadline)
             if self.tracking:
                 self.moment = moment_of(now())
-            while self.served < self.found:
-                tag = self.ready[self.served].data.u64
-                events = self.ready[self.served].events
-                self.served += 1
-                slot = <uint32_t> tag
-                if slot == NO_SLOT:
-                    self._drain(<int> (tag >> 32))
+            while self.poller.served < self.poller.found:
+                ready = self.poller.next_ready(&events)
+                if ready == NULL:
                     continue
-                if self.slots[slot].generation != <uint32_t> (tag >> 32) or not self._alive(slot):
-                    # Freed in this turn: what was ready before that. In an earlier one: it cannot be in epoll any more.
-                    haunted |= self.slots[slot].freed != self.turns
-                    continue
-                source = <Source> self.slots[slot].source
+                source = <Source> ready
                 handled += 1
                 try:
                     source._ready(events)
@@ -585,13 +379,13 @@ cdef class Reactor(EventDispatcher):
                         raise
                     report(error, source)
             source = None
-            if haunted:
-                self._rebuild()
+            if self.poller.stale and self.poller.rebuild():
+                self._moved()
             if self.deadline != NEVER and self.deadline <= now():
                 handled += self._run_timers()
-            if self.woken:
+            if self.poller.woken:
                 handled += self._run_calls()
-                self.woken = False      # last: what an interrupt leaves undone is looked for again
+                self.poller.woken = False   # last: what an interrupt leaves undone is looked for again
             if self.dirty:
                 self._send_dirty()
             if self.postponed:
@@ -600,91 +394,6 @@ cdef class Reactor(EventDispatcher):
             self.in_turn = False
             self._show_work()
         return handled
-
-    @cython.final
-    cdef int _rebuild(self) except -1:
-        """Puts a new epoll in the place of this one, which reports a descriptor that nobody can take out of it.
-
-        Somebody has closed it behind its source's back while a duplicate lives, in a forked child perhaps. Epoll goes
-        by what is open, not by the number, and would wake this reactor for ever.
-        """
-        cdef uint32_t index
-        cdef system.epoll_event event
-        cdef Source source
-        cdef int old = self.epoll
-        cdef int fresh = system.epoll_create1(system.EPOLL_CLOEXEC)
-        if fresh < 0:
-            return 0    # the next turn tries again
-        try:
-            for fd in self.wakeups:
-                event.events = system.EPOLLIN
-                event.data.u64 = (<uint64_t> <uint32_t> fd) << 32 | <uint64_t> NO_SLOT
-                checked(system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, fd, &event))
-            for index in range(self.slot_count):
-                if self._alive(index) and (<Source> self.slots[index].source).watched:
-                    source = <Source> self.slots[index].source
-                    event.events = source.interest
-                    event.data.u64 = (<uint64_t> self.slots[index].generation) << 32 | index
-                    # Where this fails, that descriptor too was closed behind its source's back, or memory is short.
-                    if system.epoll_ctl(fresh, system.EPOLL_CTL_ADD, source.fd, &event) < 0 and (
-                        system.errno == system.ENOMEM or system.errno == system.ENOSPC
-                    ):
-                        raise_errno(system.errno)
-            checked(system.dup3(fresh, old, system.O_CLOEXEC))
-        except OSError:
-            return 0
-        finally:
-            system.close(fresh)
-        self._moved()
-        return 0
-
-    @cython.final
-    cdef int _wait(self, double timeout) except -1:
-        """Fills `ready`. A signal's handler may raise, but what was found by then is not lost."""
-        cdef int count
-        cdef double remaining, limit
-        cdef int milliseconds
-        if timeout == 0:
-            # Nothing blocks here, so there is nothing to release the GIL for.
-            count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, 0)
-            if count < 0 and system.errno != system.EINTR:
-                raise_errno(system.errno)
-            self._found(count)
-            PyErr_CheckSignals()
-            return 0
-        limit = NEVER if timeout == NEVER else now() + timeout
-        while True:
-            milliseconds = -1
-            if limit != NEVER or self.deadline != NEVER:
-                remaining = min(limit, self.deadline) - now()
-                # Rounded up: waking before a deadline would only mean waiting again.
-                milliseconds = 0 if remaining <= 0 else <int> min(remaining * 1e3 + 0.999, 2147483000.0)
-            with nogil:
-                count = system.epoll_wait(self.epoll, self.ready, READY_PER_TURN, milliseconds)
-            if count > 0:
-                self._found(count)
-                PyErr_CheckSignals()
-                return 0
-            if count < 0 and system.errno != system.EINTR:
-                raise_errno(system.errno)
-            PyErr_CheckSignals()
-            if limit <= now() or self.deadline <= now():
-                return 0
-
-    @cython.final
-    cdef inline void _found(self, int count) noexcept:
-        self.served = 0
-        self.found = max(count, 0)
-
-    @cython.final
-    cdef int _drain(self, int fd) except -1:
-        cdef char waste[64]
-        if fd not in self.wakeups:
-            return 0        # removed since the wait: the number may be anybody's by now
-        while system.read(fd, waste, sizeof(waste)) == sizeof(waste):
-            pass
-        self.woken = True
-        return 0
 
     def _send_unsent(self):
         """Hands to the system what it takes of all output: what it refuses resets its connection when it is closed."""

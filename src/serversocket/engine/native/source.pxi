@@ -1,22 +1,7 @@
 # `Source`: the owner of one descriptor.
 
 cdef extern from "Python.h":
-    """
-    /* As every deallocator does before it runs anything: nobody gets a reference to what is dying any more. Cython has
-       given it one for as long as __dealloc__ runs, and this may only be done to what has none. */
-    static void forget_weak_references(PyObject *dying)
-    {
-        Py_SET_REFCNT(dying, Py_REFCNT(dying) - 1);
-        PyObject_ClearWeakRefs(dying);
-        Py_SET_REFCNT(dying, Py_REFCNT(dying) + 1);
-    }
-    """
-    void forget_weak_references(PyObject *dying)
     int PyErr_ResourceWarning(PyObject *source, Py_ssize_t level, const char *format, ...)
-
-
-cdef enum:
-    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
 
 
 @cython.final
@@ -27,8 +12,27 @@ cdef class Tally:
     cdef Py_ssize_t open
 
 
-# Of these and what inherits from them, the garbage collector clears the listeners only (below): descriptors are closed
-# last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead through.
+cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Extras:
+    """What few connections have, made when the first of it is set: the others pay one pointer."""
+
+    cdef list followers     # who is told, by `closed_here()`, that it was closed at this end; None for nobody
+    cdef Py_ssize_t limit   # buffer_limit
+    cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
+    cdef uint32_t fetched   # how much the peer had got when that was last looked at, modulo 2 ** 32
+    cdef Wire wire          # what a filter needs; None where there is none
+
+    def __cinit__(self):
+        self.limit = DEFAULT_LIMIT
+
+
+# Of these and what inherits from them, the garbage collector clears the listeners only (see fast_methods): descriptors
+# are closed last, and that needs the reactor. Other cycles are broken in the lists and dictionaries that they lead
+# through.
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
@@ -37,7 +41,7 @@ cdef class Source(EventDispatcher):
 
     cdef Reactor _reactor
     cdef Tally tally            # where this connection is counted while it is open
-    cdef list followers         # who is told, by `closed_here()`, that it was closed at this end; None for nobody
+    cdef Extras extras          # None for most
     cdef int fd
     cdef uint32_t slot
     cdef uint32_t interest
@@ -45,6 +49,7 @@ cdef class Source(EventDispatcher):
     cdef flag dirty             # in the reactor's list of those with output to send
     cdef flag quiet             # collected by design: no ResourceWarning
     cdef flag postponed         # in the reactor's list of those to attend to
+    cdef flag filtered          # there is a filter: `extras.wire`
     cdef flag dying             # its deallocation has begun, and may run Python code
 
     def __cinit__(self):
@@ -84,20 +89,28 @@ cdef class Source(EventDispatcher):
 
     def _follow(self, follower):
         """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
-        if self.followers is None:
-            self.followers = []
-        self.followers.append(follower)
+        cdef Extras extras = self._with_extras()
+        if extras.followers is None:
+            extras.followers = []
+        extras.followers.append(follower)
+
+    @cython.final
+    cdef Extras _with_extras(self):
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
 
     def _unfollow(self, follower):
-        if self.followers is not None and follower in self.followers:
-            self.followers.remove(follower)
+        cdef list followers = None if self.extras is None else self.extras.followers
+        if followers is not None and follower in followers:
+            followers.remove(follower)
 
     @cython.final
     cdef int _close_here(self) except -1:
         """Closes without events, and tells the coroutines that wait for some."""
         self._discard()
-        if self.followers is not None:
-            for follower in list(self.followers):
+        if self.extras is not None:
+            for follower in list(self.extras.followers or ()):
                 follower.closed_here()
         return 0
 
@@ -116,8 +129,7 @@ cdef class Source(EventDispatcher):
         """Takes a descriptor over; if this raises it is still the caller's."""
         if self.fd >= 0:
             raise RuntimeError("there is a descriptor already")
-        self._reactor._check_open()
-        self._reactor._enroll(self, fd)
+        self._reactor.poller.enroll(self, fd)
         self.fd = fd
         return 0
 
@@ -172,11 +184,9 @@ cdef class Source(EventDispatcher):
             self.tally = None
 
     @cython.final
-    cdef void _hold(self, bint strongly) noexcept:
+    cdef inline void _hold(self, bint strongly) noexcept:
         """Decides whether the reactor keeps this source alive. The caller holds a reference."""
-        cdef list owners = self._reactor.owners
-        if self.slot < <uint32_t> len(owners):
-            owners[self.slot] = self if strongly else None
+        self._reactor.poller.hold(self, strongly)
 
     cdef int _ready(self, uint32_t events) except -1:
         """The descriptor is ready."""
@@ -199,10 +209,6 @@ cdef class Source(EventDispatcher):
         """How many bytes it keeps for the program, as the reactor has counted them."""
         return 0
 
-    cdef int _overrun(self) except -1:
-        """It keeps more than all others, and there is no room for more."""
-        return 0
-
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
         return False
@@ -217,9 +223,3 @@ cdef class Source(EventDispatcher):
         if self.fd < 0:
             raise errors.not_open("fileno")
         return self.fd
-
-
-# A listener is often a method of the very object that it listens to, and nothing else that this cycle leads through
-# could be cleared: not the tuple, not the method.
-for _class in (Reactor, Source, Input, Output, Stream, Lingerer, Connector, Acceptor):
-    (<PyTypeObject *> _class).tp_clear = (<PyTypeObject *> EventDispatcher).tp_clear

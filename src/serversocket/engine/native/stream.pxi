@@ -1,27 +1,18 @@
 # Connections: `Stream`.
 
 cdef enum:
-    READS_AT_THE_END = 1024     # of one that broke, which has no other turn
     SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to who has acknowledged nothing yet
-
-
-cdef enum Owed:                 # what happened while there was no listener for it
-    OWED_INPUT = 1
-    OWED_END = 2
-    OWED_ERROR = 4
-    OWED_CLOSE = 8
 
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
-cdef class Stream(Output):
+cdef class Stream(Receiver):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
     cdef Address peer
     cdef Address local      # once FINISHED; until then the descriptor is asked
     cdef flag no_delay
     cdef flag half_open     # the peer's end of output is not the end of the connection
-    cdef flag owed          # Owed: to be told when somebody begins to listen
     cdef flag fragile       # a listener that raises breaks the connection
 
     # ---- state
@@ -50,16 +41,16 @@ cdef class Stream(Output):
     def local_address(self):
         """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
         cdef Address address
-        return host_of(&address) if self._local(&address) else None
+        return host_of(&address) if self._local_address(&address) else None
 
     @property
     def local_port(self):
         """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
         cdef Address address
-        return port_of(&address) if self._local(&address) else 0
+        return port_of(&address) if self._local_address(&address) else 0
 
     @cython.final
-    cdef bint _local(self, Address *address) noexcept:
+    cdef bint _local_address(self, Address *address) noexcept:
         cdef system.socklen_t length = sizeof(Address)
         if self.state == FINISHED:
             address[0] = self.local
@@ -97,9 +88,9 @@ cdef class Stream(Output):
         checked(system.setsockopt(self.fd, system.IPPROTO_TCP, system.TCP_NODELAY, &on, sizeof(on)))
         return 0
 
-    cdef int _listening(self, kind) except -1:
+    cdef int _listening_changed(self, kind) except -1:
         if self.fd >= 0:
-            self._hold(self.listeners is not None or self.pending)
+            self._hold(self.listeners is not None or self._unsent())
         if self.size and kind == TYPES[SOCKET_DATA] and listeners_of(self, SOCKET_DATA) is not None:
             self.owed |= OWED_INPUT
         if self.owed and self._reactor._serves():
@@ -132,10 +123,10 @@ cdef class Stream(Output):
         """Registers what follows from the state, once the program's call has returned."""
         if self.fd < 0:
             return 0
-        self._hold(self.listeners is not None or self.pending)
+        self._hold(self.listeners is not None or self._unsent())
         try:
             # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
-            self._reactor._watch(
+            self._reactor.poller.watch(
                 self,
                 (system.EPOLLET if self.resting or self.incoming else system.EPOLLIN | system.EPOLLRDHUP)
                 | (system.EPOLLOUT if self.blocked else 0),
@@ -153,12 +144,16 @@ cdef class Stream(Output):
         self.resting = False
         self._drop_input()
         self._drop_output()
+        if self.filtered:
+            self._remove_filter()
         return 0
 
     cdef int _attend(self) except -1:
         cdef int failure = self.failure
         if self.progressed:
             self._tell_progress()
+        if self.filtered:
+            self._attend_to_filter()
         if self.owed:
             self._pay()
         if failure and self.fd >= 0:
@@ -172,37 +167,22 @@ cdef class Stream(Output):
 
     @cython.final
     cdef str _culprit(self, int failure):
-        """The call that an error is told of."""
         if failure == system.ENOMEM and self.torn:
             return "recv"
-        return "idle" if failure == system.ETIMEDOUT and self.longest else "send"
+        if failure == system.ETIMEDOUT and self.extras is not None and self.extras.longest:
+            return "idle"
+        return "send"
 
     # ---- flow
 
     @property
-    def allow_half_open(self):
-        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
-
-        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
-        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
-
-        Example:
-            >>> import serversocket
-            >>> def connected(event):
-            ...     event.socket.allow_half_open = True
-            ...     event.socket.add_event_listener("end", answer)
-            >>> def answer(event):
-            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
-            ...     event.target.close()
-            >>> server = serversocket.ServerSocket()
-            >>> server.add_event_listener("connect", connected)
-        """
+    def _half_open(self):
+        """True if the connection stays open for output when the peer has ended its own."""
         return bool(self.half_open)
 
-    @allow_half_open.setter
-    def allow_half_open(self, value):
-        self._check()
-        self.half_open = bool(value)
+    @_half_open.setter
+    def _half_open(self, bint value):
+        self.half_open = value
 
     @property
     def input_ended(self):
@@ -247,26 +227,13 @@ cdef class Stream(Output):
                 self._reactor._postpone(self)
 
     @property
-    def abort_on_error(self):
-        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
-
-        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
-        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
-        reconnects.
-
-        Example:
-            >>> import serversocket
-            >>> def connected(event):
-            ...     event.socket.abort_on_error = True
-            >>> server = serversocket.ServerSocket()
-            >>> server.add_event_listener("connect", connected)
-        """
+    def _fragile(self):
+        """True if a listener that raises breaks the connection."""
         return bool(self.fragile)
 
-    @abort_on_error.setter
-    def abort_on_error(self, value):
-        self._check()
-        self.fragile = bool(value)
+    @_fragile.setter
+    def _fragile(self, bint value):
+        self.fragile = value
 
     cdef int _listener_failed(self) except -1:
         if self.fragile and self.state == CONNECTED and not self.failure:
@@ -281,208 +248,25 @@ cdef class Stream(Output):
     def _set_longest(self, uint32_t milliseconds):
         """How long it may be idle from now on; 0 for ever."""
         self._check()
-        self.longest = milliseconds
+        self._with_extras().longest = milliseconds
         if milliseconds:
             self._reactor._track_idle()
             self.moment = self._reactor.moment
-            self.fetched = self._got()
+            self.extras.fetched = self._got()
 
     def _set_option(self, int level, int name, int value):
         """Sets an option of the system's socket, a number; an OSError if it refuses."""
         self._check()
         checked(system.setsockopt(self.fd, level, name, &value, sizeof(value)))
 
-    # ---- readiness
-
-    cdef int _ready(self, uint32_t events) except -1:
-        cdef int fd = self.fd
-        cdef uint32_t slot = self.slot
-        if self.incoming == ENDED:
-            if events & (system.EPOLLHUP | system.EPOLLERR):
-                self._hung_up()
-        elif events & ~<uint32_t> system.EPOLLOUT and not self.resting:
-            self.serving = True
-            try:
-                self._receive(0 if not events & (system.EPOLLRDHUP | system.EPOLLHUP | system.EPOLLERR) else -1)
-            finally:
-                self._served()
-            if events & system.EPOLLERR and self.fd == fd and self.slot == slot and not self.resting:
-                self._empty_error_queue()
-        if events & system.EPOLLOUT and self.blocked and self.fd == fd and self.slot == slot:
-            self.blocked = False
-            self._transmit()
-            if self.progressed:
-                self._tell_progress()
-            elif self.state == CONNECTED:
-                self._settle()
-        return 0
-
-    @cython.final
-    cdef int _hung_up(self) except -1:
-        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
-        cdef char nothing
-        if self.outgoing == ENDED:
-            return self._finish(0, "")
-        self._empty_error_queue()
-        if system.send(self.fd, &nothing, 0, system.MSG_NOSIGNAL) < 0 and system.errno not in (
-            system.EINTR, system.EAGAIN, system.EWOULDBLOCK
-        ):
-            self._finish(system.errno, "send")
-        return 0
-
-    @cython.final
-    cdef bint _first_read(self) except -1:
-        """Reads before the system has said that there is something; whether there was."""
-        cdef char *memory
-        cdef Py_ssize_t room
-        cdef ssize_t count
-        if self.state != CONNECTED or self.resting or self.lent is not None or not heard(self, SOCKET_DATA):
-            return False
-        memory = self._reactor.landing()
-        room = self._room(READ_SIZE)
-        count = system.recv(self.fd, memory, room, 0)
-        if count < 0 and system.errno in (system.EAGAIN, system.EWOULDBLOCK):
-            return False
-        self.serving = True
-        try:
-            self._received(memory, count, room, 0)
-        finally:
-            self._served()
-        return True
-
-    @cython.final
-    cdef int _receive(self, int ending) except -1:
-        """Reads and delivers, within the turn's bounds.
-
-        Args:
-            ending: Whether the end is known to follow: then a short read is not the last one. A positive number is
-                the errno of a failed send, which the system reports once only: it is what the end of the stream then
-                means.
-        """
-        cdef char *memory
-        cdef Py_ssize_t room
-        cdef bint more
-        cdef int _
-        for _ in range(READS_PER_TURN if ending <= 0 else READS_AT_THE_END):
-            if self.torn:
-                # The first time, memory may have run out.
-                return self._fail(self.failure or system.ENOMEM) if ending <= 0 else 0
-            if self.lent is None or ending > 0:     # the last reads must hold all that is left
-                memory = self._reactor.landing()
-                room = READ_SIZE if ending > 0 else self._room(READ_SIZE)
-                more = self._received(memory, system.recv(self.fd, memory, room, 0), room, ending)
-            else:
-                more = self._receive_lent(ending)
-            if not more:
-                return 0
-        return 0
-
-    @cython.final
-    cdef bint _receive_lent(self, int ending) except -1:
-        """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on.
-
-        Where the buffer is made in Python, its program runs when it is opened and released, and may close the socket.
-        """
-        cdef Py_buffer view
-        cdef Py_ssize_t room
-        cdef ssize_t count
-        cdef int code, fd = self.fd
-        cdef bint more
-        try:
-            open_buffer("read_buffer", self.lent, &view)
-        except BaseException as error:
-            if leaves(error):
-                raise
-            self.lent = None
-            report(error, self)
-            return self.fd == fd and self.state == CONNECTED
-        if view.len == 0 or self.fd != fd:
-            if view.len == 0:
-                self.lent = None
-            PyBuffer_Release(&view)
-            return self.fd == fd
-        room = self._room(view.len)
-        count = system.recv(fd, view.buf, room, 0)
-        if count <= 0:
-            code = system.errno
-            PyBuffer_Release(&view)
-            system.errno = code
-            return self.fd == fd and self._received(NULL, count, 1, ending)
-        try:
-            more = self._received(<char *> view.buf, count, room, ending)
-        finally:
-            PyBuffer_Release(&view)
-        return more and self.fd == fd
-
-    @cython.final
-    cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
-        """Delivers what `recv` has said; whether to go on."""
-        cdef uint32_t slot = self.slot
-        cdef uint32_t generation = self._reactor.slots[slot].generation
-        if count <= 0:
-            if count == 0:
-                self._input_ends(max(ending, 0))
-            elif system.errno == system.EINTR:
-                return True
-            elif system.errno != system.EAGAIN and system.errno != system.EWOULDBLOCK:
-                self._recv_failed(system.errno)
-            return False
-        self._arrived(memory, count)
-        if self.slot != slot or self._reactor.slots[slot].generation != generation:
-            return False
-        if self.resting and ending <= 0:
-            return False
-        return count == room or ending
-
-    @cython.final
-    cdef int _recv_failed(self, int code) except -1:
-        """Of two failures the earlier one is the reason."""
-        if self.failure:
-            return self._finish(self.failure, self._culprit(self.failure))
-        return self._finish(code, "recv")
-
-    @cython.final
-    cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
-        """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
-        cdef tuple entries = listeners_of(self, SOCKET_DATA)
-        self.moment = self._reactor.moment
-        if self.size or entries is None:
-            if not self._append_input(data, count):
-                return self._finish(system.ENOMEM, "recv")
-            if entries is None:
-                return self._finish(system.ENOBUFS, "recv") if not self.failure and self._crowded() else 0
-        else:
-            self.data = data
-            self.size = count
-        try:
-            self._tell_listeners(entries, SOCKET_DATA, count, 0)
-        finally:
-            if self.size:
-                self._keep_input()
-        return 0
-
-    @cython.final
-    cdef int _keep_input(self) except -1:
-        """Moves what the listeners have left out of memory that is about to be used again."""
-        cdef char *data = self.data
-        cdef Py_ssize_t size = self.size
-        if self.store is None:
-            self._drop_input()
-            if not self._append_input(data, size):
-                return self._finish(system.ENOMEM, "recv")
-        if self.state == CONNECTED and not self.failure and self._crowded():
-            self._finish(system.ENOBUFS, "recv")
-        return 0
-
-    cdef int _input_lost(self) except -1:
-        self.torn = True
-        return self._fail(system.ENOMEM)
-
     @cython.final
     cdef int _input_ends(self, int failure) except -1:
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        if self.filtered and not (failure or self.failure):
+            if not self._input_ends_filtered() or self.fd != fd or self.slot != slot or self.state != CONNECTED:
+                return 0
         if not (failure or self.failure) and (self.pending or self.progressed):
             self._send_output()
             if self.progressed:
@@ -506,24 +290,39 @@ cdef class Stream(Output):
         return 0
 
     @cython.final
+    cdef bint _input_ends_filtered(self) except -1:
+        """Asks the filter for the last of the input; returns False if the end has to wait for `connect`."""
+        cdef Wire wire = self._wire()
+        if not (wire.held and wire.entering) and not wire.filter.input_ended:
+            wire.ended(self)
+        if wire.held and wire.entering:
+            wire.end_waits = True
+            return False
+        return True
+
+    @cython.final
     cdef int _finish(self, int failure, str call) except -1:
         """The peer has closed, or the connection broke."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
+        if self.filtered and self.extras.wire.held:
+            return self._refuse()
         if self.progressed:
             self._tell_progress()       # of what was sent before that was known
             if self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
-        if not self._local(&self.local):
+        if not self._local_address(&self.local):
             self.local.head.sa_family = 0
-        if failure == 0 and self.pending:
+        if failure == 0 and self.filtered and self.outgoing == OPEN:
+            self.outgoing = ENDING      # the filter has something to say behind the last of it
+        if failure == 0 and (self.pending or self.filtered):
             self._transmit()
         if failure == 0 and self.failure:
             failure = self.failure
             call = self._culprit(failure)
         if failure:
             self._reset()       # whatever the reason was, the peer must not take this for the end of the stream
-        elif self.pending:
+        elif self._unsent():
             self._linger(ended=True)
             if self.state != CONNECTED:
                 return 0        # Python code has run, and closed it
@@ -578,6 +377,8 @@ cdef class Stream(Output):
         if self.state == CONNECTING:
             return False
         self._require(CONNECTED, "close")
+        if self.filtered:
+            return self._has_to_linger_filtered()
         if self.pending and not self.blocked:
             self._transmit()
         if self.failure:
@@ -585,15 +386,37 @@ cdef class Stream(Output):
             return False
         return self.pending or (self.written and self._would_lose())
 
+    @cython.final
+    cdef bint _has_to_linger_filtered(self) except -1:
+        # Nothing was said yet, or the filter closes it while it is being asked, and what it has taken would be missing.
+        if self.extras.wire.held or self.extras.wire.busy:
+            self._reset()
+            return False
+        if self.outgoing == OPEN:
+            self.outgoing = ENDING
+        if not self.blocked:
+            self._transmit()
+        if self.fd < 0:
+            return False                # the filter has closed it
+        if self.failure:
+            self._reset()
+            return False
+        return self._unsent() or (self._sent() and self._would_lose())
+
+    @cython.final
+    cdef int _refuse(self) except -1:
+        cdef Wire wire = self._wire()
+        return wire.refuse(self)
+
     cdef void _abandon(self) noexcept:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
 
         It is being deallocated, and its fields that are objects are cleared already. Output that is pending has kept it
         alive for as long as the reactor lived.
         """
-        if self.pending:
+        if self.pending or self.filtered:   # a filter would have had something to say
             self._reset()
-        if self.written and not self.pending and self._reactor._serves() and self._would_lose():
+        elif self.written and self._reactor._serves() and self._would_lose():
             try:
                 self._linger(self.incoming == ENDED)
             except Exception:
@@ -609,7 +432,9 @@ cdef class Stream(Output):
         """
         cdef char byte
         return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
-            self.written > SURELY_ARRIVED and self.incoming == OPEN and self._unfetched() > 0
+            (self.extras.wire.sent if self.filtered else self.written) > SURELY_ARRIVED
+            and self.incoming == OPEN
+            and self._unfetched() > 0
         )
 
     def abort(self):
@@ -633,18 +458,23 @@ cdef class Stream(Output):
         lingerer.tally = self.tally
         self.tally = None
         lingerer.quiet = True
-        if self.pending:
+        if self._unsent():
             lingerer.head = self.head
             lingerer.more = self.more
             lingerer.offset = self.offset
             lingerer.pending = self.pending
+            lingerer.outgoing = self.outgoing
             self.offset = self.pending = 0
             lingerer.guarded = self.guarded
             self.guarded = False
+            if self.filtered:
+                lingerer._with_extras().wire = self.extras.wire
+                lingerer.filtered = True
+                self.filtered = False
+                self.extras.wire = None
         self._let_go()
         lingerer._own_or_close(fd)      # where something is unsent, the close resets
-        lingerer.state = CONNECTED
-        lingerer.blocked = lingerer.pending > 0
+        lingerer.blocked = lingerer._unsent()
         lingerer.ended = ended
         lingerer._settle()
         return lingerer
@@ -672,7 +502,10 @@ cdef class Stream(Output):
         self._drop_output()
         self.torn = False
         self.resting = self.guarded = False
-        self.written = self.fetched = 0
+        self.written = 0
+        if self.extras is not None:
+            self.extras.fetched = 0
+            self._remove_filter()
         connector._let_go()
         self.state = CLOSED
         self._own_or_close(fd)
@@ -688,7 +521,43 @@ cdef class Stream(Output):
             self._connection_made()
         except OSError as error:
             self._fail(error.errno)
+        self._tell_connect()
+
+    @cython.final
+    cdef int _tell_connect(self) except -1:
         try:
-            self._tell(CONNECT, 0, 0)
+            if not self.filtered or not self.extras.wire.held:
+                self._tell(CONNECT, 0, 0)
         finally:
             self._settle()
+        return 0
+
+    @cython.final
+    cdef int _attend_to_filter(self) except -1:
+        cdef Wire wire = self._wire()
+        wire.vacate(self)
+        if wire.asked and not self.failure:
+            wire.asked = False
+            wire.hand_on(self, b"", False)
+        if wire.entering and wire.server is None and wire.held and self.state == CONNECTED and not self.failure:
+            wire.held = False
+            self._tell_connect()
+            self._after_connect()
+        if self.fd >= 0:
+            self._send_output()
+        return 0
+
+    @cython.final
+    cdef int _after_connect(self) except -1:
+        """Delivers what has come before `connect`."""
+        cdef Wire wire = self._wire()
+        wire.entering = False
+        wire.vacate(self)
+        if self.size and self.state == CONNECTED:
+            self.owed |= OWED_INPUT
+            if listeners_of(self, SOCKET_DATA) is not None:
+                self._pay()
+        if wire.end_waits and self.state == CONNECTED:
+            wire.end_waits = False
+            self._input_ends(0)
+        return 0

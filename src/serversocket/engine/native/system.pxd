@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "errno.h" nogil:
     int errno
     int EADDRINUSE, EAGAIN, EBADF, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINPROGRESS, EINTR, EINVAL, ENOBUFS, ENOENT
-    int ENOMEM, ENOSPC, ENOTCONN, EPERM, ETIMEDOUT, EWOULDBLOCK
+    int EPROTO, ENOMEM, ENOSPC, ENOTCONN, EPERM, ETIMEDOUT, EWOULDBLOCK
 
 
 cdef extern from "sys/socket.h" nogil:

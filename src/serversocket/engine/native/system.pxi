@@ -9,9 +9,7 @@ cdef extern from "Python.h":
     """
     uintptr_t this_thread() nogil
     int pending_error() except -1       # raises the exception that a raw call has set
-    Py_ssize_t Py_REFCNT(PyObject *)    # also of what is being deallocated, which Cython must not count itself
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
-    PyObject *ITEM "PyTuple_GET_ITEM" (PyObject *items, Py_ssize_t index)   # for none of the two a reference is counted
 
 
 ctypedef uint8_t flag           # a truth; a `bint` is an int, and every connection has ten

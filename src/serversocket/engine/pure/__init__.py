@@ -9,11 +9,13 @@ from __future__ import annotations
 from .acceptor import Acceptor
 from .connector import Connector
 from .dispatcher import EventDispatcher, set_error_reporter
-from .events import Event, OutputProgressEvent, ProgressEvent, ServerSocketConnectEvent, extend_type
+from .events import Event, OutputProgressEvent, ProgressEvent, ServerSocketConnectEvent
+from .fast_methods import extend_type, quicken
+from .filter import Filter
 from .lingerer import Lingerer
 from .reactor import Reactor
 from .source import Source
-from .stream import Stream, quicken
+from .stream import Stream
 from .waiter import LoopWaiter
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Connector",
     "Event",
     "EventDispatcher",
+    "Filter",
     "Lingerer",
     "LoopWaiter",
     "OutputProgressEvent",

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import errors
-from ...checks import as_limit
 from ..accept_errors import Action, action_for
 from ..endpoints import SocketAddress
+from ..uncaught import leaves
+from .dispatcher import report_error
 from .events import CLOSE, CONNECT, Event, client_connected
-from .reactor import READ, WRITE, Reactor
+from .poller import READ, WRITE
+from .reactor import Reactor
 from .source import Source, Tally
 
 if TYPE_CHECKING:
-    from typing import Self, SupportsIndex
+    from collections.abc import Callable
+    from typing import Self
 
     from .dispatcher import _Registrations
+    from .filter import Filter, Wire
     from .stream import Stream
 
 ACCEPTS_PER_TURN = 64  # of one acceptor, so that a flood of clients cannot starve the others
@@ -29,9 +33,14 @@ class Acceptor(Source):
     _socket_class: type[Stream]
     _listening_ = False
     _paused_ = False
-    _most_ = 0  # connections that may be open at once; 0: any number
+    _most_connections = 0  # that may be open at once; 0: any number
     _refused_ = 0  # clients that were closed at once
     _connections_: Tally
+    _admission: Callable[[Stream], Filter | None] | None = None
+    """Called with each accepted stream before its ``connect``; returns its `Filter`, or None."""
+    _held_: dict[int, Stream]  # clients whose `connect` waits for their filters, by id, the oldest first
+    _entering_: list[Stream]  # those of them for whom it is due
+    _attending_ = False
 
     if TYPE_CHECKING:
 
@@ -40,6 +49,8 @@ class Acceptor(Source):
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._connections_ = Tally()
+        self._held_ = {}
+        self._entering_ = []
         return self
 
     @property
@@ -58,23 +69,6 @@ class Acceptor(Source):
         return self._connections_.open
 
     @property
-    def max_connections(self) -> int | None:
-        """How many connections may be open at once; ``None``, at first, for any number.
-
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
-
-        Raises:
-            TypeError: The value is neither an integer nor ``None``.
-            RangeError: It is not positive (#2006).
-        """
-        return self._most_ or None
-
-    @max_connections.setter
-    def max_connections(self, value: SupportsIndex | None) -> None:
-        self._check_()
-        self._most_ = 0 if value is None else as_limit("max_connections", value)
-
-    @property
     def turned_away(self) -> int:
         """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
         return self._refused_
@@ -86,16 +80,18 @@ class Acceptor(Source):
         try:
             sock.setblocking(False)  # gevent's goes by what its object is told
             self._own_(reactor, sock)
-            self._listen(False, listening)
+            self._begin_listening_(reactor, listening)
         except BaseException:
             self._listening_ = False
             self._let_go_()
             sock.detach()
             raise
 
-    def _listen(self, deferring: bool, listening: bool = True) -> None:
-        """Begins to accept: the descriptor listens now."""
-        reactor = self._owner_()
+    def _listen(self, deferring: bool) -> None:
+        """Begins to accept: the descriptor listens now, and the system shows clients late if `deferring`."""
+        self._begin_listening_(self._owner_(), True)
+
+    def _begin_listening_(self, reactor: Reactor, listening: bool) -> None:
         if listening:
             reactor._open_spare_()
         self._listening_ = listening
@@ -123,8 +119,11 @@ class Acceptor(Source):
     def _discard_(self) -> None:
         self._listening_ = self._paused_ = False
         self._shut_()
+        self._entering_ = []
+        while self._held_:
+            self._held_.popitem()[1]._discard_()
 
-    def _listening_changed(self, type: str, present: bool) -> None:
+    def _listening_changed_(self, type: str, present: bool) -> None:
         try:
             self._settle_()
         except OSError as error:
@@ -139,7 +138,7 @@ class Acceptor(Source):
         slot.owner = self if self._listeners_ else None
         if self._listening_:
             # A listening socket never becomes writable as long as it listens: this waits for its end alone.
-            self._reactor_._watch_(slot, READ if not self._paused_ and CONNECT in self._listeners_ else WRITE)
+            self._reactor_._poller_.watch(slot, READ if not self._paused_ and CONNECT in self._listeners_ else WRITE)
 
     def _ready_(self, events: int) -> None:
         reactor, sock = self._reactor_, self._socket_
@@ -147,7 +146,7 @@ class Acceptor(Source):
             return
         if events & WRITE:
             if not self._gone_(sock):
-                reactor._watch_(self._slot_, 0)  # a system that sees this differently is not to spin
+                reactor._poller_.watch(self._slot_, 0)  # a system that sees this differently is not to spin
             return
         code = failures = 0
         for _ in range(ACCEPTS_PER_TURN):
@@ -163,7 +162,7 @@ class Acceptor(Source):
                     return
                 failures += 1
                 continue
-            if self._most_ and self._connections_.open >= self._most_:
+            if self._most_connections and self._connections_.open >= self._most_connections:
                 accepted.close()
                 self._refused_ += 1
                 continue
@@ -172,22 +171,31 @@ class Acceptor(Source):
             self._accept_failed(code, True)  # what ought to concern one client concerns all of them
 
     def _accepted_(
-        self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, entries: _Registrations
+        self, reactor: Reactor, accepted: socket.socket | None, peer: SocketAddress, entries: _Registrations
     ) -> None:
-        sock = self._socket_
-        try:
-            accepted.setblocking(False)
-            stream = self._socket_class.__new__(self._socket_class)
-            if stream is None or stream._reactor_ is not None:
-                raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
+        """Dispatches `connect` for a new client, or for the next one whose filter has held that back."""
+        wire: Wire | None = None
+        if accepted is None:
+            stream = self._entering_.pop(0)
+            wire = stream._wire_
             event = client_connected(stream)
-            if self._socket_ is not sock:
-                accepted.close()  # making it has run something that closed the server
+        else:
+            sock = self._socket_
+            try:
+                accepted.setblocking(False)
+                stream = self._socket_class.__new__(self._socket_class)
+                if stream is None or stream._reactor_ is not None:
+                    raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
+                event = client_connected(stream)
+                if self._socket_ is not sock:
+                    accepted.close()  # making it has run something that closed the server
+                    return
+            except BaseException:
+                accepted.close()
+                raise
+            stream._accept_(reactor, accepted, peer, self._connections_)
+            if self._admission is not None and not self._admit_(stream):
                 return
-        except BaseException:
-            accepted.close()
-            raise
-        stream._accept_(reactor, accepted, peer, self._connections_)
         stream._serving_ = True
         try:
             self._deliver_(event, entries)
@@ -200,10 +208,70 @@ class Acceptor(Source):
                     stream._quiet_ = True
                     slot.owner = None
                 del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
-                kept = slot.source
+                kept: Any = slot.source
                 if kept is not None:
                     kept._quiet_ = False
                     kept._settle_()
+                    if wire is not None:
+                        kept._after_connect_(wire)
+
+    def _admit_(self, stream: Stream) -> bool:
+        """Gives a client its filter; returns False if that holds `connect` back, or has ended the connection."""
+        assert self._admission is not None
+        try:
+            filter = self._admission(stream)
+            if filter is not None and stream._socket_ is not None:
+                stream._install(filter)
+        except BaseException as error:
+            stream._reset_()
+            self._refused_ += 1
+            stream._discard_()
+            if leaves(error):
+                raise
+            report_error(error, self)
+            return False
+        if not self._listening_ or stream._socket_ is None:
+            stream._discard_()  # the program has closed it, or the server
+            return False
+        wire = stream._wire_
+        if wire is None or not wire.held:
+            return True
+        wire.server = self
+        self._held_[id(stream)] = stream
+        stream._settle_()
+        return False
+
+    def _let_in_(self, stream: Stream) -> None:
+        """Has `connect` follow, in the last step of the turn."""
+        self._entering_.append(stream)
+        if not self._attending_ and self._reactor_ is not None:
+            self._attending_ = True
+            self._reactor_._postpone_(self._attend_)
+
+    def _forget_held_(self, stream: Stream, wire: Wire) -> None:
+        """One whose `connect` was held back has ended."""
+        wire.server = None
+        self._held_.pop(id(stream), None)
+        if stream in self._entering_:
+            self._entering_.remove(stream)
+
+    def _attend_(self) -> None:
+        self._attending_ = False
+        while self._entering_ and self._reactor_ is not None:
+            stream = self._entering_[0]
+            self._held_.pop(id(stream), None)
+            if stream._wire_ is not None:
+                stream._wire_.server = None
+                stream._wire_.held = False
+            entries = self._listeners_.get(CONNECT)
+            if not entries or stream._failure_:
+                self._entering_.pop(0)
+                stream._reset_()
+                self._refused_ += 1
+                stream._discard_()  # nobody is there to be told any more, or the filter has raised
+                continue
+            del stream
+            self._accepted_(self._reactor_, None, (), entries)
 
     def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
         """Acts on a failed accept; whether the next one may be tried in this turn."""

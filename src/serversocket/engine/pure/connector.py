@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from ..endpoints import SocketAddress
 from .output import reset
-from .reactor import WRITE, Reactor
+from .poller import WRITE
+from .reactor import Reactor
 from .source import Source
 
 IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
@@ -60,12 +61,12 @@ class Connector(Source):
                     _bind_local(sock, self._local_end_)
                 code = sock.connect_ex(self._address_)
                 if code in IN_PROGRESS:
-                    reactor._watch_(slot, WRITE)
+                    reactor._poller_.watch(slot, WRITE)
                     return
                 self.errno = code
             except OSError as error:
                 self.errno = error.errno or errno.EIO
-        reactor._postpone_(self._tell_)
+        reactor._postpone_(self._attend_)
 
     def cancel(self) -> None:
         """Ends it; the callback is not called any more."""
@@ -78,9 +79,9 @@ class Connector(Source):
                 self.errno = self._socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             except OSError as error:
                 self.errno = error.errno or errno.EIO
-            self._tell_()
+            self._attend_()
 
-    def _tell_(self) -> None:
+    def _attend_(self) -> None:
         callback, self._callback_ = self._callback_, None
         sock = self._socket_
         if not self.errno and sock is not None and _met_itself(sock):

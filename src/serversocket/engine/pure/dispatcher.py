@@ -40,16 +40,16 @@ class _Depth(local):  # type: ignore[misc]
 
 
 dispatching = _Depth()
-_report_error: Callable[[BaseException, EventDispatcher], object] | None = None
+_report_error: Callable[[BaseException, object], object] | None = None
 
 
-def set_error_reporter(reporter: Callable[[BaseException, EventDispatcher], object] | None) -> None:
+def set_error_reporter(reporter: Callable[[BaseException, object], object] | None) -> None:
     """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
     global _report_error
     _report_error = reporter
 
 
-def report_error(error: BaseException, dispatcher: EventDispatcher) -> None:
+def report_error(error: BaseException, dispatcher: object) -> None:
     if _report_error is None:
         raise error
     _report_error(error, dispatcher)
@@ -138,7 +138,7 @@ class EventDispatcher:
     def _check_(self) -> None:
         """Refuses calls from a thread that does not own this object."""
 
-    def _listening_changed(self, type: str, present: bool) -> None:
+    def _listening_changed_(self, type: str, present: bool) -> None:
         """Called when the first listener of a type came or the last one went."""
 
     def _listener_failed_(self) -> None:
@@ -198,7 +198,7 @@ class EventDispatcher:
             self._listeners_ = {}
         self._listeners_[type] = tuple(entries)
         if first:
-            self._listening_changed(type, True)
+            self._listening_changed_(type, True)
 
     def remove_event_listener(self, type: str, listener: Listener, use_capture: bool = False) -> None:
         """Removes a listener; nothing happens if it is not registered (AIR: ``removeEventListener``).
@@ -228,7 +228,7 @@ class EventDispatcher:
             self._listeners_[type] = kept
         elif entries:
             del self._listeners_[type]
-            self._listening_changed(type, False)
+            self._listening_changed_(type, False)
 
     def has_event_listener(self, type: str) -> bool:
         """Whether anybody listens to a type of event (AIR: ``hasEventListener``).

@@ -28,11 +28,6 @@ def event_type(type: object) -> str:
     return str.__str__(type)
 
 
-def extend_type(cls: type, name: str, value: object) -> None:
-    """Sets an attribute on an engine class; native types refuse ``setattr``."""
-    setattr(cls, name, value)
-
-
 class Event:
     """An event: what happened, and to whom (AIR: ``flash.events.Event``).
 

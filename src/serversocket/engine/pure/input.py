@@ -11,8 +11,9 @@ from ..uncaught import leaves
 from ..unpatched import get_ident
 from .dispatcher import report_error
 from .memory import distance, writable
+from .output import Output
 from .reactor import Reactor
-from .source import Source
+from .source import OPEN
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
 # The states of a stream. They are ordered: from CONNECTED on there may be input, and there are addresses.
 CLOSED, CONNECTING, CONNECTED, FINISHED = range(4)
 
-# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
-OPEN, ENDING, ENDED = range(3)
-
 SPARE = 512  # bytes that may lie unused beside what is unread
 
 
-class Input(Source):
+class Input(Output):
     """The reading half of a connection.
 
     Input is what has arrived, from `_start_` on: the `bytes` of one read as they are, and where the program leaves
@@ -40,10 +38,6 @@ class Input(Source):
     _torn_ = False  # input was lost: what comes after it is not read
     _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
     _read_buffer_: Buffer | None = None
-
-    if TYPE_CHECKING:
-
-        def _count_(self) -> None: ...
 
     @property
     def bytes_available(self) -> int:
@@ -209,7 +203,7 @@ class Input(Source):
                 if ahead == 0:
                     return
                 if ahead is None or 0 < ahead < len(unread):
-                    self._take_back_()
+                    self._move_input_()
             with unread[:count] as wanted:
                 target[:count] = wanted
 
@@ -259,9 +253,9 @@ class Input(Source):
         """Moves what is unread out of memory of its own of which it is the smaller part."""
         unread = len(self._input_) - self._start_
         if self._start_ > unread + SPARE and not isinstance(self._input_, memoryview):
-            self._take_back_()
+            self._move_input_()
 
-    def _keep_input_(self, chunk: bytes | memoryview) -> None:
+    def _append_input_(self, chunk: bytes | memoryview) -> None:
         """Appends to input that the program has left."""
         kept = self._input_
         if isinstance(kept, bytearray):
@@ -275,7 +269,7 @@ class Input(Source):
         kept += chunk
         self._input_, self._start_ = kept, 0
 
-    def _borrow_(self) -> memoryview | None:
+    def _open_lent_(self) -> memoryview | None:
         """The program's memory for one read; ``None`` if it cannot be had any more."""
         try:
             memory = writable("read_buffer", self._read_buffer_)
@@ -290,6 +284,6 @@ class Input(Source):
         self._read_buffer_ = None
         return None
 
-    def _take_back_(self) -> None:
+    def _move_input_(self) -> None:
         """Moves unread input to memory of the stream's own."""
         self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ... import defaults
+from ..lingering import Patience
 from .output import Output, Queue, empty_error_queue, reset
-from .reactor import READ, READ_SIZE, RESTING, WRITE, Cancellable, Reactor
-from .source import Tally
+from .poller import READ, RESTING, WRITE
+from .reactor import READ_SIZE, Cancellable, Reactor
+from .source import ENDED, Tally
+
+if TYPE_CHECKING:
+    from .filter import Wire
 
 READS_PER_TURN = 4  # so that a fast sender cannot starve the others
 
@@ -23,9 +28,6 @@ class Lingerer(Output):
 
     _quiet_ = True
     _timer_: Cancellable | None = None  # looks whether the peer still fetches
-    _left_ = 0  # for the peer to fetch, when the timer was set
-    _stalled_ = 0.0  # seconds in which it has fetched nothing
-    _age_ = 0.0  # seconds
     _told_ = False  # that nothing more comes
     _waiting_: list[Callable[[], object]] | None = None  # called when all is sent, or no more can be
 
@@ -38,14 +40,19 @@ class Lingerer(Output):
         pending: int,
         ended: bool,
         guarded: bool,
+        wire: Wire | None,
+        outgoing: int,
     ) -> None:
         self._attach(reactor)
         self._tally_ = tally
         self._output_ = output
         self._pending_ = pending
+        self._wire_ = wire
+        self._outgoing_ = outgoing
         self._count_()
         self._ended_ = ended  # the peer's output is at its end
         self._guarded_ = guarded
+        self._patience_ = Patience()  # how long it may take
         self._own_or_close_(reactor, sock).owner = self
         self._settle_()
 
@@ -54,23 +61,24 @@ class Lingerer(Output):
         if reactor is None or sock is None or slot is None:
             return
         interest = RESTING if self._ended_ else READ
-        if not self._pending_:
+        if not self._unsent_():
             self._tell_waiting_()
         try:
-            if self._pending_:
+            if self._unsent_():
                 interest |= WRITE
             elif self._ended_:
                 self._discard_()
                 return
             elif not self._told_:
                 self._told_ = True
-                sock.shutdown(socket.SHUT_WR)
+                if self._outgoing_ != ENDED:
+                    sock.shutdown(socket.SHUT_WR)
             if self._timer_ is None:
                 self._time_(reactor)
                 if self._slot_ is not slot:
                     self._discard_()  # Python code has run, and closed the reactor
                     return
-            reactor._watch_(slot, interest)
+            reactor._poller_.watch(slot, interest)
         except (OSError, MemoryError):
             reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
             self._discard_()
@@ -94,21 +102,21 @@ class Lingerer(Output):
             callback()
 
     def _time_(self, reactor: Reactor) -> None:
-        self._left_ = self._pending_ + self._unfetched_()
-        self._timer_ = reactor.call_later(defaults.LINGER_SECONDS, self._look_)
+        self._timer_ = reactor.call_later(self._patience_.begin(self._unfetched_in_all_()), self._look)
 
-    def _look_(self) -> None:
-        left = self._pending_ + self._unfetched_()
-        self._age_ += defaults.LINGER_SECONDS
-        self._stalled_ = 0 if left < self._left_ else self._stalled_ + defaults.LINGER_SECONDS
-        patience = defaults.STALLED_SECONDS if left else defaults.LINGER_SECONDS
-        if self._age_ < defaults.LONGEST_LINGER and self._stalled_ < patience:
+    def _look(self) -> None:
+        left = self._unfetched_in_all_()
+        if not self._patience_.is_over(left):
             self._timer_ = None
             self._settle_()
             return
         if left and self._socket_ is not None:
             reset(self._socket_)
         self._discard_()
+
+    def _unfetched_in_all_(self) -> int:
+        """How many bytes the peer has still to get."""
+        return self._pending_ + self._unfetched_() + (0 if self._wire_ is None else self._wire_.left())
 
     def _ready_(self, events: int) -> None:
         sock = self._socket_

@@ -15,7 +15,13 @@ from typing import Any, Protocol
 from ... import errors
 from ..unpatched import get_ident
 from .dispatcher import EventDispatcher
-from .reactor import Reactor, Slot
+from .poller import Slot
+from .reactor import Reactor
+
+# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
+OPEN, ENDING, ENDED = range(3)
+
+MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Follower(Protocol):
@@ -63,7 +69,7 @@ class Source(EventDispatcher):
     def _attach(self, reactor: Reactor) -> None:
         if not isinstance(reactor, Reactor):
             raise errors.wrong_type("reactor", reactor, "a Reactor")
-        reactor._open_selector_()
+        reactor._check_open_()
         if self._reactor_ is not None:
             raise RuntimeError(f"{type(self).__name__}.__init__() was called twice")
         self._reactor_ = reactor
@@ -107,7 +113,7 @@ class Source(EventDispatcher):
         """Takes a descriptor over; if this raises it is still the caller's."""
         if self._socket_ is not None:
             raise RuntimeError("there is a descriptor already")
-        slot = self._slot_ = reactor._enroll_(self, sock.fileno())
+        slot = self._slot_ = reactor._poller_.enroll(self, sock.fileno())
         self._socket_ = sock
         return slot
 
@@ -154,9 +160,6 @@ class Source(EventDispatcher):
             sock.detach()
         self._uncount_()
         self._close_here_()
-
-    def _overrun_(self) -> None:
-        """It keeps more than all others, and there is no room for more."""
 
     def _idle_too_long_(self, now: float) -> bool:
         """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""

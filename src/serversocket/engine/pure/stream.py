@@ -12,29 +12,27 @@ from ... import errors
 from ..endpoints import SocketAddress, host_of, port_of
 from .connector import Connector
 from .events import CLOSE, CONNECT, END, IO_ERROR, SOCKET_DATA, Event, socket_data
-from .input import CLOSED, CONNECTED, CONNECTING, ENDED, FINISHED, OPEN
+from .filter import Wire
+from .flow import OWED_CLOSE, OWED_END, OWED_ERROR, OWED_INPUT
+from .input import CLOSED, CONNECTED, CONNECTING, FINISHED
 from .lingerer import Lingerer
-from .output import MSG_NOSIGNAL, Output, empty_error_queue, reset
-from .reactor import HANGUP, READ, READ_SIZE, RESTING, WRITE, Reactor, Slot
-from .source import Tally
+from .output import reset
+from .poller import HANGUP, READ, RESTING, WRITE, Slot
+from .reactor import Reactor
+from .receiver import READS_AT_THE_END, Receiver
+from .source import ENDED, ENDING, OPEN, Tally
 
-READS_PER_TURN = 4  # of one stream, so that a fast sender cannot starve the others
-READS_AT_THE_END = 1024  # more than any socket buffer holds
 SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to who has acknowledged nothing yet
 
-# What happened while there was no listener for it.
-OWED_INPUT, OWED_END, OWED_ERROR, OWED_CLOSE = 1, 2, 4, 8
 
-
-class Stream(Output):
+class Stream(Receiver):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
     _remote_: SocketAddress | None = None
     _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
     _no_delay_ = False
-    _half_open_ = False  # the peer's end of output is not the end of the connection
-    _owed_ = 0  # of these: to be told when somebody begins to listen
-    _fragile_ = False  # a listener that raises breaks the connection
+    _half_open = False  # the peer's end of output is not the end of the connection
+    _fragile = False  # a listener that raises breaks the connection
 
     if TYPE_CHECKING:
 
@@ -106,7 +104,7 @@ class Stream(Output):
     def _opened(self) -> bool:
         return self._state_ in (CONNECTING, CONNECTED)
 
-    def _listening_changed(self, type: str, present: bool) -> None:
+    def _listening_changed_(self, type: str, present: bool) -> None:
         if self._slot_ is not None:
             self._hold_(self._slot_)
         if present and type == SOCKET_DATA and self._input_:
@@ -137,7 +135,8 @@ class Stream(Output):
         return due
 
     def _hold_(self, slot: Slot) -> None:
-        slot.owner = self if self._listeners_ or self._pending_ else None
+        wanted = self._listeners_ or self._pending_ or (self._wire_ is not None and self._unsent_())
+        slot.owner = self if wanted else None
 
     def _settle_(self) -> None:
         """Registers what follows from the state, once the program's call has returned."""
@@ -150,7 +149,7 @@ class Stream(Output):
         events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
             try:
-                self._reactor_._watch_(slot, events)
+                self._reactor_._poller_.watch(slot, events)
             except OSError as error:
                 self._fail_(error.errno or errno.EIO)
 
@@ -164,11 +163,15 @@ class Stream(Output):
         self._paused_ = self._torn_ = False
         self._drop_output_()
         self._shut_()
+        if self._wire_ is not None:
+            self._remove_filter_()
 
     def _attend_(self) -> None:
         self._attending_ = False
         if self._progressed_:
             self._tell_progress_()
+        if self._wire_ is not None:
+            self._attend_to_filter_(self._wire_)
         if self._owed_:
             self._pay_()
         sock, failure = self._socket_, self._failure_
@@ -185,31 +188,6 @@ class Stream(Output):
         return "idle" if failure == errno.ETIMEDOUT and self._longest_ else "send"
 
     # ---- flow
-
-    @property
-    def allow_half_open(self) -> bool:
-        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
-
-        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
-        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
-
-        Example:
-            >>> import serversocket
-            >>> def connected(event):
-            ...     event.socket.allow_half_open = True
-            ...     event.socket.add_event_listener("end", answer)
-            >>> def answer(event):
-            ...     event.target.write(b"%d bytes" % event.target.bytes_available)
-            ...     event.target.close()
-            >>> server = serversocket.ServerSocket()
-            >>> server.add_event_listener("connect", connected)
-        """
-        return self._half_open_
-
-    @allow_half_open.setter
-    def allow_half_open(self, value: bool) -> None:
-        self._check_()
-        self._half_open_ = bool(value)
 
     @property
     def input_ended(self) -> bool:
@@ -253,30 +231,8 @@ class Stream(Output):
             if self._owed_:
                 self._attend_later_()
 
-    @property
-    def abort_on_error(self) -> bool:
-        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
-
-        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
-        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
-        reconnects.
-
-        Example:
-            >>> import serversocket
-            >>> def connected(event):
-            ...     event.socket.abort_on_error = True
-            >>> server = serversocket.ServerSocket()
-            >>> server.add_event_listener("connect", connected)
-        """
-        return self._fragile_
-
-    @abort_on_error.setter
-    def abort_on_error(self, value: bool) -> None:
-        self._check_()
-        self._fragile_ = bool(value)
-
     def _listener_failed_(self) -> None:
-        if self._fragile_ and self._state_ == CONNECTED and not self._failure_:
+        if self._fragile and self._state_ == CONNECTED and not self._failure_:
             self._fail_(errno.ECONNABORTED)
 
     @property
@@ -297,107 +253,19 @@ class Stream(Output):
         if self._socket_ is not None:
             self._socket_.setsockopt(level, name, value)
 
-    # ---- readiness
-
-    def _ready_(self, events: int) -> None:
-        sock = self._socket_
-        if sock is None:
-            return
-        if self._incoming_ == ENDED:
-            if events & READ:
-                self._hung_up_(sock)
-        elif events & READ and not self._paused_:
-            self._serving_ = True
-            try:
-                self._receive_(sock, READS_PER_TURN)
-            finally:
-                self._served_()
-            if events & WRITE and not self._blocked_ and self._socket_ is sock:
-                empty_error_queue(sock)  # it did not wait for that: it is how an error is told
-        if events & WRITE and self._blocked_ and self._socket_ is sock:
-            self._blocked_ = False
-            before = self._pending_
-            if self._transmit_() and self._pending_ == before:
-                empty_error_queue(sock)  # there was no room after all: it is how an error is told
-            self._settle_()
-            if self._progressed_:
-                self._tell_progress_()
-
-    def _hung_up_(self, sock: socket.socket) -> None:
-        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
-        if self._outgoing_ == ENDED:
-            self._finish_(0, "")
-            return
-        empty_error_queue(sock)
-        try:
-            sock.send(b"", MSG_NOSIGNAL)
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError as error:
-            self._finish_(error.errno or errno.EIO, "send")
-
-    def _receive_(self, sock: socket.socket, reads: int) -> None:
-        """Reads and delivers, until the system has no more or `reads` is reached."""
-        for _ in range(reads):
-            if self._torn_:
-                return
-            borrowed = None
-            # Not for what is left in the end: `reads` of a small buffer might not hold it.
-            if self._read_buffer_ is not None and not self._failure_:
-                borrowed = self._borrow_()
-                if self._socket_ is not sock:
-                    return
-            room = READ_SIZE if borrowed is None else len(borrowed)
-            if self._limit_ < self._counted_ + room and not self._failure_:
-                room = self._room_(room)
-            try:
-                chunk = sock.recv(room) if borrowed is None else _receive_into(sock, borrowed, room)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                failure = self._failure_  # of two the earlier one is the reason
-                self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
-                return
-            if not chunk:
-                self._input_ends_(sock)
-                return
-            size = len(chunk)
-            if self._longest_:
-                self._moment_ = monotonic()
-            if self._input_:
-                self._keep_input_(chunk)
-                self._count_()
-            else:
-                self._input_ = chunk
-            entries = self._listeners_.get(SOCKET_DATA)
-            try:
-                if entries:
-                    self._deliver_(socket_data(size), entries)
-            finally:
-                if isinstance(chunk, memoryview):
-                    if self._input_ is chunk:
-                        self._take_back_()
-                    chunk.release()
-                if self._input_:
-                    self._compact_()
-                    self._count_()
-            if self._socket_ is not sock:
-                return
-            if self._input_ and not self._failure_ and self._crowded_():
-                self._finish_(errno.ENOBUFS, "recv")
-                return
-            if (size < room or self._paused_) and not self._failure_:
-                return
-
     def _input_ends_(self, sock: socket.socket) -> None:
         """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        if self._wire_ is not None and not self._failure_:
+            goes_on = self._input_ends_filtered_(self._wire_)
+            if not goes_on or self._socket_ is not sock:
+                return
         if not self._failure_ and (self._pending_ or self._progressed_):
-            self._send_()
+            self._send_output_()
             if self._progressed_:
                 self._tell_progress_()  # of what was written before the end is known
                 if self._socket_ is not sock or self._paused_:
                     return
-        if self._failure_ or not self._half_open_:
+        if self._failure_ or not self._half_open:
             self._finish_(self._failure_, self._culprit_(self._failure_))
             return
         self._incoming_ = ENDED
@@ -414,14 +282,28 @@ class Stream(Output):
                 else:
                     self._settle_()
 
+    def _input_ends_filtered_(self, wire: Wire) -> bool:
+        """Asks the filter for the last of the input; returns False if the end has to wait for `connect`."""
+        if not (wire.held and wire.entering) and not wire.filter.input_ended:
+            wire.ended(self)
+        if wire.held and wire.entering:
+            wire.end_waits = True
+            return False
+        return True
+
     def _finish_(self, failure: int, call: str) -> None:
         """The peer has closed, or the connection broke."""
+        if self._wire_ is not None and self._wire_.held:
+            self._wire_.refuse(self)
+            return
         if self._progressed_:
             sock = self._socket_
             self._tell_progress_()  # of what was sent before that was known
             if self._socket_ is not sock or sock is None:
                 return
-        if not failure and self._pending_:
+        if not failure and self._wire_ is not None and self._outgoing_ == OPEN:
+            self._outgoing_ = ENDING  # the filter has something to say behind the last of it
+        if not failure and (self._pending_ or self._wire_ is not None):
             self._transmit_()
             failure, call = self._failure_, self._culprit_(self._failure_)
         self._local_ = self._local_address_()
@@ -430,7 +312,7 @@ class Stream(Output):
             # Whatever the reason was, the peer must not take this for the end of the stream.
             if self._socket_ is not None:
                 reset(self._socket_)
-        elif self._pending_:
+        elif self._unsent_():
             self._linger_(ended=True)
         self._drop_output_()
         self._failure_ = 0
@@ -472,6 +354,8 @@ class Stream(Output):
             self._close_here_()
             return None
         self._require_("close")
+        if self._wire_ is not None:
+            return self._close_filtered_(self._wire_)
         if self._pending_ and not self._blocked_:
             self._transmit_()
         sock, lingerer = self._socket_, None
@@ -483,6 +367,25 @@ class Stream(Output):
         self._close_here_()
         return lingerer
 
+    def _close_filtered_(self, wire: Wire) -> Lingerer | None:
+        """Has the filter say its last, where anything was said."""
+        lingerer = None
+        # Else the filter closes it while it is being asked, and what it has taken would be missing.
+        said = not (wire.held or wire.busy)
+        if said:
+            if self._outgoing_ == OPEN:
+                self._outgoing_ = ENDING
+            if not self._blocked_:
+                self._transmit_()
+        sock = self._socket_
+        if sock is not None:  # else the filter has closed it
+            if self._failure_ or not said:
+                reset(sock)
+            elif self._unsent_() or (wire.sent and self._would_lose_(sock)):
+                lingerer = self._linger_(self._incoming_ == ENDED)
+        self._close_here_()
+        return lingerer
+
     def abort(self) -> None:
         """Drops what is pending and resets the connection; the peer sees an error. There is no event.
 
@@ -490,8 +393,7 @@ class Stream(Output):
             IOError: The socket is not connected (#2002).
         """
         self._require_("abort")
-        if self._socket_ is not None:
-            reset(self._socket_)
+        self._reset_()
         self._close_here_()
 
     def _linger_(self, ended: bool = False) -> Lingerer | None:
@@ -503,15 +405,21 @@ class Stream(Output):
         output, self._output_ = self._output_, None
         pending, self._pending_ = self._pending_, 0
         guarded, self._guarded_ = self._guarded_, False
+        wire, self._wire_ = self._wire_, None
         self._count_()
-        return Lingerer(reactor, sock, tally, output, pending, ended, guarded)
+        return Lingerer(reactor, sock, tally, output, pending, ended, guarded, wire, self._outgoing_)
 
     def _abandon_(self) -> None:
         """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor can see to that."""
         reactor, sock = self._reactor_, self._socket_
         if reactor is None or sock is None or not reactor._serves_():
-            if self._pending_ and sock is not None:
+            if (self._pending_ or self._wire_ is not None) and sock is not None:
                 reset(sock)  # nobody would see to what lingers
+        elif self._wire_ is not None:
+            if self._quiet_:
+                self._close_filtered_(self._wire_)
+                return
+            reset(sock)  # its filter would have had something to say
         elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
         self._shut_()
@@ -525,12 +433,14 @@ class Stream(Output):
         with suppress(OSError):
             if sock.recv(1, socket.MSG_PEEK):
                 return True
-        return self._written_ > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
+        sent = self._written_ if self._wire_ is None else self._wire_.sent
+        return sent > SURELY_ARRIVED and self._incoming_ == OPEN and self._unfetched_() > 0
 
     # ---- beginning
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
+        self._wire_ = None  # asked for at every step: found sooner here than in the class
         self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
@@ -565,21 +475,38 @@ class Stream(Output):
             self._connection_made()
         except OSError as error:
             self._fail_(error.errno or errno.EIO)
+        self._tell_connect_(sock)
+
+    def _tell_connect_(self, sock: socket.socket) -> None:
         entries = self._listeners_.get(CONNECT)
         try:
-            if entries:
+            if entries and (self._wire_ is None or not self._wire_.held):
                 self._deliver_(Event(CONNECT), entries)
         finally:
             if self._socket_ is sock:
                 self._settle_()
 
+    def _attend_to_filter_(self, wire: Wire) -> None:
+        wire.vacate(self)
+        if wire.asked and not self._failure_:
+            wire.asked = False
+            wire.hand_on(self, b"", at_end=False)
+        sock = self._socket_
+        if sock is None:
+            return
+        if wire.entering and wire.server is None and wire.held and not self._failure_:
+            wire.held = False
+            self._tell_connect_(sock)
+            self._after_connect_(wire)
+        self._send_output_()
 
-def _receive_into(sock: socket.socket, memory: memoryview, room: int) -> bytes | memoryview:
-    """As `recv`; gives the memory back, except for the part that holds what was received."""
-    with memory:
-        size = sock.recv_into(memory, room)
-        return memory[:size] if size else b""
-
-
-def quicken(cls: type[Stream]) -> None:
-    """Nothing is to be done: the interpreter calls methods that are written in Python as directly as it can."""
+    def _after_connect_(self, wire: Wire) -> None:
+        """Delivers what has come before `connect`."""
+        wire.entering = False
+        wire.vacate(self)
+        if self._input_ and self._state_ == CONNECTED:
+            self._owed_ |= OWED_INPUT
+            self._pay_()
+        if wire.end_waits and self._socket_ is not None and self._state_ == CONNECTED:
+            wire.end_waits = False
+            self._input_ends_(self._socket_)

@@ -1,16 +1,26 @@
-"""`select.epoll` as a selector, where the system has it."""
+"""The system as a poller needs it: epoll as a selector, and what wakes a wait. As nobody has patched it."""
 
 from __future__ import annotations
 
 import errno
 import os
+import socket
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+from time import monotonic
 from typing import Any
 
-from ..unpatched import original
+from .. import unpatched
+from ..unpatched import RLock, original
 
-EPOLLIN, EPOLLOUT, epoll = (original("select", name) for name in ("EPOLLIN", "EPOLLOUT", "epoll"))
+try:
+    EPOLLIN, EPOLLOUT, epoll = (original("select", name) for name in ("EPOLLIN", "EPOLLOUT", "epoll"))
+except ImportError:  # a system without it
+    EPOLLIN, EPOLLOUT, epoll = 1, 4, None
+
+LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
 
 # Of nothing that a source reads or writes, epoll tells that it broke.
 _INTERESTS = [
@@ -25,14 +35,20 @@ _READINESS = [
 ]
 
 
+def close(fd: int) -> None:
+    with suppress(OSError):  # it is closed in any case
+        unpatched.close(fd)  # gevent's does it later
+
+
 class EpollSelector(BaseSelector):
     """`selectors.EpollSelector`, at half of its cost for each descriptor that is ready.
 
     A descriptor that was closed without having been unregistered is reported for as long as another process has a
-    duplicate, and nobody can take it out any more: it has no key, and the selector is `haunted` until it is rebuilt.
+    duplicate, and nobody can take it out any more: it has no key, and its registration is `stale` until all others are
+    moved to a new epoll.
     """
 
-    haunted = False
+    stale = False
     hears_hangups = True
 
     def __init__(self) -> None:
@@ -60,12 +76,12 @@ class EpollSelector(BaseSelector):
         reports = self._epoll.poll(timeout, len(keys) or 1)
         ready = [(keys[fd], _READINESS[reported]) for fd, reported in reports if fd in keys]
         if len(ready) < len(reports):
-            self.haunted = True
+            self.stale = True
         return ready
 
     def rebuild(self) -> None:
         """Puts a new epoll, with the descriptors that have keys, in the place of this one."""
-        self.haunted = False
+        self.stale = False
         with epoll() as fresh:
             for key in self._keys.values():
                 try:
@@ -81,3 +97,93 @@ class EpollSelector(BaseSelector):
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
         return self._keys
+
+
+DefaultSelector: Any = EpollSelector if epoll is not None else original("selectors", "DefaultSelector")
+
+
+class Waker:
+    """A descriptor that any thread can make readable."""
+
+    def __init__(self) -> None:
+        # Reentrant: a signal handler may poke while its own thread is poking.
+        self._lock = RLock()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+        self._fd = -1
+        if hasattr(os, "eventfd"):
+            self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        else:
+            self._ends = socket.socketpair()
+            for end in self._ends:
+                end.setblocking(False)
+            self._fd = self._ends[0].fileno()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def poke(self) -> None:
+        with self._lock:
+            if self._fd < 0:
+                return
+            with suppress(BlockingIOError):  # it is full, hence readable
+                if self._ends is None:
+                    os.eventfd_write(self._fd, 1)
+                else:
+                    self._ends[1].send(b"\0")
+
+    def drain(self) -> None:
+        with suppress(BlockingIOError):
+            if self._ends is None:
+                os.eventfd_read(self._fd)
+            else:
+                self._ends[0].recv(4096)
+
+    def close(self) -> None:
+        with self._lock:
+            fd, self._fd = self._fd, -1
+            if self._ends is not None:
+                self._ends[0].close()
+                self._ends[1].close()
+            elif fd >= 0:
+                close(fd)
+
+    def forked(self) -> None:
+        self._lock = RLock()  # another thread of the parent may have held it
+        self.close()
+
+
+class ThreadAlarm:
+    """Pokes a waker at a deadline, from a thread: for systems without a descriptor that is a timer."""
+
+    def __init__(self, waker: Waker) -> None:
+        self._waker = waker
+        self._changed = threading.Condition()
+        self._deadline: float | None = None
+        self._over = False
+        self._thread: threading.Thread | None = None
+
+    def set(self, deadline: float | None) -> None:
+        with self._changed:
+            self._deadline = None if deadline is None else float(deadline)  # what is no number fails here, not there
+            self._changed.notify()
+            if self._thread is None and deadline is not None:
+                thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)
+                thread.start()  # which may fail
+                self._thread = thread
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._over:
+                left = LONGEST_WAIT if self._deadline is None else self._deadline - monotonic()
+                if left > 0:
+                    self._changed.wait(min(left, LONGEST_WAIT))
+                else:
+                    self._deadline = None
+                    self._waker.poke()
+
+    def close(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()

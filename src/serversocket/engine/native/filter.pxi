@@ -1,0 +1,349 @@
+# `Filter`: what stands between a connection's descriptor and its program. `Wire`: what a connection that has one needs.
+
+cdef enum:
+    PIECE = 65536               # bytes of output that a filter is given at once
+    WIRE_LIMIT = 262144         # bytes: while so many wait for the system, no more output is filtered
+
+
+@cython.auto_pickle(False)
+cdef class Filter:
+    """What stands between the descriptor of a connection and its program: TLS, a compression, a header in front.
+
+    The connection calls it, from its reactor, with what has happened, and takes what it returns; it does no I/O of its
+    own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
+    connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
+
+    Example:
+        >>> class Rot13(Filter):
+        ...     def received(self, data):
+        ...         return data.translate(TABLE)
+        ...
+        ...     def written(self, data):
+        ...         return data.translate(TABLE)
+    """
+
+    cdef public bint holding
+    cdef public bint over
+    cdef public bint input_ended
+    cdef public Filter successor
+    cdef list outbox
+
+    def send(self, bytes data not None):
+        """Sends bytes of the filter's own, from inside one of its methods, ahead of what that returns."""
+        if self.outbox is None:
+            self.outbox = []
+        self.outbox.append(data)
+
+    def started(self):
+        """The connection is there.
+
+        Returns:
+            What is sent before anything else.
+        """
+        return b""
+
+    def received(self, data):
+        """Bytes have come.
+
+        Args:
+            data: What the peer has sent; empty if `Stream._ask_filter` was called.
+
+        Returns:
+            The input that they make.
+        """
+        return data
+
+    def written(self, data):
+        """Output goes, now that the system has room for it.
+
+        Args:
+            data: What the program has written.
+
+        Returns:
+            What is sent for it.
+        """
+        return data
+
+    def ended(self):
+        """The peer has ended its output. Raise what says so if that is too early.
+
+        Returns:
+            The last of the input.
+        """
+        return b""
+
+    def closing(self):
+        """The program has ended its output, and `written` has got all of it.
+
+        Returns:
+            What is sent behind it.
+        """
+        return b""
+
+
+@cython.final
+@cython.no_gc_clear
+@cython.auto_pickle(False)
+cdef class Wire:
+    """What only connections with a filter have: the filter, and what it has made of output.
+
+    Output stays as the program wrote it until the system has room. It is pending until the last byte that the filter
+    has made of it is with the system.
+    """
+
+    cdef Reactor reactor
+    cdef Filter filter
+    cdef Acceptor server        # whose `connect` waits for the filter; None for a client, and afterwards
+    cdef bytearray made         # what the filter has made of output, from `offset` on
+    cdef Py_ssize_t offset
+    cdef Py_ssize_t taken       # how much of the output that is pending the filter has got
+    cdef list records           # of that: how much, and where in `queued` it ends
+    cdef int64_t queued         # bytes of the wire, of this connection
+    cdef int64_t sent
+    cdef int64_t received
+    cdef object error           # the OSError that the filter has raised
+    cdef flag vacant            # no filter is left
+    cdef flag held              # `connect` was not dispatched yet
+    cdef flag entering          # it is due
+    cdef flag asked             # `received` is to be called without bytes
+    cdef flag closing           # the filter knows that output ends
+    cdef flag busy              # the filter is being asked
+    cdef flag end_waits         # the peer has ended its output, which is told after `connect`
+
+    def __cinit__(self, Reactor reactor not None, Filter filter not None):
+        self.reactor = reactor
+        self.filter = filter
+        self.made = bytearray()
+        self.records = []
+        self.held = filter.holding
+
+    def __dealloc__(self):
+        # Its connection goes after it, and takes all that is pending for unfiltered.
+        self.reactor.kept += self.taken - self.left()
+
+    cdef inline Py_ssize_t left(self) noexcept:
+        """How many bytes wait for the system."""
+        return PyByteArray_GET_SIZE(self.made) - self.offset
+
+    cdef bint stands(self, Output stream, Filter filter) noexcept:
+        """Returns True if, after a call of the filter, it is still the one of an open connection."""
+        return stream.fd >= 0 and stream.filtered and stream.extras.wire is self and self.filter is filter
+
+    # ---- output
+
+    cdef int add(self, made) except -1:
+        """Queues what the filter has returned, behind what it has sent of its own."""
+        cdef list outbox = self.filter.outbox
+        if type(made) is not bytes:
+            raise errors.wrong_type("what a filter returns", made, "bytes")
+        self.filter.outbox = None
+        for data in outbox or ():
+            self.append(data)
+        return self.append(made)
+
+    cdef int append(self, bytes data) except -1:
+        self.made.extend(data)
+        self.queued += PyBytes_GET_SIZE(data)
+        self.reactor.kept += PyBytes_GET_SIZE(data)
+        return 0
+
+    cdef bint fill(self, Output stream) except -1:
+        """Has the filter make something to send; returns False if that has broken or closed the connection."""
+        cdef Filter filter = self.filter
+        cdef bytes piece
+        try:
+            while not (filter.holding or self.held) and self.left() < WIRE_LIMIT and stream.pending > self.taken:
+                piece = stream._next_piece(PIECE)
+                self.taken += PyBytes_GET_SIZE(piece)
+                self.busy = True
+                made = filter.written(piece)
+                self.busy = False
+                if not self.stands(stream, filter):
+                    return False
+                self.add(made)
+                self.records.append((PyBytes_GET_SIZE(piece), self.queued))
+            if stream.outgoing == ENDING and not (self.closing or filter.holding) and stream.pending == self.taken:
+                self.closing = self.busy = True
+                made = filter.closing()
+                self.busy = False
+                if not self.stands(stream, filter):
+                    return False
+                self.add(made)
+        except BaseException as error:
+            self.failed(stream, error)
+            return False
+        return True
+
+    cdef int transmit(self, Output stream) except -1:
+        """As `Output._transmit`, of what the filter makes."""
+        cdef ssize_t count
+        cdef Py_ssize_t left
+        if self.busy:
+            return 0                        # it goes on when that returns
+        while True:
+            if not self.fill(stream):
+                return 0
+            left = self.left()
+            if left == 0:
+                break
+            count = system.send(
+                stream.fd, PyByteArray_AS_STRING(self.made) + self.offset, left, system.MSG_NOSIGNAL
+            )
+            if count < 0:
+                if system.errno == system.EINTR:
+                    continue
+                if system.errno == system.EAGAIN or system.errno == system.EWOULDBLOCK:
+                    stream._block()
+                else:
+                    stream._fail(system.errno)
+                return 0
+            self.gone(stream, count)
+            if count < left:
+                stream._block()
+                return 0
+        self.gone(stream, 0)                # what the filter has made nothing of
+        if stream.pending:                  # the filter holds it back
+            if not stream.guarded:
+                stream._guard(True)
+            return 0
+        if stream.guarded:
+            stream.blocked = False
+            stream._guard(False)
+        if stream.outgoing == ENDING and self.closing:
+            stream._end_output()
+        return 0
+
+    cdef int gone(self, Output stream, Py_ssize_t count) except -1:
+        """The system has taken so many bytes."""
+        cdef Py_ssize_t size, done = 0
+        self.sent += count
+        self.offset += count
+        self.reactor.kept -= count
+        if self.left() == 0:
+            self.made = bytearray()
+            self.offset = 0
+        elif self.offset > PIECE:
+            del self.made[:self.offset]
+            self.offset = 0
+        for size, end in self.records:
+            if end > self.sent:
+                break
+            done += 1
+            self.taken -= size
+            stream.pending -= size
+            if heard(stream, OUTPUT_PROGRESS):
+                stream.progressed = True
+        del self.records[:done]
+        return 0
+
+    cdef int drop(self) except -1:
+        """Forgets what is not sent."""
+        self.reactor.kept -= self.left()
+        self.made = bytearray()
+        self.records = []
+        self.offset = self.taken = 0
+        return 0
+
+    # ---- input
+
+    cdef int arrived(self, Stream stream, const char *data, Py_ssize_t count) except -1:
+        """Bytes have come."""
+        self.received += count
+        return self.hand_on(stream, PyBytes_FromStringAndSize(data, count), False)
+
+    cdef int ended(self, Stream stream) except -1:
+        """The peer has ended its output."""
+        self.filter.input_ended = True
+        if self.hand_on(stream, b"", True) == 0 and self.held and not self.entering and stream.fd >= 0:
+            return self.refuse(stream)      # before there was all that `connect` waits for
+        return 0
+
+    cdef int hand_on(self, Stream stream, bytes data, bint at_end) except -1:
+        """Asks the filter what input that is, and delivers it."""
+        cdef Filter filter = self.filter
+        try:
+            self.busy = True
+            made = filter.ended() if at_end else filter.received(data)
+            self.busy = False
+            if not self.stands(stream, filter):
+                return 0
+            if type(made) is not bytes:
+                raise errors.wrong_type("what a filter returns", made, "bytes")
+            self.add(b"")
+        except BaseException as error:
+            return self.failed(stream, error)
+        if filter.over:
+            return self.leave(stream, made)
+        if not filter.holding and self.held and not self.entering:
+            self.enter(stream)
+        if made:
+            stream._arrived_filtered(made)
+        if filter.input_ended and not at_end and self.stands(stream, filter) and stream.incoming == OPEN:
+            stream._input_ends(0)
+        return 0
+
+    cdef int leave(self, Stream stream, bytes rest) except -1:
+        """The filter takes itself out: another one takes its place, or nothing stands there any more."""
+        cdef Filter successor = self.filter.successor
+        if successor is not None:
+            self.filter = successor
+            try:
+                self.add(successor.started())
+            except BaseException as error:
+                return self.failed(stream, error)
+            return self.hand_on(stream, rest, False) if rest else 0
+        if self.held and not self.entering:
+            self.enter(stream)
+        self.filter = Filter()              # for what it has made and the system has not taken, and until `connect`
+        self.vacant = True
+        self.vacate(stream)
+        if rest:
+            stream._arrived_filtered(rest)
+        return 0
+
+    cdef int vacate(self, Stream stream) except -1:
+        """Ends the detour if nothing needs it any more."""
+        if self.vacant and not self.held and not self.taken and not self.left() and stream.filtered:
+            stream._remove_filter()
+        return 0
+
+    # ---- `connect`
+
+    cdef int enter(self, Stream stream) except -1:
+        """The filter lets `connect` follow, in the last step of this turn."""
+        self.entering = True
+        if self.server is not None:
+            self.server._let_in(stream)
+        else:
+            stream._reactor._postpone(stream)
+        return 0
+
+    cdef int refuse(self, Stream stream) except -1:
+        """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
+        cdef int code = stream.failure or system.ECONNRESET
+        stream._reset()
+        if self.server is not None:
+            self.server.refused += 1
+            return stream._close_here()
+        stream._discard()
+        stream._refused(self.error or OSError(code, os.strerror(code)))
+        return 0
+
+    # ---- what goes wrong
+
+    cdef int failed(self, Output stream, error) except -1:
+        """The filter has raised: the connection breaks in the last step of the turn."""
+        cdef int code = system.ECONNABORTED
+        self.busy = False
+        if isinstance(error, OSError):
+            self.error = error
+            code = error.errno or system.EPROTO
+        if isinstance(stream, Stream):
+            (<Stream> stream).torn = True   # nothing that comes now could be read
+        if stream.fd >= 0 and not stream.failure:
+            stream._fail(code)
+        if leaves(error):
+            raise error
+        if self.error is not error:
+            report(error, stream)
+        return 0

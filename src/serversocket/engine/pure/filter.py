@@ -1,0 +1,359 @@
+"""What stands between a connection's descriptor and its program, and what a connection that has that needs."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, Protocol
+
+from ... import errors
+from ..uncaught import leaves
+from .dispatcher import report_error
+from .events import OUTPUT_PROGRESS
+from .source import ENDING, MSG_NOSIGNAL, OPEN
+
+PIECE = 65536  # bytes of output that a filter is given at once
+WIRE_LIMIT = 262144  # bytes: while so many wait for the system, no more output is filtered
+
+
+class Filtered(Protocol):
+    """What is needed of a connection that has a filter."""
+
+    _socket_: Any
+    _listeners_: Any
+    _wire_: Any
+    _pending_: int
+    _outgoing_: int
+    _incoming_: int
+    _failure_: int
+    _blocked_: bool
+    _guarded_: bool
+    _progressed_: bool
+    _torn_: bool
+
+    def _next_piece_(self, most: int) -> bytes: ...
+    def _count_(self) -> None: ...
+    def _block_(self) -> None: ...
+    def _guard_(self, on: bool) -> None: ...
+    def _end_output_(self) -> None: ...
+    def _fail_(self, failure: int) -> None: ...
+    def _reset_(self) -> None: ...
+    def _discard_(self) -> None: ...
+    def _close_here_(self) -> None: ...
+    def _attend_later_(self) -> None: ...
+    def _arrived_filtered_(self, data: bytes) -> None: ...
+    def _input_ends_(self, sock: Any) -> None: ...
+    def _remove_filter_(self) -> None: ...
+    def _refused(self, cause: OSError) -> None: ...
+
+
+class Holder(Protocol):
+    """What is needed of a server whose `connect` waits for a filter."""
+
+    _refused_: int
+
+    def _let_in_(self, stream: Any) -> None: ...
+    def _forget_held_(self, stream: Any, wire: Any) -> None: ...
+
+
+class Filter:
+    """What stands between the descriptor of a connection and its program: TLS, a compression, a header in front.
+
+    The connection calls it, from its reactor, with what has happened, and takes what it returns; it does no I/O of its
+    own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
+    connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
+
+    Example:
+        >>> class Rot13(Filter):
+        ...     def received(self, data):
+        ...         return data.translate(TABLE)
+        ...
+        ...     def written(self, data):
+        ...         return data.translate(TABLE)
+    """
+
+    holding = False
+    over = False
+    input_ended = False
+    successor: Filter | None = None
+    _outbox_: list[bytes] | None = None
+
+    def send(self, data: bytes) -> None:
+        """Sends bytes of the filter's own, from inside one of its methods, ahead of what that returns."""
+        if self._outbox_ is None:
+            self._outbox_ = []
+        self._outbox_.append(data)
+
+    def started(self) -> bytes:
+        """The connection is there.
+
+        Returns:
+            What is sent before anything else.
+        """
+        return b""
+
+    def received(self, data: bytes) -> bytes:
+        """Bytes have come.
+
+        Args:
+            data: What the peer has sent; empty if `Stream._ask_filter` was called.
+
+        Returns:
+            The input that they make.
+        """
+        return data
+
+    def written(self, data: bytes) -> bytes:
+        """Output goes, now that the system has room for it.
+
+        Args:
+            data: What the program has written.
+
+        Returns:
+            What is sent for it.
+        """
+        return data
+
+    def ended(self) -> bytes:
+        """The peer has ended its output. Raise what says so if that is too early.
+
+        Returns:
+            The last of the input.
+        """
+        return b""
+
+    def closing(self) -> bytes:
+        """The program has ended its output, and `written` has got all of it.
+
+        Returns:
+            What is sent behind it.
+        """
+        return b""
+
+
+class Wire:
+    """What only connections with a filter have: the filter, and what it has made of output.
+
+    Output stays as the program wrote it until the system has room. It is pending until the last byte that the filter
+    has made of it is with the system.
+    """
+
+    def __init__(self, filter: Filter) -> None:
+        self.filter = filter
+        self.server: Holder | None = None  # whose `connect` waits for the filter; None for a client, and afterwards
+        self.made = bytearray()  # what the filter has made of output
+        self.taken = 0  # how much of the output that is pending the filter has got
+        self.records: list[tuple[int, int]] = []  # of that: how much, and where in `queued` it ends
+        self.queued = self.sent = self.received = 0  # bytes of the wire, of this connection
+        self.error: OSError | None = None  # that the filter has raised
+        self.vacant = False  # no filter is left
+        self.held = filter.holding  # `connect` was not dispatched yet
+        self.entering = False  # it is due
+        self.asked = False  # `received` is to be called without bytes
+        self.closing = False  # the filter knows that output ends
+        self.busy = False  # the filter is being asked
+        self.end_waits = False  # the peer has ended its output, which is told after `connect`
+
+    def left(self) -> int:
+        """How many bytes wait for the system."""
+        return len(self.made)
+
+    def stands(self, stream: Filtered, filter: Filter) -> bool:
+        """Returns True if, after a call of the filter, it is still the one of an open connection."""
+        return stream._socket_ is not None and stream._wire_ is self and self.filter is filter
+
+    # ---- output
+
+    def add(self, made: bytes) -> None:
+        """Queues what the filter has returned, behind what it has sent of its own."""
+        outbox, self.filter._outbox_ = self.filter._outbox_, None
+        if type(made) is not bytes:
+            raise errors.wrong_type("what a filter returns", made, "bytes")
+        for data in [*(outbox or ()), made]:
+            self.made += data
+            self.queued += len(data)
+
+    def fill(self, stream: Filtered) -> bool:
+        """Has the filter make something to send; returns False if that has broken or closed the connection."""
+        filter = self.filter
+        try:
+            waits = filter.holding or self.held
+            while not waits and self.left() < WIRE_LIMIT and stream._pending_ > self.taken:
+                piece = stream._next_piece_(PIECE)
+                self.taken += len(piece)
+                self.busy = True
+                made = filter.written(piece)
+                self.busy = False
+                waits = filter.holding
+                if not self.stands(stream, filter):
+                    return False
+                self.add(made)
+                self.records.append((len(piece), self.queued))
+            ending = stream._outgoing_ == ENDING and not self.closing and not filter.holding
+            if ending and stream._pending_ == self.taken:
+                self.closing = self.busy = True
+                made = filter.closing()
+                self.busy = False
+                if not self.stands(stream, filter):
+                    return False
+                self.add(made)
+        except BaseException as error:
+            self.failed(stream, error)
+            return False
+        return True
+
+    def transmit(self, stream: Filtered) -> bool:
+        """As `Output._transmit_`, of what the filter makes."""
+        if self.busy:
+            return False  # it goes on when that returns
+        while True:
+            sock = stream._socket_
+            if sock is None or not self.fill(stream):
+                return False
+            left = self.left()
+            if not left:
+                break
+            try:
+                with memoryview(self.made) as wire:
+                    count = sock.send(wire, MSG_NOSIGNAL)
+            except (BlockingIOError, InterruptedError):
+                count = 0
+            except OSError as error:
+                stream._fail_(error.errno or errno.EIO)
+                return stream._blocked_
+            self.gone(stream, count)
+            if count < left:
+                stream._block_()
+                return True
+        self.gone(stream, 0)  # what the filter has made nothing of
+        if stream._pending_:  # the filter holds it back
+            if not stream._guarded_:
+                stream._guard_(True)
+            return False
+        if stream._guarded_:
+            stream._blocked_ = False
+            stream._guard_(False)
+        if stream._outgoing_ == ENDING and self.closing:
+            stream._end_output_()
+        return False
+
+    def gone(self, stream: Filtered, count: int) -> None:
+        """The system has taken so many bytes."""
+        self.sent += count
+        del self.made[:count]
+        while self.records and self.records[0][1] <= self.sent:
+            size, _ = self.records.pop(0)
+            self.taken -= size
+            stream._pending_ -= size
+            if OUTPUT_PROGRESS in stream._listeners_:
+                stream._progressed_ = True
+        stream._count_()
+
+    def drop(self) -> None:
+        """Forgets what is not sent."""
+        self.made = bytearray()
+        self.records = []
+        self.taken = 0
+
+    # ---- input
+
+    def arrived(self, stream: Filtered, data: bytes) -> None:
+        """Bytes have come."""
+        self.received += len(data)
+        self.hand_on(stream, data, at_end=False)
+
+    def ended(self, stream: Filtered) -> None:
+        """The peer has ended its output."""
+        self.filter.input_ended = True
+        self.hand_on(stream, b"", at_end=True)
+        if self.held and not self.entering and stream._socket_ is not None and not stream._failure_:
+            self.refuse(stream)  # before there was all that `connect` waits for
+
+    def hand_on(self, stream: Filtered, data: bytes, *, at_end: bool) -> None:
+        """Asks the filter what input that is, and delivers it."""
+        filter = self.filter
+        try:
+            self.busy = True
+            made = filter.ended() if at_end else filter.received(data)
+            self.busy = False
+            if not self.stands(stream, filter):
+                return
+            if type(made) is not bytes:
+                raise errors.wrong_type("what a filter returns", made, "bytes")
+            self.add(b"")
+        except BaseException as error:
+            self.failed(stream, error)
+            return
+        if filter.over:
+            self.leave(stream, made)
+            return
+        if not filter.holding and self.held and not self.entering:
+            self.enter(stream)
+        if made:
+            stream._arrived_filtered_(made)
+        if filter.input_ended and not at_end and self.stands(stream, filter) and stream._incoming_ == OPEN:
+            stream._input_ends_(stream._socket_)
+
+    def leave(self, stream: Filtered, rest: bytes) -> None:
+        """The filter takes itself out: another one takes its place, or nothing stands there any more."""
+        successor = self.filter.successor
+        if successor is not None:
+            self.filter = successor
+            try:
+                self.add(successor.started())
+            except BaseException as error:
+                self.failed(stream, error)
+                return
+            if rest:
+                self.hand_on(stream, rest, at_end=False)
+            return
+        if self.held and not self.entering:
+            self.enter(stream)
+        self.filter = Filter()  # for what it has made and the system has not taken, and until `connect`
+        self.vacant = True
+        self.vacate(stream)
+        if rest:
+            stream._arrived_filtered_(rest)
+
+    def vacate(self, stream: Filtered) -> None:
+        """Ends the detour if nothing needs it any more."""
+        if self.vacant and not self.held and not self.taken and not self.left() and stream._wire_ is self:
+            stream._remove_filter_()
+
+    # ---- `connect`
+
+    def enter(self, stream: Filtered) -> None:
+        """The filter lets `connect` follow, in the last step of this turn."""
+        self.entering = True
+        if self.server is not None:
+            self.server._let_in_(stream)
+        else:
+            stream._attend_later_()
+
+    def refuse(self, stream: Filtered) -> None:
+        """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
+        code = stream._failure_ or errno.ECONNRESET
+        stream._reset_()
+        if self.server is not None:
+            self.server._refused_ += 1
+            stream._close_here_()
+            return
+        stream._discard_()
+        stream._refused(self.error or OSError(code, os.strerror(code)))
+
+    # ---- what goes wrong
+
+    def failed(self, stream: Filtered, error: BaseException) -> None:
+        """The filter has raised: the connection breaks in the last step of the turn."""
+        code = errno.ECONNABORTED
+        self.busy = False
+        if isinstance(error, OSError):
+            self.error = error
+            code = error.errno or errno.EPROTO
+        stream._torn_ = True  # nothing that comes now could be read
+        if stream._socket_ is not None and not stream._failure_:
+            stream._fail_(code)
+        if leaves(error):
+            raise error
+        if self.error is not error:
+            report_error(error, stream)
