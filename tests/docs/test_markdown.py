@@ -30,6 +30,7 @@ NOT_YET = {
     "docs/howto/index.md",
     "docs/howto/limits.md",
     "docs/howto/logging.md",
+    "docs/howto/many-cores.md",
     "docs/howto/moving-from-asyncio.md",
     "docs/howto/moving-from-node.md",
     "docs/howto/moving-from-twisted.md",
