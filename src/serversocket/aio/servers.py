@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from .. import errors
+from ..checks import as_port
 from ..loop.reactor import report_error
 from ..naming import with_as3_names
 from ..net.addresses import Host
@@ -256,7 +258,10 @@ class AsyncServer:
     async def _serve(self, handler: Handler, client: AsyncSocket) -> None:
         self._arrivals.begun.discard(client)
         try:
-            await handler(client)
+            outcome = handler(client)
+            if not isawaitable(outcome):
+                raise errors.wrong_type("what the handler returns", outcome, "awaitable: make it an `async def`")
+            await outcome
         except Exception as error:
             unexpected = client._flow.besides_end(error)
             if unexpected is not None:
@@ -341,6 +346,7 @@ def listen(
         >>> asyncio.run(main())
         ('127.0.0.1', True)
     """
+    as_port("port", port)
     server = ServerSocket()
     try:
         server.bind(port, host, dual_stack=dual_stack, reuse_port=reuse_port)

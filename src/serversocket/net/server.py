@@ -170,7 +170,7 @@ class ServerSocket(Acceptor):
         """
         self._check_thread()
         if not self.bound:
-            raise errors.not_open("listen")
+            raise errors.invalid_socket("listen", "the socket is not bound: call bind() first")
         length = as_backlog("backlog", backlog)
         seconds = as_defer_accept("defer_accept", defer_accept)
         try:
