@@ -47,7 +47,7 @@ def _makes_coroutine(call: Any) -> bool:
 
 
 def _seems_asynchronous(call: Any) -> bool:
-    """Returns True if a callable that is no Python function, such as a compiled one or a mock, says so."""
+    """Returns True if a callable that is no Python function, such as a compiled one or a mock, is asynchronous."""
     from inspect import isasyncgenfunction, iscoroutinefunction  # noqa: PLC0415 - it takes long to load
 
     return iscoroutinefunction(call) or isasyncgenfunction(call)

@@ -1,7 +1,7 @@
 # `Connector`: a connect to one address.
 
 cdef enum:
-    IP_BIND_ADDRESS_NO_PORT = 24    # in Linux since 4.2, in glibc's headers since later
+    IP_BIND_ADDRESS_NO_PORT = 24    # in Linux since 4.2, in glibc's headers later
 
 
 @cython.no_gc_clear

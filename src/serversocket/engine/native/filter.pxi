@@ -1,8 +1,8 @@
 # `Filter`: a layer between a connection's descriptor and its program. `Wire`: the state of a connection with a filter.
 
 cdef enum:
-    PIECE = 65536               # bytes of output that a filter is given in one call
-    WIRE_LIMIT = 262144         # bytes: while so many are waiting for the system, no more output is filtered
+    PIECE = 65536               # bytes of output that a filter is given at once
+    WIRE_LIMIT = 262144         # bytes: while so many wait for the system, no more output is filtered
 
 
 @cython.auto_pickle(False)

@@ -21,7 +21,7 @@ cdef class Flow(Input):
     cdef uint32_t moment    # when something was last received or acknowledged, by the reactor's clock
     cdef flag serving       # its own listener runs: output is sent when that returns
     cdef flag resting       # the program wants no input for now
-    cdef flag owed          # Owed: to be told to the first listener
+    cdef flag owed          # Owed: events that the first listener has still to get
 
     @property
     def _buffer_limit(self):

@@ -6,9 +6,9 @@
 cdef class Lingerer(Output):
     """Owns the descriptor of a stream that was closed before a plain close of the descriptor was safe.
 
-    It sends the pending output, ends it, and closes when the peer does, or a while after the peer has acknowledged
-    everything. A peer that acknowledges nothing for a while is reset. Meanwhile input is read and dropped: with unread
-    input, a close would make the system reset the connection and drop the output that is not acknowledged yet.
+    It sends the pending output, ends the output, and closes when the peer does, or a while after the peer has
+    acknowledged everything. A peer that acknowledges nothing for a while is reset. Meanwhile input is read and dropped:
+    with unread input, a close would make the system reset the connection and drop the output that is not acknowledged.
     """
 
     cdef object timer       # checks that the peer still acknowledges

@@ -269,7 +269,7 @@ cdef class Output(Source):
 
     @cython.final
     cdef void _reset(self) noexcept:
-        """Makes the close that follows reset the connection."""
+        """Makes the close that follows a reset."""
         reset_when_closed(self.fd, True)
 
 

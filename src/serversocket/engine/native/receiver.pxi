@@ -14,7 +14,7 @@ cdef class Receiver(Flow):
         return 0
 
     cdef int _finish(self, int failure, str call) except -1:
-        """Ends the connection: the peer has closed it, or it broke."""
+        """The peer has closed, or the connection broke."""
         return 0
 
     cdef str _culprit(self, int failure):

@@ -302,7 +302,7 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef int _finish(self, int failure, str call) except -1:
-        """Ends the connection: the peer has closed it, or it broke."""
+        """The peer has closed, or the connection broke."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
         if self.filtered and self.extras.wire.held:
@@ -321,7 +321,7 @@ cdef class Stream(Receiver):
             failure = self.failure
             call = self._culprit(failure)
         if failure:
-            self._reset()       # whatever the reason, the peer must not take this for a complete stream
+            self._reset()       # whatever the reason was, the peer must not take this for the end of the stream
         elif self._unsent():
             self._linger(ended=True)
             if self.state != CONNECTED:

@@ -12,8 +12,8 @@ from .dispatcher import report_error
 from .events import OUTPUT_PROGRESS
 from .source import ENDING, MSG_NOSIGNAL, OPEN
 
-PIECE = 65536  # bytes of output that a filter is given in one call
-WIRE_LIMIT = 262144  # bytes: while so many are waiting for the system, no more output is filtered
+PIECE = 65536  # bytes of output that a filter is given at once
+WIRE_LIMIT = 262144  # bytes: while so many wait for the system, no more output is filtered
 
 
 class Filtered(Protocol):

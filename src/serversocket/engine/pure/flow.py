@@ -36,7 +36,7 @@ class Flow(Input):
     _fetched_ = 0  # how much of `_written_` was acknowledged when last checked
     _serving_ = False  # its own listeners are running: what they write is sent when they have returned
     _paused_ = False  # the program wants no input for now
-    _owed_ = 0  # of OWED_…: to be told to the first listener
+    _owed_ = 0  # OWED_…: events that the first listener has still to get
 
     if TYPE_CHECKING:
 

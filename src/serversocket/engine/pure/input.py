@@ -86,7 +86,7 @@ class Input(Output):
         return reactor
 
     def _require_input_(self, call: str) -> None:
-        """Refuses a call on a socket that is not connected and was not connected until the peer left."""
+        """Refuses a call unless the socket is connected, or was until the peer left."""
         self._owner_()
         if self._state_ < CONNECTED:
             raise errors.not_open(call)

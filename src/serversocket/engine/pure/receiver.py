@@ -168,7 +168,7 @@ class Receiver(Flow):
     # ---- the filter
 
     def _reset_(self) -> None:
-        """Makes the close that follows reset the connection."""
+        """Makes the close that follows a reset."""
         if self._socket_ is not None:
             reset(self._socket_)
 

@@ -144,7 +144,7 @@ class Stream(Receiver):
         if slot is None or self._reactor_ is None:
             return
         self._hold_(slot)
-        # After the end there is nothing to read, but a reset by the peer still has to be noticed.
+        # Nothing is left to read behind the end; that the peer breaks the connection is still worth hearing.
         reading = HANGUP if self._incoming_ else RESTING if self._paused_ else READ
         events = reading | (WRITE if self._blocked_ else 0)
         if events != slot.events:
@@ -292,7 +292,7 @@ class Stream(Receiver):
         return True
 
     def _finish_(self, failure: int, call: str) -> None:
-        """Ends the connection: the peer has closed it, or it broke."""
+        """The peer has closed, or the connection broke."""
         if self._wire_ is not None and self._wire_.held:
             self._wire_.refuse(self)
             return
@@ -309,7 +309,7 @@ class Stream(Receiver):
         self._local_ = self._local_address_()
         self._state_ = FINISHED
         if failure:
-            # Whatever the reason, the peer must not take this for a complete stream.
+            # Whatever the reason was, the peer must not take this for the end of the stream.
             if self._socket_ is not None:
                 reset(self._socket_)
         elif self._unsent_():
