@@ -1,11 +1,15 @@
 """Sphinx: `make docs`."""
 
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import serversocket
+from serversocket.loop import thread
+
+thread.Future = Future  # for its signatures; the module imports it where it is used
 
 project = "serversocket"
 author = "serversocket contributors"

@@ -2,7 +2,7 @@
 
 A page says in its front matter which classes its bare names mean first: `classes: AsyncSocket AsyncServer`. `close` is
 an event where that is said, or where other events stand beside it; `events: true` says it of a whole page. `close()` is
-a call.
+a call. In a column of a table that is about another library, names are that library's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ TYPES = {"Host": "type-host", "Setup": "type-setup", "Handler": "type-handler"}
 #: What the options of these functions are is told by others.
 TOLD_BY = {"ListenOptions": "aio.listen", "ConnectOptions": "aio.connect"}
 LIKE_METHODS = {"connect", "end", "close"}
+#: What stands above the columns of tables that are about another library.
+ELSEWHERE = {"there", "asyncio", "uvloop", "Twisted", "trio", "Node"}
 
 
 class LinkNames(SphinxPostTransform):
@@ -40,6 +42,10 @@ class LinkNames(SphinxPostTransform):
 
     def link(self, literal: nodes.literal) -> None:
         text = literal.astext()
+        if _heading_of_column(literal) in ELSEWHERE:
+            literal["classes"].append("elsewhere")
+            _link_to_page(literal, text)
+            return
         described = _described(literal)
         if self.is_event(literal, text, described is not None):
             self.link_to_event(literal, f"event-{text.lower()}")
@@ -55,10 +61,8 @@ class LinkNames(SphinxPostTransform):
             )
             literal.replace_self(reference)
             reference += literal
-        elif found := address(text.removesuffix("()"), of_text=True):
-            reference = nodes.reference("", "", internal=False, refuri=found)
-            literal.replace_self(reference)
-            reference += literal
+        else:
+            _link_to_page(literal, text)
 
     def is_event(self, literal: nodes.literal, text: str, in_docstring: bool) -> bool:
         if text not in EVENTS:
@@ -78,6 +82,23 @@ class LinkNames(SphinxPostTransform):
         place = literal.parent.index(literal)
         parent = literal.parent
         parent[place] = make_refnode(self.app.builder, self.env.docname, docname, anchor, literal.deepcopy())
+
+
+def _link_to_page(literal: nodes.literal, text: str) -> None:
+    """Where it is a name of Python's own, or of a library that has an inventory."""
+    if found := address(text.removesuffix("()"), of_text=True):
+        reference = nodes.reference("", "", internal=False, refuri=found)
+        literal.replace_self(reference)
+        reference += literal
+
+
+def _heading_of_column(node: nodes.Node) -> str | None:
+    above = _ancestors(node)
+    entry = next((each for each in above if isinstance(each, nodes.entry)), None)
+    group = next((each for each in above if isinstance(each, nodes.tgroup)), None)
+    if entry is None or group is None or (head := group.next_node(nodes.thead)) is None:
+        return None
+    return head[0][entry.parent.index(entry)].astext()
 
 
 def _is_linked(node: nodes.Node) -> bool:

@@ -17,7 +17,10 @@ _TEST = re.compile(r"tests/[\w/]+\.py::\w+")
 
 
 class FoldTests(SphinxPostTransform):
-    """Names of tests are long; a cell of nothing else says how many there are, and shows them when it is asked to."""
+    """Names of tests are long; a cell of nothing else says how many there are, and shows them when it is asked to.
+
+    Beside other text they are broken wherever a line ends.
+    """
 
     default_priority = 6
     formats = ("html",)
@@ -26,7 +29,11 @@ class FoldTests(SphinxPostTransform):
         stacked = self.env.metadata.get(self.env.docname, {}).get("stacked")
         for table in self.document.findall(nodes.table):
             for entry in table.findall(nodes.entry):
-                found = [literal.astext() for literal in entry.findall(nodes.literal)]
+                literals = list(entry.findall(nodes.literal))
+                found = [literal.astext() for literal in literals]
+                for literal in literals:
+                    if _TEST.fullmatch(literal.astext()):
+                        literal["classes"].append("test")
                 if found and all(map(_TEST.fullmatch, found)) and not re.search(r"\w", _besides(entry)):
                     entry.children = [nodes.raw("", _folded(found), format="html")]
                     entry.children[0].parent = entry

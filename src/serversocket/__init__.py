@@ -15,10 +15,10 @@
     server.listen()
     serversocket.run()
 
-The package is built in floors, each on those below: `engine` takes the way from the system's readiness to the
-listener's call, natively (`_core`) or in Python; `loop`, `net` and `data` hold the public classes above it; `aio` is
-for coroutines, `workers` for many cores, `cli` is the command line. Every member has its PEP 8 name and works under
-its ActionScript name too.
+The package is layered; each layer imports from lower layers only. `engine` is the path from the system's readiness
+notification to the listener's call, natively (`_core`) or in Python. `loop`, `net` and `data` hold the public classes
+above it. `aio` is for coroutines, `workers` for many cores, and `cli` is the command line. Every member has a PEP 8
+name and works under its ActionScript name too.
 """
 
 from . import aio as aio

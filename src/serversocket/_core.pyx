@@ -1,25 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: embedsignature=True, always_allow_keywords=True
-"""The native engine: from the kernel's readiness to the listener's call, without interpreted package code.
+"""The native engine: from the system's readiness to the call of a listener, without interpreted code of the package.
 
     Event                            EventDispatcher
-      ProgressEvent                    Reactor       the turn; has a Poller: epoll and the table of those it watches
+      ProgressEvent                    Reactor       the turn; has a Poller: epoll and the table of watched sources
       OutputProgressEvent              Source        owns one descriptor
       ServerSocketConnectEvent           Connector   a connect that is under way
                                          Acceptor    accepts connections
-                                         Output      the queue of what is to be sent
-                                           Lingerer    a queue that outlives its connection
-                                           Input       what has arrived and is not read yet
-                                             Flow        both together: writing, what may be kept, idleness
-                                               Receiver    how input comes, through a Filter where there is one
+                                         Output      the queue of pending output
+                                           Lingerer    sends the rest of a closed connection
+                                           Input       unread input, and how it is read
+                                             Flow        both together: writing, buffer limits, idleness
+                                               Receiver    receives input, through a Filter if there is one
                                                  Stream      a connection: its life
 
-Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one to another costs no more
-than within one: the compiler sees through all of them, and a method that no class overrides, which `final` says, is
-called directly or disappears in its caller.
+Each part has a file in `engine/native`. They are compiled as one unit, so that a call from one part to another costs no
+more than a call within one: the compiler sees all of them, and a method that no class overrides, marked `final`, is
+called directly or inlined.
 
-Two laws hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
-into Python, look again: the listener may have closed, aborted, connected anew or dropped anything.
+Two rules hold for every class. A descriptor has one owner and is closed once, by `Source._shut`. After every call
+into Python, check the state again: the listener may have closed, aborted, reconnected or dropped anything.
 
 `docs/design.md` is the contract that these parts and their twin `engine/pure` keep.
 """

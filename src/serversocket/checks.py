@@ -1,8 +1,8 @@
-"""What the numbers, times and texts may be that a program gives: every check of an argument, once.
+"""Every check of an argument, in one place: numbers, times, texts, ports and limits.
 
-Each takes the parameter's name and the value, and returns the value as the package works with it. What a value can do
-is asked of its type, as Python's own operators do it. A `bool` is no number, but for the typed writers, which convert
-what they get as ActionScript does. What ``__index__`` or ``__float__`` of a value raises comes through.
+Each check takes the parameter's name and the value, and returns the value in the form that the package works with. It
+looks up ``__index__`` and ``__float__`` on the type, as Python's own operators do. A `bool` is not a number, except
+for the typed writers, which convert values as ActionScript does. What ``__index__`` or ``__float__`` raises propagates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import math
 import operator
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import SupportsIndex, TypeGuard, TypeVar
 
 from . import errors
@@ -23,7 +23,7 @@ _PORTS = range(65536)
 _LARGEST_INT = 2**31 - 1  # of C
 _LARGEST_LIMIT = 2**62
 _LEAST_SECONDS = 0.001
-_MOST_SECONDS = 2_000_000  # in milliseconds they must fit into 31 bits
+_MOST_SECONDS = 2_000_000  # in milliseconds they have to fit into 31 bits
 
 
 # ------------------------------------------------------------------------------------------- kinds of values
@@ -39,11 +39,11 @@ def as_index(parameter: str, value: object, expected: str = "an int") -> int:
 
     Args:
         parameter: The name of the parameter.
-        value: What was given.
-        expected: What the error says that it must be.
+        value: The given value.
+        expected: The expected type, as the error names it.
 
     Raises:
-        TypeError: Any other type.
+        TypeError: The value has any other type.
     """
     if not is_index(value):
         raise errors.wrong_type(parameter, value, expected)
@@ -51,7 +51,7 @@ def as_index(parameter: str, value: object, expected: str = "an int") -> int:
 
 
 def as_int(parameter: str, value: object, expected: str = "an int") -> int:
-    """As `as_index`, without `bool`.
+    """Like `as_index`, but refuses `bool`.
 
     Example:
         >>> as_int("workers", True, "an int or None")
@@ -64,15 +64,15 @@ def as_int(parameter: str, value: object, expected: str = "an int") -> int:
 
 
 def as_float(parameter: str, value: object, expected: str = "a number") -> float:
-    """A number, `bool` included; infinite where a float cannot hold it.
+    """A number, `bool` included; infinite if it is too large for a float.
 
     Args:
         parameter: The name of the parameter.
         value: An int, a float, or anything with ``__float__`` or ``__index__``.
-        expected: What the error says that it must be.
+        expected: The expected type, as the error names it.
 
     Raises:
-        TypeError: Any other type.
+        TypeError: The value has any other type.
     """
     if not (hasattr(type(value), "__float__") or is_index(value)):
         raise errors.wrong_type(parameter, value, expected)
@@ -84,7 +84,7 @@ def as_float(parameter: str, value: object, expected: str = "a number") -> float
 
 
 def as_number(parameter: str, value: object, expected: str = "a number of seconds") -> float:
-    """As `as_float`, without `bool`; infinity and not-a-number included."""
+    """Like `as_float`, but refuses `bool`; infinity and not-a-number are accepted."""
     if isinstance(value, bool):
         raise errors.wrong_type(parameter, value, expected)
     return as_float(parameter, value, expected)
@@ -94,39 +94,39 @@ def as_string(parameter: str, value: object) -> str:
     """A string.
 
     Raises:
-        TypeError: `None` (#2007) or any other type.
+        TypeError: The value is `None` (#2007) or has any other type.
     """
     if isinstance(value, str):
         return value
     raise errors.null(parameter) if value is None else errors.wrong_type(parameter, value, "a string")
 
 
-def as_choice(parameter: str, value: object, accepted: Iterable[_T], call: str) -> _T:
-    """The accepted value of the same type that is equal to what was given.
+def as_choice(parameter: str, value: object, accepted: Collection[_T], call: str) -> _T:
+    """Returns the accepted value that has the same type and is equal to the given one.
 
     Raises:
-        ArgumentError: There is none (#2008).
+        ArgumentError: No accepted value is (#2008).
     """
     for one in accepted:
         if isinstance(value, type(one)) and not isinstance(value, bool) and value == one:
             return one
-    raise errors.not_accepted(call, parameter, value)
+    raise errors.not_accepted(call, parameter, value, accepted)
 
 
 # ------------------------------------------------------------------------------------------- sizes and limits
 
 
 def as_size(parameter: str, value: object, call: str = "") -> int:
-    """An offset, a length or a position: `as_index` that is not negative.
+    """An offset, a length or a position: like `as_index`, but not negative.
 
     Args:
         parameter: The name of the parameter, or of the property that is set.
-        value: What was given.
-        call: The call that has the parameter; none for a property.
+        value: The given value.
+        call: The call that has the parameter; empty for a property.
 
     Raises:
-        TypeError: No int.
-        RangeError: Negative (#2006).
+        TypeError: The value is not an int.
+        RangeError: It is negative (#2006).
     """
     number = as_index(parameter, value)
     if number < 0:
@@ -135,11 +135,11 @@ def as_size(parameter: str, value: object, call: str = "") -> int:
 
 
 def as_limit(parameter: str, value: object) -> int:
-    """How much or how many may be kept: an int that is at least 1; more than any machine can reach is cut.
+    """A limit: an int of at least 1; values beyond any machine's reach are clamped.
 
     Raises:
-        TypeError: No int.
-        RangeError: Less than 1 (#2006).
+        TypeError: The value is not an int.
+        RangeError: It is less than 1 (#2006).
     """
     number = as_int(parameter, value, "an integer")
     if number < 1:
@@ -148,11 +148,11 @@ def as_limit(parameter: str, value: object) -> int:
 
 
 def as_mark(parameter: str, value: object) -> int:
-    """A mark of how much is pending: an int that is at least 0.
+    """A high-water mark: an int of at least 0.
 
     Raises:
-        TypeError: No int.
-        RangeError: Negative (#2006).
+        TypeError: The value is not an int.
+        RangeError: It is negative (#2006).
     """
     number = as_int(parameter, value, "an integer")
     if number < 0:
@@ -169,16 +169,16 @@ def _negative(parameter: str, number: int, call: str = "") -> errors.RangeError:
 
 
 def as_port(parameter: str, value: object, shown_as: str = "bind: port") -> int:
-    """A port of this machine.
+    """A local port.
 
     Args:
         parameter: The name of the parameter.
         value: An int, or anything with ``__index__``.
-        shown_as: What the error for a number out of range calls it.
+        shown_as: How the error for a number out of range names the parameter.
 
     Raises:
-        TypeError: Any other type.
-        RangeError: Outside 0 to 65535 (#2003).
+        TypeError: The value has any other type.
+        RangeError: It is outside 0 to 65535 (#2003).
     """
     port = as_int(parameter, value)
     if port not in _PORTS:
@@ -190,8 +190,8 @@ def as_client_port(parameter: str, value: object) -> int:
     """The port that a client connects to.
 
     Raises:
-        TypeError: No int.
-        SecurityError: Outside 0 to 65535 (#2003).
+        TypeError: The value is not an int.
+        SecurityError: It is outside 0 to 65535 (#2003).
     """
     port = as_int(parameter, value)
     if port not in _PORTS:
@@ -200,15 +200,15 @@ def as_client_port(parameter: str, value: object) -> int:
 
 
 def as_backlog(parameter: str, value: object) -> int:
-    """The backlog as ``listen(2)`` takes it, which cuts it to the system's maximum.
+    """The backlog for ``listen(2)``, which limits it to the system's maximum.
 
     Args:
         parameter: The name of the parameter.
-        value: The wanted number of waiting connections, an int or anything with ``__index__``; 0 for the maximum.
+        value: The number of connections that may wait, an int or anything with ``__index__``; 0 for the maximum.
 
     Raises:
-        TypeError: Any other type.
-        RangeError: Negative (#2006).
+        TypeError: The value has any other type.
+        RangeError: It is negative (#2006).
     """
     backlog = as_int(parameter, value)
     if backlog < 0:
@@ -217,16 +217,16 @@ def as_backlog(parameter: str, value: object) -> int:
 
 
 def as_defer_accept(parameter: str, value: object) -> int:
-    """How long the system may hold a client back that sends nothing, as ``TCP_DEFER_ACCEPT`` takes it.
+    """How long the system holds back a client that sends nothing, for ``TCP_DEFER_ACCEPT``.
 
     Args:
         parameter: The name of the parameter.
-        value: Seconds, an int or anything with ``__index__``; 0 for not at all.
+        value: Seconds, an int or anything with ``__index__``; 0 turns it off.
 
     Raises:
-        TypeError: Any other type.
-        RangeError: Negative, or more than a C int holds (#2006).
-        IOError: The system does not know how (#2002, ``ENOTSUP``).
+        TypeError: The value has any other type.
+        RangeError: It is negative, or more than a C int holds (#2006).
+        IOError: The system does not support it (#2002, ``ENOTSUP``).
     """
     seconds = as_int(parameter, value)
     if not 0 <= seconds <= _LARGEST_INT:
@@ -241,20 +241,20 @@ def as_defer_accept(parameter: str, value: object) -> int:
 
 
 def as_milliseconds(parameter: str, value: object) -> int:
-    """How many milliseconds a connect may take; less or more than is possible is cut.
+    """How many milliseconds a connect may take; clamped to the possible range.
 
     Raises:
-        TypeError: No int.
+        TypeError: The value is not an int.
     """
     return min(max(as_int(parameter, value, "an integer, in milliseconds"), LEAST_TIMEOUT), LONGEST_TIMEOUT)
 
 
 def as_seconds(parameter: str, value: object) -> float:
-    """How long something may last: seconds, at least a millisecond; ``None`` and 0 are 0, which is off.
+    """A timeout that can be off: seconds, at least a millisecond; ``None`` and 0 become 0, which is off.
 
     Raises:
-        TypeError: Neither a number nor ``None``.
-        RangeError: Negative or not-a-number (#2006).
+        TypeError: The value is neither a number nor ``None``.
+        RangeError: It is negative or not-a-number (#2006).
     """
     seconds = 0.0 if value is None else as_number(parameter, value, "a number of seconds or None")
     if not seconds >= 0:
@@ -269,14 +269,14 @@ def as_duration(
 
     Args:
         parameter: The name of the parameter.
-        value: What was given.
+        value: The given value.
         call: The call that has the parameter.
-        expected: What the error says that it must be.
-        zero: 0 is allowed too.
+        expected: The expected type, as the error names it.
+        zero: True to accept 0 too.
 
     Raises:
-        TypeError: No number.
-        RangeError: 0, negative or not-a-number (#2006).
+        TypeError: The value is not a number.
+        RangeError: It is 0, negative or not-a-number (#2006).
 
     Example:
         >>> as_duration("start_timeout", 0, "Supervisor")
@@ -296,8 +296,8 @@ def as_timeout(parameter: str, value: object) -> float:
     """How long to wait: seconds; ``None`` is infinite.
 
     Raises:
-        TypeError: Neither a number nor ``None``.
-        ValueError: Negative or not-a-number.
+        TypeError: The value is neither a number nor ``None``.
+        ValueError: It is negative or not-a-number.
     """
     seconds = math.inf if value is None else as_number(parameter, value, "a number of seconds or None")
     if not seconds >= 0:
@@ -306,11 +306,11 @@ def as_timeout(parameter: str, value: object) -> float:
 
 
 def as_delay(parameter: str, value: object) -> float:
-    """After how long something happens: seconds; negative ones are 0, infinite is never.
+    """A delay: seconds; negative becomes 0, infinite means never.
 
     Raises:
-        TypeError: No number.
-        ValueError: Not-a-number.
+        TypeError: The value is not a number.
+        ValueError: It is not-a-number.
     """
     seconds = as_number(parameter, value)
     if math.isnan(seconds):
@@ -319,11 +319,11 @@ def as_delay(parameter: str, value: object) -> float:
 
 
 def as_period(parameter: str, value: object) -> float:
-    """How far apart things happen: seconds.
+    """A period: seconds.
 
     Raises:
-        TypeError: No number.
-        ValueError: Not-a-number, infinite, 0 or negative.
+        TypeError: The value is not a number.
+        ValueError: It is not-a-number, infinite, 0 or negative.
     """
     seconds = as_number(parameter, value)
     if not 0 < seconds < math.inf:

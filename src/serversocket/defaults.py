@@ -1,4 +1,4 @@
-"""How much a connection may keep for the program, and for how long what happens to it may take."""
+"""The default limits: how much data a connection may hold, and how long its operations may take."""
 
 HIGH_WATER_MARK = 64 * 1024
 CONNECTION_LIMIT = 256 * 1024 * 1024
@@ -10,10 +10,10 @@ DEFAULT_TIMEOUT = 20_000
 LONGEST_TIMEOUT = 2**62
 """More than any clock can count."""
 
-# What is left of a connection that was closed. Seconds.
+# After a close, while pending output is still being sent. Seconds.
 STALLED_SECONDS = 60.0
-"""In which the peer may fetch nothing of what is still to be sent."""
+"""The connection is reset if the peer acknowledges nothing for this long."""
 LINGER_SECONDS = 2.0
-"""For the peer to close too, when it has fetched everything. It is looked for so often whether it still fetches."""
+"""How long the peer has to close too, once it has acknowledged everything. Also the period of checking for progress."""
 LONGEST_LINGER = 3600.0
-"""After which it is over, however slowly the peer goes on fetching."""
+"""The connection is reset after this time, even if the peer still acknowledges data slowly."""

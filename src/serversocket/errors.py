@@ -1,7 +1,7 @@
-"""AIR's errors: each with AIR's number and text, each also the builtin that a Python program catches.
+"""AIR's errors: each with AIR's number and text, and each also a subclass of the builtin that Python programs catch.
 
-Every message is made here. It begins with AIR's own text and goes on with what AIR never said: the call, the value that
-was refused or the address and port, and the system's reason.
+Every message is made here. It begins with AIR's own text and adds what AIR leaves out: the call, the refused value or
+the address and port, and the system's reason.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import os
 import reprlib
 import socket
+from collections.abc import Iterable
 from typing import Any, Self
 
 from .naming import with_as3_names
@@ -47,12 +48,12 @@ MESSAGES: dict[int, str] = {
 
 
 def text(error_id: int, *parameters: object, detail: str = "") -> str:
-    """AIR's text of an error, and what there is to add.
+    """Returns AIR's text of an error, followed by the details.
 
     Args:
         error_id: AIR's number; one of `MESSAGES`.
-        parameters: What AIR's text names, in its order.
-        detail: What AIR does not say.
+        parameters: The values for the placeholders in AIR's text, in order.
+        detail: What to add to AIR's text.
 
     Example:
         >>> text(2007, "listener")
@@ -66,15 +67,15 @@ def text(error_id: int, *parameters: object, detail: str = "") -> str:
 
 @with_as3_names
 class _AIRError(BaseException):
-    """What all of AIR's errors have; `flash.errors` and the error classes of the top level.
+    """The base of all of AIR's errors, those of ``flash.errors`` and the top-level ones.
 
     Args:
         message: The text, as AIR's programs read it.
-        error_id: AIR's number of the error, 0 for a program's own.
+        error_id: AIR's number of the error, 0 for one that a program makes itself.
     """
 
     name: str = "Error"
-    """AIR's name of the class, which stands before the message in `to_string()`: ``Error.name``."""
+    """AIR's name of the class, shown before the message by `to_string()`: ``Error.name``."""
 
     message: str
     """The text: ``Error.message``."""
@@ -109,7 +110,7 @@ class _SystemError(_AIRError, OSError):
     """An error with the system's number and reason, `None` where the system gave none."""
 
     def __new__(cls, *arguments: object, errno: int | None = None, **options: object) -> Self:
-        # As `OSError` does it, by whose own table a number has a class or has none.
+        # The same way as `OSError`, whose own table maps numbers to classes.
         kind: type[Any] = _of_python.get(type(OSError(errno, "")), cls) if cls is IOError else cls
         made: Self = super().__new__(kind)
         return made
@@ -118,7 +119,7 @@ class _SystemError(_AIRError, OSError):
         self, message: str = "", error_id: int = 0, *, errno: int | None = None, strerror: str | None = None
     ) -> None:
         super().__init__(message, error_id)
-        self.args = (message,)  # of an OSError it is `__new__` that sets them
+        self.args = (message,)  # OSError sets them in `__new__`
         self.errno = errno
         self.strerror = strerror
 
@@ -128,11 +129,11 @@ class _SystemError(_AIRError, OSError):
 
 
 class IOError(_SystemError):
-    """The system refused, or the object is in the wrong state; an `OSError`. AIR: ``flash.errors.IOError``.
+    """The system refused a call, or the object is in the wrong state; an `OSError`. AIR: ``flash.errors.IOError``.
 
-    Where Python has a class for the system's number, the error is of that class too: `ConnectionRefusedError`,
-    `ConnectionResetError`, `BrokenPipeError`, `TimeoutError`, `PermissionError` and so on. For a host name that was
-    looked up in vain it is a `socket.gaierror`, whose number is one of ``socket.EAI_NONAME`` and its like.
+    If Python has a class for the system's error number, the error is of that class too: `ConnectionRefusedError`,
+    `ConnectionResetError`, `BrokenPipeError`, `TimeoutError`, `PermissionError` and so on. If a host name cannot be
+    resolved, it is a `socket.gaierror`, with a number such as ``socket.EAI_NONAME``.
 
     Args:
         message: The text.
@@ -149,7 +150,7 @@ class IOError(_SystemError):
 
 
 class EOFError(IOError, builtins.EOFError):
-    """Fewer bytes than asked for; nothing was consumed. AIR: ``flash.errors.EOFError``.
+    """Fewer bytes are available than requested; nothing was consumed. AIR: ``flash.errors.EOFError``.
 
     Args:
         message: The text.
@@ -168,7 +169,7 @@ class EOFError(IOError, builtins.EOFError):
 
 
 class SecurityError(_SystemError, builtins.PermissionError):
-    """A client's port outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``.
+    """The port to connect to is outside 0 to 65535; a `PermissionError`. AIR: ``SecurityError``.
 
     Args:
         message: The text.
@@ -188,7 +189,7 @@ class SecurityError(_SystemError, builtins.PermissionError):
 
 
 class RangeError(_AIRError, ValueError):
-    """A number outside its range; a `ValueError`. AIR: ``RangeError``.
+    """A number is outside its range; a `ValueError`. AIR: ``RangeError``.
 
     Args:
         message: The text.
@@ -206,7 +207,7 @@ class RangeError(_AIRError, ValueError):
 
 
 class ArgumentError(_AIRError, ValueError):
-    """A value that is not one of those accepted; a `ValueError`. AIR: ``ArgumentError``.
+    """A value is not one of the accepted ones; a `ValueError`. AIR: ``ArgumentError``.
 
     Args:
         message: The text.
@@ -224,7 +225,7 @@ class ArgumentError(_AIRError, ValueError):
 
 
 class MemoryError(_AIRError, builtins.MemoryError):
-    """No memory for this; a builtin `MemoryError`. AIR: ``flash.errors.MemoryError``.
+    """There is not enough memory; a builtin `MemoryError`. AIR: ``flash.errors.MemoryError``.
 
     Args:
         message: The text.
@@ -241,7 +242,7 @@ class MemoryError(_AIRError, builtins.MemoryError):
 
 
 class DispatchRecursionError(_AIRError, RecursionError):
-    """Too many dispatches inside each other; a `RecursionError`. AIR: ``Error`` #2094.
+    """Too many nested dispatches; a `RecursionError`. AIR: ``Error`` #2094.
 
     Args:
         message: The text.
@@ -262,7 +263,7 @@ class DispatchRecursionError(_AIRError, RecursionError):
 
 
 def _also(builtin: type[OSError]) -> type[IOError]:
-    """The class of an `IOError` that is one of Python's own classes too, under the same name."""
+    """Makes a class of the same name that is both an `IOError` and one of Python's own classes."""
     name = builtin.__name__
     return type(name, (IOError, builtin), {"__module__": __name__, "__doc__": f"An `IOError`, and a `{name}`."})
 
@@ -272,7 +273,7 @@ _gaierror = _also(socket.gaierror)
 globals().update((kind.__name__, kind) for kind in (*_of_python.values(), _gaierror))  # where pickle looks for them
 
 
-# ----------------------------------------------------------------------------------------- what is refused
+# -------------------------------------------------------------------------------------------- making errors
 
 
 class _Shortener(reprlib.Repr):
@@ -282,7 +283,7 @@ class _Shortener(reprlib.Repr):
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message: its `repr`, shortened; never raises."""
+    """Returns a value as messages show it: its `repr`, shortened. Never raises."""
     try:
         return _Shortener().repr(value)
     except Exception:  # such as an int of more digits than Python converts
@@ -294,7 +295,7 @@ def invalid_socket(call: str, detail: str = "", cause: OSError | int | None = No
 
     Args:
         call: The call that failed, such as ``bind``.
-        detail: With a cause, the address and port, or whatever the call was about; without, the reason in words.
+        detail: With a cause: the address and port, or what else the call refers to. Without: the reason in words.
         cause: The system's error or its number.
 
     Example:
@@ -310,11 +311,11 @@ def invalid_socket(call: str, detail: str = "", cause: OSError | int | None = No
 
 
 def broken(what: str, cause: OSError | int) -> IOError:
-    """#2031: a connection that broke, or did not come about.
+    """#2031: a connection broke or could not be established.
 
     Args:
-        what: What was under way, and with whom.
-        cause: The system's error or its number; of a look-up, the `socket.gaierror`.
+        what: The operation and the peer's address and port.
+        cause: The system's error or its number; for a look-up, the `socket.gaierror`.
 
     Example:
         >>> import errno
@@ -329,7 +330,7 @@ def _caused(error_id: int, what: str, cause: OSError | int) -> IOError:
         number, reason = cause.errno, cause.strerror or str(cause) or type(cause).__name__
     else:
         number, reason = cause, os.strerror(cause)
-    kind = _gaierror if isinstance(cause, socket.gaierror) else IOError  # for look-ups are numbered apart
+    kind = _gaierror if isinstance(cause, socket.gaierror) else IOError  # look-ups have error numbers of their own
     return kind(text(error_id, detail=f"{what}: {reason}"), error_id, errno=number, strerror=reason)
 
 
@@ -339,83 +340,89 @@ def not_open(call: str) -> IOError:
 
 
 def over_limit(call: str, size: int, kept: int, name: str, limit: int) -> IOError:
-    """#2002: more would have to be kept than a limit allows."""
+    """#2002: the connection would hold more data than a limit allows."""
     detail = f"{size} bytes on top of {kept}: {name} is {limit}"
     return invalid_socket(call, detail, errno.ENOBUFS)
 
 
 def end_of_file(call: str, wanted: int, available: int) -> EOFError:
-    """#2030: a read of more bytes than there are."""
+    """#2030: a read of more bytes than are available."""
     return EOFError(text(2030, detail=f"{call}: {shown(wanted)} bytes wanted, {available} available"), 2030)
 
 
 def no_separator(call: str, separator: bytes, available: int) -> EOFError:
-    """#2030: the end of a stream inside a message."""
+    """#2030: the stream ended inside a message."""
     return EOFError(text(2030, detail=f"{call}: no {separator!r} in the last {available} bytes"), 2030)
 
 
 def another_loop() -> RuntimeError:
-    """A coroutine of one loop waits for what belongs to another; the builtin `RuntimeError`."""
-    return RuntimeError("what is waited for belongs to another loop than the one that runs")
+    """A coroutine awaits an object of another event loop; the builtin `RuntimeError`."""
+    return RuntimeError("the awaited object belongs to another loop than the one that is running")
 
 
 def bad_port(value: int, what: str = "bind: port") -> RangeError:
-    """#2003: a port of this machine outside 0 to 65535."""
+    """#2003: a local port is outside 0 to 65535."""
     return RangeError(text(2003, detail=f"{what} {shown(value)} is outside 0 to 65535"), 2003)
 
 
 def security_port(value: int) -> SecurityError:
-    """#2003: a client's port outside 0 to 65535."""
+    """#2003: the port to connect to is outside 0 to 65535."""
     return SecurityError(text(2003, detail=f"connect: port {shown(value)} is outside 0 to 65535"), 2003)
 
 
 def bad_address(value: object, why: str, call: str = "bind") -> ArgumentError:
-    """#2004: an address or a host name that is not well formed."""
+    """#2004: an address or a host name is not well formed."""
     return ArgumentError(text(2004, detail=f"{call}: {shown(value)} {why}"), 2004)
 
 
 def out_of_bounds(call: str, detail: str) -> RangeError:
-    """#2006: a number or an offset outside its range."""
+    """#2006: a number or an offset is outside its range."""
     return RangeError(text(2006, detail=f"{call}: {detail}"), 2006)
 
 
-def not_accepted(call: str, parameter: str, value: object) -> ArgumentError:
-    """#2008: a value that is not one of the accepted ones."""
-    return ArgumentError(text(2008, parameter, detail=f"{call}: {shown(value)} is not"), 2008)
+def not_accepted(call: str, parameter: str, value: object, accepted: Iterable[object]) -> ArgumentError:
+    """#2008: a value is not one of the accepted ones.
+
+    Example:
+        >>> print(not_accepted("object_encoding", "version", 7, (0, 3)))
+        Error #2008: Parameter version must be one of the accepted values. object_encoding: 7 is none of 0, 3
+    """
+    detail = f"{call}: {shown(value)} is none of {', '.join(map(shown, accepted))}"
+    return ArgumentError(text(2008, parameter, detail=detail), 2008)
 
 
 def bad_argument(call: str, detail: str) -> ArgumentError:
-    """#2004: a parameter that is malformed."""
+    """#2004: a parameter is malformed."""
     return ArgumentError(text(2004, detail=f"{call}: {detail}"), 2004)
 
 
 def out_of_memory(call: str) -> MemoryError:
-    """#1000: no memory for what was asked."""
+    """#1000: there is not enough memory for the call."""
     return MemoryError(text(1000, detail=call), 1000)
 
 
 def decompression_failed(call: str, reason: object) -> IOError:
-    """#2058: data that cannot be decompressed, or an algorithm that does not exist."""
+    """#2058: the data cannot be decompressed, or the algorithm does not exist."""
     return IOError(text(2058, detail=f"{call}: {reason}"), 2058)
 
 
 def dispatch_overflow() -> DispatchRecursionError:
-    """#2094: too many dispatches inside each other."""
+    """#2094: too many nested dispatches."""
     return DispatchRecursionError(text(2094), 2094)
 
 
 def null(parameter: str) -> builtins.TypeError:
-    """#2007: `None` where something is needed; the builtin `TypeError` with AIR's ``error_id``."""
+    """#2007: a parameter is `None` and must not be; the builtin `TypeError` with AIR's ``error_id``."""
     return _numbered(text(2007, parameter), 2007)
 
 
 def null_reference(detail: str = "") -> builtins.TypeError:
-    """#1009: `None` where an object is needed; the builtin `TypeError` with AIR's ``error_id``."""
+    """#1009: an object is needed and `None` was given; the builtin `TypeError` with AIR's ``error_id``."""
     return _numbered(text(1009, detail=detail), 1009)
 
 
 def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeError:
-    """A value of the wrong type; the builtin `TypeError`, which AIR's own conversions never raise: its number is 0.
+    """A value has the wrong type; the builtin `TypeError`. AIR converts instead of raising, so `error_id` is 0.
 
     Example:
         >>> print(wrong_type("local_port", "80", "an int"))
@@ -425,13 +432,13 @@ def wrong_type(parameter: str, value: object, expected: str) -> builtins.TypeErr
 
 
 def coroutine_function(parameter: str, value: object) -> builtins.TypeError:
-    """A coroutine function where nothing awaits what it makes; the builtin `TypeError`."""
-    detail = f"not the coroutine function {shown(value)}, which nothing would await"
-    return _numbered(f"{parameter} must be a plain function, {detail}: coroutines have serversocket.aio", 0)
+    """A coroutine function was passed where its coroutines would never be awaited; the builtin `TypeError`."""
+    detail = f"not the coroutine function {shown(value)}, whose coroutines would never be awaited"
+    return _numbered(f"{parameter} must be a plain function, {detail}: use serversocket.aio for coroutines", 0)
 
 
 def no_copies(owner: object) -> builtins.TypeError:
-    """A copy of what has listeners, and perhaps a descriptor that both would close; the builtin `TypeError`."""
+    """An object with listeners or a descriptor cannot be copied or pickled; the builtin `TypeError`."""
     return TypeError(f"cannot copy or pickle {type(owner).__name__!r} object")
 
 

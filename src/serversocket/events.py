@@ -1,4 +1,4 @@
-"""The event classes that are not hot, the constants of all event classes, and AIR's names for the engine's classes."""
+"""The event classes off the hot path, the constants of all event classes, and AIR's names for the engine's classes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class EventPhase(IntEnum):
-    """Where an event is on its way (AIR: ``flash.events.EventPhase``); events of sockets are always at their target."""
+    """The phase of an event's flow (AIR: ``flash.events.EventPhase``); events of sockets are always at their target."""
 
     CAPTURING_PHASE = 1
     AT_TARGET = 2
@@ -47,7 +47,7 @@ class TextEvent(Event):
     """An event that carries a text (AIR: ``flash.events.TextEvent``).
 
     Args:
-        type: What happened, such as ``TextEvent.LINK``.
+        type: The type of the event, such as ``TextEvent.LINK``.
         bubbles: See `Event`.
         cancelable: See `Event`.
         text: The text.
@@ -71,19 +71,19 @@ class TextEvent(Event):
         self.text = text
 
     def clone(self) -> TextEvent:
-        """A new `TextEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `TextEvent` with the same fields (AIR: ``clone``)."""
         return TextEvent(self.type, self.bubbles, self.cancelable, self.text)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("TextEvent", "type", "bubbles", "cancelable", "eventPhase", "text")
 
 
 class ErrorEvent(TextEvent):
-    """Something failed (AIR: ``flash.events.ErrorEvent``).
+    """An operation failed (AIR: ``flash.events.ErrorEvent``).
 
     Args:
-        type: What happened, such as ``ErrorEvent.ERROR``.
+        type: The type of the event, such as ``ErrorEvent.ERROR``.
         bubbles: See `Event`.
         cancelable: See `Event`.
         text: What failed and why; it begins with AIR's own text.
@@ -109,11 +109,11 @@ class ErrorEvent(TextEvent):
         return self._error_id
 
     def clone(self) -> ErrorEvent:
-        """A new `ErrorEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `ErrorEvent` with the same fields (AIR: ``clone``)."""
         return ErrorEvent(self.type, self.bubbles, self.cancelable, self.text, self.error_id)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self._error_to_string("ErrorEvent")
 
     def _error_to_string(self, class_name: str) -> str:
@@ -129,8 +129,8 @@ class IOErrorEvent(ErrorEvent):
         cancelable: See `Event`.
         text: What failed and why; it begins with AIR's own text.
         id: AIR's number of the error; 2031 from a socket.
-        errno: The system's number of the error, ``None`` where it gave none.
-        strerror: The system's reason, ``None`` where it gave none.
+        errno: The system's error number, ``None`` if it gave none.
+        strerror: The system's reason, ``None`` if it gave none.
 
     Raises:
         TypeError: `type` is not a string.
@@ -151,16 +151,16 @@ class IOErrorEvent(ErrorEvent):
     STANDARD_OUTPUT_IO_ERROR: ClassVar[str]
 
     errno: int | None
-    """The system's number of the error, ``None`` where it gave none.
+    """The system's error number, ``None`` if it gave none.
 
-    For a host name that was looked up in vain it is one of ``socket.EAI_NONAME`` and its like, and `error` is a
-    `socket.gaierror`: some systems use the same numbers for both.
+    If a host name cannot be resolved, it is a number such as ``socket.EAI_NONAME``, and `error` is a
+    `socket.gaierror`. Some systems use the same numbers for both kinds of error, so check the class of `error` first.
     """
 
     strerror: str | None
-    """The system's reason, ``None`` where it gave none."""
+    """The system's reason, ``None`` if it gave none."""
 
-    _kind: type[errors.IOError] = errors.IOError  # what `error` is made with
+    _kind: type[errors.IOError] = errors.IOError  # the class of `error`
 
     def __init__(
         self,
@@ -179,21 +179,21 @@ class IOErrorEvent(ErrorEvent):
 
     @classmethod
     def _of(cls, error: errors.IOError) -> IOErrorEvent:
-        """The event that tells of an error."""
+        """Makes the event that reports an error."""
         event = cls(cls.IO_ERROR, text=error.message, id=error.error_id, errno=error.errno, strerror=error.strerror)
         event._kind = type(error)
         return event
 
     @property
     def error(self) -> errors.IOError:
-        """The exception that a coroutine gets in place of the event, made anew each time.
+        """The exception that a coroutine gets in place of the event; a new object each time.
 
-        Where Python has a class for `errno` it is of that class too, such as `ConnectionRefusedError`.
+        If Python has a class for `errno`, it is of that class too, such as `ConnectionRefusedError`.
         """
         return self._kind(self.text, self.error_id, errno=self.errno, strerror=self.strerror)
 
     def clone(self) -> IOErrorEvent:
-        """A new `IOErrorEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `IOErrorEvent` with the same fields (AIR: ``clone``)."""
         twin = IOErrorEvent(
             self.type,
             self.bubbles,
@@ -207,7 +207,7 @@ class IOErrorEvent(ErrorEvent):
         return twin
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self._error_to_string("IOErrorEvent")
 
 
@@ -294,7 +294,7 @@ class TLSErrorEvent(IOErrorEvent):
 
 
 class SecurityErrorEvent(ErrorEvent):
-    """Something is not allowed (AIR: ``flash.events.SecurityErrorEvent``).
+    """An operation is not allowed (AIR: ``flash.events.SecurityErrorEvent``).
 
     Args:
         type: ``SecurityErrorEvent.SECURITY_ERROR``.
@@ -315,11 +315,11 @@ class SecurityErrorEvent(ErrorEvent):
     CERTIFICATE_ERROR: ClassVar[str]
 
     def clone(self) -> SecurityErrorEvent:
-        """A new `SecurityErrorEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `SecurityErrorEvent` with the same fields (AIR: ``clone``)."""
         return SecurityErrorEvent(self.type, self.bubbles, self.cancelable, self.text, self.error_id)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self._error_to_string("SecurityErrorEvent")
 
 
@@ -358,15 +358,15 @@ class UncaughtErrorEvent(ErrorEvent):
         return self._error
 
     def clone(self) -> UncaughtErrorEvent:
-        """A new `UncaughtErrorEvent` with the same exception (AIR: ``clone``)."""
+        """Returns a new `UncaughtErrorEvent` with the same exception (AIR: ``clone``)."""
         return UncaughtErrorEvent(self.type, self.bubbles, self.cancelable, self.error)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("UncaughtErrorEvent", "type", "bubbles", "cancelable", "eventPhase")
 
 
-# Every constant is the type of event that its name says: SOCKET_DATA is "socketData".
+# The value of every constant follows from its name: SOCKET_DATA is "socketData".
 _CONSTANTS: dict[type[Event], str] = {
     Event: (
         "ACTIVATE ADDED CANCEL CHANGE CLEAR CLOSE CLOSING COMPLETE CONNECT DEACTIVATE END ENTER_FRAME EXITING"
@@ -394,7 +394,7 @@ for _class, _names in _CONSTANTS.items():
     with_as3_names(_class, extend_type)
 with_as3_names(EventDispatcher, extend_type)
 
-# What the classes dispatch themselves: a listener for what is nearly such a name, and is none, is warned of.
+# The event types that each class dispatches itself. A listener for a misspelt one gets a warning.
 _DISPATCHED: dict[type[EventDispatcher], str] = {
     Stream: "connect socketData outputProgress end ioError close",
     Acceptor: "connect ioError tlsError close",

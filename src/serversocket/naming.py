@@ -13,13 +13,13 @@ _ALIASES: dict[str, str] = {}
 """The ActionScript name of every member that has one."""
 
 _roots: set[type] = set()
-"""The classes whose subclasses are told of here."""
+"""The classes whose subclasses get both names, by the hook below."""
 
 _ACRONYMS = {"eof": "EOF", "id": "ID", "tls": "TLS", "utf": "UTF"}
 
 
 def as3_name(name: str) -> str:
-    """The ActionScript name of a member.
+    """Returns the ActionScript name of a member.
 
     Constants, private names and names of one word stay as they are.
 
@@ -37,14 +37,14 @@ def as3_name(name: str) -> str:
 
 
 def with_as3_names(cls: _Class, extend: Callable[[type, str, object], object] = setattr) -> _Class:
-    """Gives each public member that a class defines its ActionScript name too: the same object under both names.
+    """Adds the ActionScript name of each public member that a class defines: the same object under both names.
 
     Inherited members are left to the class that defines them. A subclass that overrides a member under one of its names
     overrides it under both, unless it defines both.
 
     Args:
         cls: The class; it is changed in place and returned, so that this can decorate it.
-        extend: Called with the class, the name and the member; native classes refuse `setattr` and need their own way.
+        extend: Sets the member: called with the class, the name and the member. Native classes refuse `setattr`.
 
     Example:
         >>> @with_as3_names
@@ -74,7 +74,7 @@ def _hook(root: type) -> Callable[..., None]:
 
 
 def _mirror(cls: type) -> None:
-    """Lets the nearest class that defines a member under either name decide what both mean."""
+    """Makes both names of each member refer to what the nearest class defines under either name."""
     for name, alias in _ALIASES.items():
         owner = next((base for base in cls.__mro__ if name in vars(base) or alias in vars(base)), None)
         if owner is None or not (hasattr(cls, name) and hasattr(cls, alias)):

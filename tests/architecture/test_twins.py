@@ -40,7 +40,7 @@ PURE_ONLY = {
     "Flow": "_count",
     "Output": "_attend_later _count _queued _send_written",
     "Poller": "fileno forked",
-    "Reactor": "_close_spare _forget_work _open_spare",
+    "Reactor": "_close_spare _forget_work _open_spare _take_turns",
     "Source": "_owner _settle",
     "Stream": "_accept _close_filtered _hold _owes",
 }

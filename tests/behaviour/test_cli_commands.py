@@ -107,16 +107,16 @@ def test_localhost_is_what_clients_find_under_that_name(start: Start, name: str)
         (
             ["serve", "--workers", "2"],
             2,
-            "serve gives each line of standard input to every client, which it can in one",
+            "serve sends each line of standard input to every client, which works in one",
         ),
         (["serve", "--workers"], 2, "echo, discard and chargen take workers"),
         (["chargen", "--workers", "2", "--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1:19000: Cannot assign"),
         (
             ["discard", "--workers", "2", "--dual-stack"],
             2,
-            "--dual-stack is for an IPv6 address, and 127.0.0.1 is none",
+            "--dual-stack needs an IPv6 address, not 127.0.0.1",
         ),
-        (["serve", "--dual-stack"], 2, "--dual-stack is for an IPv6 address, and 127.0.0.1 is none: --host :: is"),
+        (["serve", "--dual-stack"], 2, "--dual-stack needs an IPv6 address, not 127.0.0.1: --host :: is all of IPv6"),
         (["serve", "--verbose", "--quiet"], 2, "not allowed with"),
         (["connect", "127.0.0.1"], 2, "serversocket connect: the following arguments are required: PORT"),
         (["connect", "127.0.0.1", "0"], 2, "argument PORT: port 0 is outside 1 to 65535 (see"),
@@ -148,7 +148,7 @@ def test_a_port_in_use(command: str) -> None:
     assert result.returncode == 1
     assert result.stdout == b""
     assert result.stderr.decode() == (
-        f"serversocket: cannot listen on 127.0.0.1:{port}: Address already in use (another program has this port: "
+        f"serversocket: cannot listen on 127.0.0.1:{port}: Address already in use (another program uses this port: "
         "end it, or choose another with --port, 0 for a free one)\n"
     )
 
@@ -159,7 +159,7 @@ def test_what_the_library_says_comes_after_that_and_only_where_it_is_asked_for()
         result = run("serve", "--port", str(port), "--verbose")
     assert result.stderr.startswith(b"serversocket: cannot listen on ")
     assert result.stdout.decode() == (
-        "as the library says it: Error #2002: Operation attempted on invalid socket. "
+        "the library's error: Error #2002: Operation attempted on invalid socket. "
         f"bind 127.0.0.1:{port}: Address already in use\n"
     )
 
@@ -201,8 +201,8 @@ def test_a_server_that_can_have_no_descriptor_says_what_to_do(call: str, argumen
     result = run_refused("EMFILE", call, "echo", "--port", "0", "--quiet", *arguments)
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.decode() == (
-        "serversocket: cannot go on: Too many open files (ulimit -n says how many one process may have, and raises "
-        "that)\n"
+        "serversocket: cannot continue: Too many open files (ulimit -n shows and raises the limit of open files per "
+        "process)\n"
     )
 
 
@@ -218,8 +218,8 @@ def test_clients_that_cannot_be_accepted(start: Start) -> None:
     with connect(port) as client:
         assert server.stderr is not None
         assert server.stderr.readline().decode() == (
-            "serversocket: cannot accept clients: Too many open files (ulimit -n says how many one process may have, "
-            "and raises that)\n"
+            "serversocket: cannot accept clients: Too many open files (ulimit -n shows and raises the limit of open "
+            "files per process)\n"
         )
         assert receive_all(client) == b""
 

@@ -106,7 +106,7 @@ def test_what_the_library_says_comes_after_that_and_only_where_it_is_asked_for()
     result = run("connect", "127.0.0.1", str(port), "--verbose")
     first, second = result.stderr.decode().splitlines()
     assert first.startswith(f"serversocket: cannot connect to 127.0.0.1:{port}: ")
-    assert second.startswith("as the library says it: Error #2031: Socket Error.")
+    assert second.startswith("the library's error: Error #2031: Socket Error.")
 
 
 def test_connect_gets_no_answer() -> None:

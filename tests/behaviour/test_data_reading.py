@@ -177,7 +177,7 @@ def test_no_character_set_comes_before_the_end_of_file() -> None:
 
 
 def test_there_is_no_amf_yet_and_nothing_to_install_for_it() -> None:
-    with pytest.raises(NotImplementedError, match=r"^read_object: there is no AMF in this package yet"):
+    with pytest.raises(NotImplementedError, match=r"^read_object: AMF is not implemented yet"):
         ByteArray(b"\x01").read_object()
 
 
@@ -208,7 +208,10 @@ def test_no_endian() -> None:
 def test_an_unknown_endian_changes_nothing(value: Any) -> None:
     array = ByteArray()
     array.endian = LITTLE
-    with pytest.raises(errors.ArgumentError, match="#2008: Parameter type must be one of the accepted values"):
+    accepted = "endian: .* is none of 'bigEndian', 'littleEndian'$"
+    with pytest.raises(
+        errors.ArgumentError, match=f"#2008: Parameter type must be one of the accepted values. {accepted}"
+    ):
         array.endian = value
     assert array.endian == LITTLE
 

@@ -267,6 +267,6 @@ def test_writing_overwrites_in_place_and_fills_gaps_with_zeros() -> None:
 
 def test_there_is_no_amf_yet_and_nothing_to_install_for_it() -> None:
     array = ByteArray()
-    with pytest.raises(NotImplementedError, match=r"^write_object: there is no AMF in this package yet"):
+    with pytest.raises(NotImplementedError, match=r"^write_object: AMF is not implemented yet"):
         array.write_object({})
     assert array.length == 0

@@ -41,7 +41,7 @@ MADE: list[tuple[BaseException, type, int]] = [
     (errors.bad_address("x", "is not an address"), errors.ArgumentError, 2004),
     (errors.bad_argument("create_from_base64", "no"), errors.ArgumentError, 2004),
     (errors.out_of_bounds("listen", "backlog -1 is negative"), errors.RangeError, 2006),
-    (errors.not_accepted("endian", "type", "middle"), errors.ArgumentError, 2008),
+    (errors.not_accepted("endian", "type", "middle", ("big", "little")), errors.ArgumentError, 2008),
     (errors.out_of_memory("length"), errors.MemoryError, 1000),
     (errors.decompression_failed("uncompress", "no"), errors.IOError, 2058),
     (errors.dispatch_overflow(), errors.DispatchRecursionError, 2094),
@@ -220,8 +220,8 @@ def test_without_a_cause_the_detail_is_the_reason() -> None:
 
 def test_airs_text_names_the_parameter() -> None:
     assert str(errors.null("listener")) == "Error #2007: Parameter listener must be non-null."
-    assert str(errors.not_accepted("endian", "type", 1)).startswith(
-        "Error #2008: Parameter type must be one of the accepted values."
+    assert str(errors.not_accepted("endian", "type", 1, ("big", "little"))) == (
+        "Error #2008: Parameter type must be one of the accepted values. endian: 1 is none of 'big', 'little'"
     )
 
 

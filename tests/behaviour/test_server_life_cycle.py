@@ -245,3 +245,8 @@ def test_subclass_that_forgets_init_is_refused_and_does_not_crash():
     for call in (server.bind, server.listen, server.close, server.fileno):
         with pytest.raises((RuntimeError, AttributeError, serversocket.IOError)):
             call()
+
+
+def test_listening_before_binding_says_what_to_do():
+    with pytest.raises(serversocket.IOError, match=r"listen: the socket is not bound: call bind\(\) first"):
+        ServerSocket().listen()

@@ -168,7 +168,7 @@ def test_it_runs_once_and_on_the_main_thread_only():
         try:
             supervisor.run()
         except RuntimeError as error:
-            assert "has run already" in str(error)
+            assert "has already run" in str(error)
         else:
             raise SystemExit("it ran twice")
         """
@@ -376,6 +376,6 @@ def test_one_that_dies_at_once_is_started_later_and_later_and_the_others_serve_o
 
 def test_setup_that_returns_nonsense_fails(supervised):
     it = supervised('run(Supervisor(lambda server: 5, 0, "127.0.0.1", workers=1))')
-    it.line(r"TypeError: what setup returns must be callable or None, not 5 \(int\)")
+    it.line(r"TypeError: the return value of setup must be callable or None, not 5 \(int\)")
     it.line(r"worker 1 \(pid \d+\) died: exit status 1")
     assert it.ends() == 0

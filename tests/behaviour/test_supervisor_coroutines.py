@@ -313,9 +313,9 @@ run(Supervisor(setup, 0, "127.0.0.1", workers=1))
 @pytest.mark.parametrize(
     ("setup", "said"),
     [
-        ("lambda server: farewell()", "setup returned a coroutine that nobody awaits; give the Supervisor the"),
-        ("lambda server: farewell", "setup returned <function farewell at .*>, a coroutine function, and is none"),
-        ("wrong", r"what setup returns must be callable or None, not 5 \(int\)"),
+        ("lambda server: farewell()", "setup returned a coroutine, which is not awaited; pass the `async def`"),
+        ("lambda server: farewell", "setup returned the coroutine function <function farewell at .*>, which a plain"),
+        ("wrong", r"the return value of setup must be callable or None, not 5 \(int\)"),
     ],
 )
 def test_coroutines_that_nobody_would_await_are_refused(supervised, setup, said):

@@ -116,7 +116,7 @@ def test_a_replacement_that_fails_leaves_the_old_workers(supervised, tmp_path):
     old = set(it.all_started())
     (tmp_path / "wrong").touch()
     it.send(signal.SIGHUP)
-    it.line(r"worker 1 \(pid \d+\) ended before it was ready: exit status 1; what is not replaced yet goes on")
+    it.line(r"worker 1 \(pid \d+\) ended before it was ready: exit status 1; the workers not replaced yet continue")
     for _ in range(50):
         assert answer(it.port, PATIENCE) in old
     (tmp_path / "wrong").unlink()
@@ -167,7 +167,8 @@ def test_a_replacement_that_is_not_ready_in_time_leaves_the_old_workers(supervis
     it.send(signal.SIGHUP)
     pid = stuck(it)
     assert answer(it.port, PATIENCE) in old
-    it.line(rf"worker 1 \(pid {pid}\) is killed: it was not ready within 2 seconds; what is not replaced yet goes on")
+    why = "it was not ready within 2 seconds"
+    it.line(rf"worker 1 \(pid {pid}\) is killed: {why}; the workers not replaced yet continue")
     it.tells(rf"worker 1 \(pid {pid}\) ended: SIGKILL")
     for _ in range(50):
         assert answer(it.port, PATIENCE) in old
@@ -219,7 +220,7 @@ def replacing_by_a_stuck_one(supervised, path):
 def test_a_worker_that_dies_while_its_replacement_is_stuck_is_replaced_all_the_same(supervised, tmp_path):
     it, first, second, pid = replacing_by_a_stuck_one(supervised, tmp_path / "stuck")
     os.kill(first, signal.SIGKILL)
-    it.line(rf"worker 1 \(pid {first}\) died: SIGKILL; the next one starts already")
+    it.line(rf"worker 1 \(pid {first}\) died: SIGKILL; the next one is already starting")
     third = it.started(1)
     assert third != pid
     assert it.started(2) != second  # the restart goes on

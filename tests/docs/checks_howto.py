@@ -52,6 +52,12 @@ def shuts_down(begin: str) -> Check:
         with serving(code, status=0) as it, it.connect() as idle, it.connect() as busy:
             answers(idle, b"early\n", b"EARLY\n")
             it.says(b"working")
+            with it.connect() as ended:  # its output only
+                ended.sendall(b"once\n")
+                ended.shutdown(socket.SHUT_WR)
+                assert receive(ended, 5) == b"ONCE\n"
+                assert end_of(ended) == "end"
+            it.says(b"working")
             busy.sendall(b"late\n")
             it.says(b"working")
             it.process.send_signal(signal.SIGTERM)
@@ -237,9 +243,12 @@ def asks(program: Program) -> None:
 
 def forwards_by_command(program: Program) -> None:
     host = "port, host, host_port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])"
-    forwards(
-        program._replace(code=changed(program.code, host, 'port, host, host_port = 8000, "127.0.0.1", 9000')), status=0
-    )
+    code = changed(program.code, host, 'port, host, host_port = 8000, "127.0.0.1", 9000')
+    forwards(program._replace(code=code), status=0)
+    with serving(code.replace("9000", str(unused_port())), status=0) as it, it.connect() as client:
+        address, port = client.getsockname()
+        assert end_of(client) == "reset"
+        assert it.says(b"Connection refused").startswith(f"{address}:{port}: ".encode())
 
 
 def forwards_and_refuses(program: Program) -> None:
@@ -314,6 +323,7 @@ def gives_its_file(program: Program) -> None:
         with serving(program.code, str(Path(folder) / "file")) as it, it.connect() as client, it.connect() as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
             impatient.close()
+            client.shutdown(socket.SHUT_WR)
             assert b"".join(iter(lambda: client.recv(65536), b"")) == data
 
 

@@ -126,9 +126,9 @@ def gives_quotes(client: socket.socket) -> None:
 
 
 STEPS = {
-    "Greet who comes": greets_and_closes,
+    "Greet each client": greets_and_closes,
     "Answer each line": answers_each_line,
-    "Tell everybody": tells_everybody,
+    "Tell all clients": tells_everybody,
     "Names and rooms": chats_in_rooms,
     "Limits, and a clean stop": chats_with_limits,
 }

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ import pytest
 from ..behaviour.helpers import PATIENCE, unused_port
 from .programs import HELLO, Process, blocks, receive, running
 
+LARGE = bytes(range(251)) * 20_000  # more than the buffers of the systems and of a proxy hold
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")  # Debian's, which the main configuration loads
 
 
@@ -59,6 +61,12 @@ def forwards(command: list[str], port: int) -> None:
                 served += receive(client, len(HELLO)) == HELLO
                 client.shutdown(socket.SHUT_WR)
                 assert client.recv(1) == b""
+        with proxy.connect() as client:  # most of the answer is under way when the client ends its output
+            sender = threading.Thread(target=lambda: (client.sendall(LARGE), client.shutdown(socket.SHUT_WR)))
+            sender.start()
+            with client.makefile("rb") as answer:
+                assert answer.read() == LARGE
+            sender.join()
     finally:
         proxy.process.kill()
         proxy.process.communicate()

@@ -108,6 +108,7 @@ def test_sending_no_faster_than_the_peer_receives(unused_port, data, tmp_path):
     with client_of(code, unused_port, str(tmp_path / "file")) as client, client.makefile("rb") as answer:
         with socket.create_connection(("127.0.0.1", unused_port), timeout=60) as impatient:
             assert impatient.recv(1) == data[:1]  # and leaves
+        client.shutdown(socket.SHUT_WR)
         assert answer.read() == data
 
 

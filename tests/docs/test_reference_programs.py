@@ -155,6 +155,7 @@ def sends_numbers(code: str) -> None:
     """To a peer that reads nothing for a while, all the same."""
     with running(code) as it, it.connect() as client:
         assert client.recv(2) == b"0\n"
+        client.shutdown(socket.SHUT_WR)
         with client.makefile("rb") as rest:
             lines = rest.read().split()
     assert (len(lines), lines[-1]) == (999_999, b"999999")

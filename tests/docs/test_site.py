@@ -83,7 +83,7 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "code" and self._open:
             tags = [each for each, _ in self._open]
-            in_signature = any("sig" in css.split() for _, css in self._open)
+            in_signature = any({"sig", "elsewhere"} & set(css.split()) for _, css in self._open)
             heading = any(re.fullmatch(r"h\d", each) for each in tags)
             self.codes.append(Code(self._code, "a" in tags, in_signature or heading or "pre" in tags))
         while self._open and self._open.pop()[0] != tag:
@@ -213,6 +213,17 @@ def check_names_are_links(site: Site) -> Iterator[str]:
                 yield f"{name}: {code.text}"
 
 
+def check_names_of_other_libraries_are_theirs(site: Site) -> Iterator[str]:
+    for name, text in (
+        ("index.html", "await drain()"),
+        ("index.html", "maxConnections"),
+        ("howto/moving-from-node.html", "server.maxConnections"),
+    ):
+        found = [code.linked for code in site.pages[name].codes if code.text == text]
+        if not found or any(found):
+            yield f"{name}: {text}"
+
+
 def check_texts_for_tools(site: Site) -> Iterator[str]:
     listed, full = ((site.folder / name).read_text() for name in ("llms.txt", "llms-full.txt"))
     yield from (f"{page} is not in llms.txt" for page in site.pages if f"]({page})" not in listed)
@@ -241,6 +252,7 @@ CHECKS = [
     check_as3_names,
     check_links,
     check_names_are_links,
+    check_names_of_other_libraries_are_theirs,
     check_texts_for_tools,
     check_furniture,
 ]

@@ -47,7 +47,7 @@ def test_it_raises_and_lives_on(name):
         arguments = [(), *((value,) for value in junk), (reactor, 2, ("127.0.0.1", 9), print), (None,) * 4, ("x", 1, 1),
                      ("x", print), ("x", print, None, None, None), (reactor, None), (5,) * 9]
         # Waiting without end is what these are for, and a fork is what the other says has happened.
-        waiting = {"run", "poll", "select", "_turn", "_wait", "_run", "_forked"}
+        waiting = {"run", "poll", "select", "_take_turns_", "_turn", "_wait", "_run", "_forked"}
         def attempt(call, *arguments, **options):
             try:
                 with contextlib.redirect_stdout(io.StringIO()):

@@ -376,3 +376,36 @@ def test_there_is_one_at_a_time(it):
         it.socket._install(Deflate())
     with pytest.raises(TypeError):
         it.socket._install(object())
+
+
+def test_one_in_a_cycle_with_its_filter_is_collected():
+    reactor = current_reactor()
+    gone = []
+
+    class Knowing(Plain):
+        stream: Socket
+
+        def __del__(self) -> None:
+            gone.append(True)
+
+    with listening() as server:
+        sockets = []
+
+        def admit(stream: Socket) -> Knowing:
+            filter = Knowing()
+            filter.stream = stream
+            return filter
+
+        server._admission = admit
+        server.add_event_listener("connect", lambda event: sockets.append(event.socket))
+        with socket.create_connection(("127.0.0.1", server.local_port)) as peer:
+            run_until(reactor, lambda: sockets)
+            sockets[0].write(b"sent")
+            reactor.poll(0)
+            with pytest.warns(ResourceWarning):
+                forget(sockets)
+            assert gone
+            with contextlib.suppress(ConnectionResetError):  # in a cycle, Python's own socket may be finalized first
+                while peer.recv(65536):
+                    pass
+    assert reactor.bytes_kept == 0

@@ -156,3 +156,26 @@ def test_what_else_is_in_a_group_is_reported(run, uncaught):
     assert str(error) == "its own"
     record.exc_info = None
     assert record.getMessage().startswith("uncaught error in the handler of <AsyncSocket of <serversocket.Socket")
+
+
+def test_a_handler_that_is_no_coroutine_function_is_named(run, uncaught):
+    async def main():
+        async with anyio.create_task_group() as tasks, listen() as server:
+            tasks.start_soon(server.serve, lambda client: None)
+            async with await aio.connect("127.0.0.1", server.local_port) as client:
+                assert await client.receive() == b""
+            server.close()
+
+    run(main)
+    (record,) = uncaught
+    uncaught.clear()
+    assert "what the handler returns must be awaitable: make it an `async def`" in str(record.exc_info[1])
+    record.exc_info = None
+
+
+def test_the_port_that_is_refused_is_called_as_the_argument(run):
+    async def main():
+        with pytest.raises(TypeError, match=r"^port must be "):
+            aio.listen("127.0.0.1", 8000)
+
+    run(main)

@@ -210,7 +210,7 @@ class Supervised:
         def replaced() -> bool:
             nonlocal attempts
             log = self.log[since:]
-            if log.count("the workers are replaced") == attempts <= log.count("what is not replaced yet goes on"):
+            if log.count("the workers are replaced") == attempts <= log.count("the workers not replaced yet continue"):
                 attempts += 1
                 self.signal(signal.SIGHUP)
             return len({place for place, _ in self.started(log.find("the workers are replaced") + since)}) == 2

@@ -13,7 +13,7 @@
 
     asyncio.run(main())
 
-Below it are the same `ServerSocket` and `Socket` as for listeners: `AsyncServer.server`, `AsyncSocket.socket`.
+It is built on the same `ServerSocket` and `Socket` that listeners use: `AsyncServer.server` and `AsyncSocket.socket`.
 """
 
 from .clients import connect as connect

@@ -1,4 +1,4 @@
-"""What trio's and anyio's interfaces have in common: they tell whether a resource was closed, is broken or busy."""
+"""The common part of the interfaces for trio and anyio: errors for resources that are closed, broken or busy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Adapter:
-    """Tells errors as a library does, whose module has exceptions for them."""
+    """Translates errors to the exceptions of a library."""
 
     _library: ClassVar[ModuleType]
     _busy: ClassVar[str] = "another task is {} this stream already"
@@ -35,7 +35,7 @@ class Adapter:
 
 
 class StreamAdapter(Adapter):
-    """A connection, each of whose directions one task at a time uses.
+    """A connection; one task at a time may use each direction.
 
     Args:
         socket: A connected `Socket` without listeners of its own, or an `AsyncSocket`.
@@ -61,7 +61,7 @@ class StreamAdapter(Adapter):
             self._receiving = False
 
     async def _send(self, data: Buffer | ByteArray | None) -> None:
-        """Sends; or with ``None`` waits until that would not have to wait."""
+        """Sends; or with ``None``, waits until sending would not have to wait."""
         if self._sending:
             raise self._busy_error("sending on")
         if self._closed or self.socket.socket.output_ended:
@@ -77,7 +77,7 @@ class StreamAdapter(Adapter):
     async def send_eof(self) -> None:
         """Ends the output, see `AsyncSocket.send_eof`.
 
-        Raises what sending does: a connection that broke, was closed on this side, or is being sent on.
+        Raises the same errors as sending, if the connection broke, was closed on this side, or another task is sending.
         """
         if self._sending:
             raise self._busy_error("sending on")
@@ -89,7 +89,7 @@ class StreamAdapter(Adapter):
             raise self._broken_error(error) from error
 
     async def aclose(self) -> None:
-        """Closes: what is pending goes out in the background. A second call does nothing."""
+        """Closes, and waits until the system has taken all output, see `AsyncSocket.aclose`."""
         self._closed = True
         await self.socket.aclose()
 
@@ -118,7 +118,7 @@ class ListenerAdapter(Adapter):
             raise self._closed_error() from error
 
     async def aclose(self) -> None:
-        """Stops listening, and closes the connections that nobody has taken. A second call does nothing."""
+        """Stops listening, and closes the connections that were not taken yet. A second call does nothing."""
         await self.server.aclose()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Connections and servers as anyio's own streams and listeners: for what is written against `anyio.abc`.
+"""Connections and servers as anyio's own streams and listeners, for code written against `anyio.abc`.
 
 import anyio
 from serversocket.aio.anyio import create_tcp_listener
@@ -42,9 +42,9 @@ __all__ = ["SocketListener", "SocketStream", "connect_tcp", "create_tcp_listener
 
 
 class SocketStream(StreamAdapter, anyio.abc.ByteStream):
-    """A connection as `anyio.abc.ByteStream`. `socket` is the `AsyncSocket` below.
+    """A connection as `anyio.abc.ByteStream`. `socket` is the underlying `AsyncSocket`.
 
-    Of `anyio.abc.SocketAttribute` it has all but ``raw_socket``: the descriptor has one owner.
+    It has all of `anyio.abc.SocketAttribute` except ``raw_socket``, because a descriptor has only one owner.
 
     Args:
         socket: A connected `Socket` without listeners of its own, or an `AsyncSocket`.
@@ -67,14 +67,14 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
     """
 
     _library: ClassVar[ModuleType] = anyio
-    _busy: ClassVar[str] = "{}"  # of which anyio makes a sentence
+    _busy: ClassVar[str] = "{}"  # anyio makes a sentence of it
 
     def __init__(self, socket: AsyncSocket | Socket) -> None:
         super().__init__(socket)
         self.socket._library = self.socket._library.with_checkpoints()
 
     async def send(self, item: bytes) -> None:
-        """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+        """Sends bytes, and waits while more output is pending than `Socket.high_water_mark`.
 
         Args:
             item: The bytes.
@@ -87,10 +87,10 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
         await self._send(item)
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """Waits until something has arrived, and gives it.
+        """Waits for input, and returns it.
 
         Args:
-            max_bytes: At most so many bytes.
+            max_bytes: The most bytes to return.
 
         Returns:
             At least one byte.
@@ -101,7 +101,7 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
             anyio.ClosedResourceError: This side was closed.
             anyio.BusyResourceError: Another task is receiving.
             ValueError: `max_bytes` is not positive.
-            TypeError: It is no integer.
+            TypeError: It is not an integer.
         """
         data = await self._receive(as_limit("max_bytes", max_bytes))
         if not data:
@@ -110,7 +110,7 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """Who is at which end."""
+        """The addresses and ports of both ends."""
         below = self.socket
         return _attributes(below.local_address, below.local_port) | {
             SocketAttribute.remote_address: lambda: (below.remote_address, below.remote_port),
@@ -119,7 +119,7 @@ class SocketStream(StreamAdapter, anyio.abc.ByteStream):
 
 
 class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
-    """A server as `anyio.abc.Listener`. `server` is the `AsyncServer` below.
+    """A server as `anyio.abc.Listener`. `server` is the underlying `AsyncServer`.
 
     Args:
         server: A listening `ServerSocket`, or an `AsyncServer`.
@@ -158,11 +158,11 @@ class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
     async def serve(
         self, handler: Callable[[SocketStream], Any], task_group: anyio.abc.TaskGroup | None = None
     ) -> None:
-        """Calls a coroutine function for each client, in a task of its own, until it is cancelled or the server closed.
+        """Calls a coroutine function for each client, each in its own task, until cancelled or the server is closed.
 
         Args:
-            handler: Called with a `SocketStream`, which it has to close.
-            task_group: Where the tasks begin; ``None``: in one of its own.
+            handler: The coroutine function; it gets a `SocketStream`, which it has to close.
+            task_group: The task group for the tasks; ``None`` makes one.
 
         Raises:
             anyio.ClosedResourceError: The server was closed.
@@ -175,7 +175,7 @@ class SocketListener(ListenerAdapter, anyio.abc.Listener[SocketStream]):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """Where it listens."""
+        """The address and port that it listens on."""
         return _attributes(self.server.local_address, self.server.local_port)
 
 

@@ -20,7 +20,7 @@ async def connect(
 ) -> AsyncSocket:
     """Connects to a server.
 
-    How long that may take, `asyncio.timeout` and its like say; 20 seconds by itself (`Socket.timeout`).
+    It gives up after 20 seconds, the default of `Socket.timeout`. Use `asyncio.timeout` or the like for a shorter time.
 
     Args:
         host: A host name, an IP address as a string or an object of the `ipaddress` module.
@@ -32,8 +32,9 @@ async def connect(
         The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
 
     Raises:
-        IOError: The connection was refused, the name has no address, nobody answered, or `local_address` is none of
-            this machine's (#2031); it is a `ConnectionRefusedError`, a `socket.gaierror` or a `TimeoutError`, too.
+        IOError: The connection was refused, the name has no address, the connect timed out, or `local_address` is not
+            an address of this machine (#2031). It is also a `ConnectionRefusedError`, a `socket.gaierror`, a
+            `TimeoutError` and so on.
         SecurityError: `port` is outside 0 to 65535 (#2003).
         RangeError: `local_port` is outside 0 to 65535 (#2003).
         ArgumentError: `host` cannot be a host name, or `local_address` is not a well-formed IP address (#2004).
@@ -60,7 +61,7 @@ async def connect(
         made.append(AsyncSocket(socket, _library=library))
 
     try:
-        # Before the task is woken, which in trio is later: the peer may have answered and left by then.
+        # Before the task wakes, which is later in trio: the peer may have answered and closed by then.
         socket.add_event_listener("connect", begin)
         connected = once(socket, "connect")
         socket.connect(host, port, local_address=local_address, local_port=local_port)

@@ -11,15 +11,15 @@ from ..engine import Acceptor, EventDispatcher, Source, Stream, extend_type
 from ..events import Event, IOErrorEvent
 from .backends import current_library
 
-# What ends the wait for any other event, by the class of the dispatcher.
+# The events that end the wait for any other event, by the class of the dispatcher.
 _FAILURES = (
     (Stream, ("ioError", "close")),
-    (Acceptor, ("close",)),  # its ioError is about one client; the next one may come
+    (Acceptor, ("close",)),  # its ioError concerns one client; the next one may succeed
 )
 
 
 class _Expectation:
-    """The listeners of one wait. They hold nothing of the awaitable, so that one which is not awaited is collected."""
+    """The listeners of one wait. They have no reference to the awaitable, so one that is dropped can be collected."""
 
     __slots__ = ("_dispatcher", "_type", "_types", "waiter")
 
@@ -46,7 +46,7 @@ class _Expectation:
             self.waiter.set_exception(errors.invalid_socket("once", f"closed before {self._type!r} came"))
 
     def closed_here(self) -> None:
-        """The program has closed what was waited for, which has no event."""
+        """Fails the wait: the program has closed the dispatcher, which causes no event."""
         self.forget()
         if not self.waiter.done():
             reason = f"the socket was closed on this side before {self._type!r} came"
@@ -60,9 +60,9 @@ class _Expectation:
 
 
 class _Once(Coroutine[Any, Any, Event]):
-    """One event of a dispatcher, to be awaited, or to be a task of asyncio.
+    """One event of a dispatcher, to be awaited or made an asyncio task.
 
-    An `async def` would not notice that it ends before its first step, when its listeners are there already.
+    It is not an `async def`, because that could not remove its listeners if it is closed before its first step.
     """
 
     __slots__ = ("_expectation", "_steps")
@@ -99,16 +99,16 @@ class _Once(Coroutine[Any, Any, Event]):
 
 
 def once(self: EventDispatcher, type: str) -> Coroutine[Any, Any, Event]:
-    """The next event of a type, for a coroutine to await. It counts from the call on, not from the `await`.
+    """Returns the next event of a type, for a coroutine to await. It listens from the call on, not from the `await`.
 
     Args:
         type: The type of the event, such as ``"connect"``.
 
     Returns:
-        A coroutine, which may be awaited or made a task; its result is the event. It listens no more once it has ended,
-        was cancelled or is forgotten. On a `Socket`, an ``ioError`` that comes first is raised as `IOErrorEvent.error`,
-        and a ``close`` as `IOError`; on a `ServerSocket`, a ``close``. The program's own `close` and `abort`, and the
-        end of the reactor, are raised as `IOError` (#2002), too.
+        A coroutine, which may be awaited or made a task; its result is the event. It stops listening when it has ended,
+        is cancelled or is dropped. If an ``ioError`` of a `Socket` comes first, `IOErrorEvent.error` is raised; if a
+        ``close`` of a `Socket` or `ServerSocket` comes first, an `IOError`. The program's own `close` and `abort`, and
+        the close of the reactor, raise `IOError` (#2002), too.
 
     Raises:
         TypeError: `type` is not a string.

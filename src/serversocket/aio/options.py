@@ -1,4 +1,4 @@
-"""What `serversocket.aio.listen` and `connect` are told beside port and host, for functions that hand it on."""
+"""The keyword arguments of `serversocket.aio.listen` and `connect`, for functions that pass them on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..net.addresses import Host
 
 
 class ListenOptions(TypedDict, total=False):
-    """The options of `serversocket.aio.listen`, which says what they are."""
+    """The options of `serversocket.aio.listen`, which documents them."""
 
     backlog: SupportsIndex
     dual_stack: bool
@@ -18,7 +18,7 @@ class ListenOptions(TypedDict, total=False):
 
 
 class ConnectOptions(TypedDict, total=False):
-    """The options of `serversocket.aio.connect`, which says what they are."""
+    """The options of `serversocket.aio.connect`, which documents them."""
 
     local_address: Host | None
     local_port: SupportsIndex

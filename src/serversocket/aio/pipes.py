@@ -1,4 +1,4 @@
-"""`pipe`: two connections made one, as a proxy does it."""
+"""`pipe`: forwards between two connections, as a proxy does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .sockets import AsyncSocket
 
 @with_as3_names
 class Piped(NamedTuple):
-    """How many bytes `pipe` has carried each way."""
+    """How many bytes `pipe` has forwarded in each direction."""
 
     to_target: int
     """Received from the source and sent to the target."""
@@ -22,29 +22,29 @@ class Piped(NamedTuple):
 
 
 async def pipe(source: AsyncSocket, target: AsyncSocket) -> Piped:
-    """Carries what each of two connections receives to the other one, until both have ended.
+    """Forwards the input of each of two connections to the other, until both streams have ended.
 
-    Each direction ends by itself: the end of one peer's stream is told to the other peer, which may go on sending.
-    Backpressure goes through: a peer that does not keep up makes the other one wait. When this returns, the system has
-    taken all bytes of both streams, and both connections are closed.
+    The two directions end independently: the end of one peer's stream is passed on to the other peer, which may
+    continue sending. Backpressure is passed on too: a peer that does not keep up makes the other one wait. When this
+    returns, the system has taken all bytes of both streams, and both connections are closed.
 
-    A stream arrives whole, or its receiver sees a reset, never an end behind a part of it. So where a connection breaks
-    or this task is cancelled, both are closed: one that has got the other's whole stream with what is still pending,
-    any other one by `AsyncSocket.abort`.
+    A stream arrives complete, or its receiver sees a reset, never a clean end of a truncated stream. So if a connection
+    breaks or this task is cancelled, both are closed: a connection that has got the other's complete stream by
+    `AsyncSocket.close`, which sends pending output; otherwise by `AsyncSocket.abort`.
 
     Args:
         source: One connection.
-        target: The other one. Nothing depends on which is which, except the names of the result.
+        target: The other one. They are equivalent, except for the names of the result.
 
     Returns:
-        The numbers of bytes that were carried.
+        The numbers of bytes that were forwarded.
 
     Raises:
         IOError: A connection broke, or was closed by another task (#2002).
         ArgumentError: Both are the same connection (#2004).
-        TypeError: An argument is no `AsyncSocket`.
-        RuntimeError: Another task receives from one of them, or the call does not come from a coroutine of asyncio or
-            trio.
+        TypeError: An argument is not an `AsyncSocket`.
+        RuntimeError: Another task is receiving from one of them, or the call does not come from a coroutine of asyncio
+            or trio.
 
     Example:
         >>> import serversocket
@@ -71,9 +71,9 @@ async def pipe(source: AsyncSocket, target: AsyncSocket) -> Piped:
                 await there.send(data)
                 carried[way] += len(data)
             await there.send_eof()
-            await here._finished()  # which may break until then
+            await here._finished()  # it may break until then
         except Exception as error:
-            failures.append(error)  # the second one follows from the first
+            failures.append(error)  # a second one is a consequence of the first
             give_up()
 
     def give_up() -> None:
@@ -94,7 +94,7 @@ async def pipe(source: AsyncSocket, target: AsyncSocket) -> Piped:
         try:
             raise failures[0]
         finally:
-            failures.clear()  # their tracebacks lead here
+            failures.clear()  # their tracebacks refer to this frame
     for end in ends:
         end.close()
     return Piped(*carried)

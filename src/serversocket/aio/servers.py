@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from .. import errors
+from ..checks import as_port
 from ..loop.reactor import report_error
 from ..naming import with_as3_names
 from ..net.addresses import Host
@@ -20,16 +22,16 @@ if TYPE_CHECKING:
 else:
     from ..net.server import ServerSocket
 
-#: So many connections wait for the program; more stay with the system, in the backlog.
+#: How many accepted connections wait for the program; further ones stay in the system's backlog.
 ACCEPT_AHEAD = 128
 
 Handler = Callable[[AsyncSocket], Awaitable[object]]
 
 
 class _Arrivals:
-    """What the events of a server do, and who waits for its clients.
+    """The listeners of a server, and the tasks that wait for its clients.
 
-    The listeners are here and hold nothing of `AsyncServer`, so that one which the program has forgotten is collected.
+    The listeners have no reference to `AsyncServer`, so an object that the program has dropped can be collected.
     """
 
     __slots__ = ("_library", "_listening", "acceptors", "begun", "clients", "end", "hand_over", "over", "server")
@@ -37,13 +39,13 @@ class _Arrivals:
     def __init__(self, server: Any, library: Library) -> None:
         self.server = server
         self._library = library
-        self._listening = False  # to `connect` events: while there is room for more clients
+        self._listening = False  # to `connect` events, while there is room for more clients
         self.clients: deque[AsyncSocket] = deque()
         self.acceptors: deque[Waiter] = deque()
         self.hand_over: Callable[[AsyncSocket], object] | None = None  # begins a task that serves a client
         self.begun: set[AsyncSocket] = set()  # handed over to tasks that have not made their first step
-        self.end: Waiter | None = None  # what `serve` waits for
-        self.over = False  # no more clients will come
+        self.end: Waiter | None = None  # the waiter of `serve`
+        self.over = False  # no more clients will arrive
         server.add_event_listener("close", self._closed)
         server._follow(self)
         self.take_more()
@@ -68,7 +70,7 @@ class _Arrivals:
             self.server.remove_event_listener("connect", self._connected)
 
     def wake_acceptor(self) -> None:
-        """Has a task take a client that waits; where each of them was cancelled, `serve` does."""
+        """Wakes a task in `accept` to take a waiting client; if all of them were cancelled, `serve` takes it."""
         while self.acceptors:
             waiter = self.acceptors.popleft()
             if not waiter.done():
@@ -89,9 +91,9 @@ class _Arrivals:
         self._let_go()
 
     def close(self) -> list[AsyncSocket]:
-        """Closes, the clients that nobody has taken included, and returns these."""
+        """Closes the server and the clients that were not taken yet; returns these clients."""
         if not self.over and self.server.bound:
-            self.server.close()  # tells closed_here
+            self.server.close()  # calls closed_here
         closed = list(self.clients)
         self.clients.clear()
         for client in closed:
@@ -99,7 +101,7 @@ class _Arrivals:
         return closed
 
     def closed_here(self) -> None:
-        """The server was closed at this end, perhaps below this object: no event tells who waits."""
+        """Wakes waiting tasks: the server was closed on this side, perhaps directly, which causes no event."""
         self._let_go()
 
     def _let_go(self) -> None:
@@ -118,13 +120,14 @@ class _Arrivals:
 
 @with_as3_names
 class AsyncServer:
-    """A listening `ServerSocket` whose clients coroutines wait for. `listen` makes them.
+    """A listening `ServerSocket` with coroutines to accept and serve clients. `listen` makes them.
 
-    Use it as ``async with`` says: leaving the block stops listening, and closes the connections that nobody has taken.
-    Those that were taken live on. One that is forgotten stops listening when it is collected, with a `ResourceWarning`.
+    Use it with ``async with``: leaving the block stops listening, and closes the connections that were not taken yet.
+    Taken connections stay open. If the program drops it unclosed, it stops listening when it is collected, with a
+    `ResourceWarning`.
 
     Args:
-        server: The listening server socket; from here on its clients come to this object.
+        server: The listening server socket. From then on its clients go to this object.
 
     Raises:
         IOError: The server does not listen (#2002).
@@ -147,7 +150,7 @@ class AsyncServer:
     __slots__ = ("__weakref__", "_arrivals", "_library", "server")
 
     server: ServerSocket
-    """The server socket itself, with its limits and counters."""
+    """The underlying server socket, with its limits and counters."""
 
     def __init__(self, server: ServerSocket) -> None:
         self._library: Library = current_library(type(self).__name__)
@@ -163,13 +166,13 @@ class AsyncServer:
     # ---- clients
 
     async def accept(self) -> AsyncSocket:
-        """Waits for the next client. Several tasks may.
+        """Waits for the next client. Several tasks may wait at once.
 
         Returns:
             The connection, which has to be closed.
 
         Raises:
-            IOError: The server does not listen any more (#2002).
+            IOError: The server has stopped listening (#2002).
             RuntimeError: The server belongs to another thread, or to another loop.
 
         Example:
@@ -213,17 +216,17 @@ class AsyncServer:
     async def serve(self, handler: Handler) -> None:
         """Calls a coroutine function for each client, in a task of its own, until the server is closed.
 
-        When the handler returns, its client is closed. What it raises becomes an ``uncaughtError`` event of the
-        reactor or else a log record, and the others go on. Errors that only report how this connection ended are not
-        logged: that it broke, ended inside a message, or was closed on this side, alone or in an exception group. Once
-        the server is closed, the handlers that run are waited for; if this task is cancelled, so are they.
+        When the handler returns, its client is closed. If it raises, the exception becomes an ``uncaughtError`` event
+        of the reactor, or else a log record; other handlers continue. Errors that only report how this connection ended
+        are not logged: that it broke, ended inside a message, or was closed on this side, alone or in an exception
+        group. After the server is closed, this waits for the running handlers; if this task is cancelled, so are they.
 
         Args:
-            handler: Called with an `AsyncSocket`.
+            handler: The coroutine function; it gets an `AsyncSocket`.
 
         Raises:
-            TypeError: `handler` cannot be called.
-            RuntimeError: Another task does this already.
+            TypeError: `handler` is not callable.
+            RuntimeError: Another task is already serving this server.
 
         Example:
             >>> async def echo(client):
@@ -237,7 +240,7 @@ class AsyncServer:
             raise errors.wrong_type("handler", handler, "a coroutine function")
         arrivals = self._arrivals
         if arrivals.hand_over is not None:
-            raise RuntimeError("serve() is under way already")
+            raise RuntimeError("serve() is already running for this server")
         try:
             async with self._library.open_group() as group:
                 arrivals.hand_over = partial(group.start_soon, self._serve, handler)
@@ -255,7 +258,10 @@ class AsyncServer:
     async def _serve(self, handler: Handler, client: AsyncSocket) -> None:
         self._arrivals.begun.discard(client)
         try:
-            await handler(client)
+            outcome = handler(client)
+            if not isawaitable(outcome):
+                raise errors.wrong_type("what the handler returns", outcome, "awaitable: make it an `async def`")
+            await outcome
         except Exception as error:
             unexpected = client._flow.besides_end(error)
             if unexpected is not None:
@@ -268,11 +274,11 @@ class AsyncServer:
     # ---- the end
 
     def close(self) -> None:
-        """Stops listening, and closes the connections that nobody has taken. A second call does nothing."""
+        """Stops listening, and closes the connections that were not taken yet. A second call does nothing."""
         self._arrivals.close()
 
     async def aclose(self) -> None:
-        """As `close`, and waits until the system has taken what was written to these connections."""
+        """Like `close`, and waits until the system has taken all output of these connections."""
         for client in self._arrivals.close():
             await client.aclose()
         if self._library.owes_checkpoint():
@@ -314,12 +320,12 @@ def listen(
     """Listens on a port, at once: ``async with listen(8080, "127.0.0.1") as server``.
 
     Args:
-        port: See `ServerSocket.bind`, as for `host`, `dual_stack` and `reuse_port`.
+        port: The local port; 0 chooses a free one. See `ServerSocket.bind`, also for `dual_stack` and `reuse_port`.
         host: The local IP address.
-        backlog: See `ServerSocket.listen`, as for `defer_accept`.
-        dual_stack: An IPv6 address takes IPv4 connections too.
-        reuse_port: Share the port with other sockets.
-        defer_accept: Seconds that a client which is silent may be kept back.
+        backlog: How many clients may wait to be accepted. See `ServerSocket.listen`, also for `defer_accept`.
+        dual_stack: True to accept IPv4 connections on an IPv6 address too.
+        reuse_port: True to share the port with other sockets.
+        defer_accept: Seconds for which the system may hold back a silent client.
         max_connections: See `ServerSocket.max_connections`.
 
     Returns:
@@ -340,6 +346,7 @@ def listen(
         >>> asyncio.run(main())
         ('127.0.0.1', True)
     """
+    as_port("port", port)
     server = ServerSocket()
     try:
         server.bind(port, host, dual_stack=dual_stack, reuse_port=reuse_port)

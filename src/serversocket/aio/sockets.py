@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 else:
     from ..net.socket import Socket
 
-#: As much input waits unread before the peer has to.
+#: How many bytes of input are buffered before backpressure stops the peer.
 READ_AHEAD = 65536
 
 
 class _Flow:
-    """What the events of a connection do, and who waits for them.
+    """The listeners of a connection, and the tasks that wait for its events.
 
-    The listeners are here and hold nothing of `AsyncSocket`, so that one which the program has forgotten is collected.
-    A task that waits holds its own, and the waiter here the task.
+    The listeners have no reference to `AsyncSocket`, so an object that the program has dropped can be collected. A
+    waiting task keeps its own `AsyncSocket` alive, and the waiter here keeps the task alive.
     """
 
     __slots__ = ("broken", "closed", "held", "lingering", "over", "reader", "senders", "socket", "wanted")
@@ -38,15 +38,15 @@ class _Flow:
     def __init__(self, socket: Any) -> None:
         self.socket = socket
         socket.allow_half_open = True
-        self.over = socket.input_ended  # no more input will come
+        self.over = socket.input_ended  # no more input will arrive
         self.broken: errors.IOError | None = None
         self.closed = False  # on this side
-        self.lingering: Any = None  # what still sends after that
-        self.held = False  # paused, because there is enough
+        self.lingering: Any = None  # sends the rest of the output after the close
+        self.held = False  # paused, because enough input is buffered
         self.reader: Waiter | None = None
         self.wanted = 1  # how many bytes the reader waits for
         self.senders: list[Waiter] = []
-        with suppress(OSError):  # it is broken already, as the first receive tells
+        with suppress(OSError):  # it is already broken, as the first receive will report
             socket.tcp_no_delay = True
         for type, listener in self._listeners().items():
             socket.add_event_listener(type, listener)
@@ -67,14 +67,14 @@ class _Flow:
             self.held = True
             socket.pause()
         if waiter is not None and wanted:
-            waiter.set_result(None)  # the task may go on at once
+            waiter.set_result(None)  # the task may continue at once
 
     def _enough(self) -> int:
         limit: int = self.socket._buffer_limit
         return min(max(self.wanted, READ_AHEAD), limit)
 
     def let_in(self) -> None:
-        """Lets the peer go on, if there is room."""
+        """Resumes reading, if there is room for more input."""
         if self.socket.bytes_available < self._enough():
             self.held = False
             if self.socket.connected:
@@ -126,20 +126,20 @@ class _Flow:
             raise self.end()
 
     def end(self) -> errors.IOError:
-        """Why nothing can be received or sent any more; made anew each time, for a traceback grows with each raise."""
+        """Returns the error of a connection that has ended; a new one each time: a traceback grows with each raise."""
         if self.broken is not None:
             return self.telling(copy(self.broken))
         return self.telling(errors.invalid_socket("receive or send", "the connection was closed on this side"))
 
     def telling(self, error: errors.IOError) -> errors.IOError:
-        """The error, noted as one that tells how this connection ended."""
+        """Marks an error as one that reports how this connection ended, and returns it."""
         _told[error] = self
         return error
 
     def besides_end(self, error: Exception) -> Exception | None:
-        """An error, or what of a group of them does not tell how this connection ended."""
+        """Returns an error without the parts that report how this connection ended, or ``None`` if nothing is left."""
         if isinstance(error, ExceptionGroup):
-            return error.split(lambda each: self._tells_end(each))[1]  # a method is refused before 3.13
+            return error.split(lambda each: self._tells_end(each))[1]  # before 3.13 it refuses methods
         return None if self._tells_end(error) else error
 
     def _tells_end(self, error: BaseException) -> bool:
@@ -148,7 +148,7 @@ class _Flow:
     def close(self) -> None:
         if self.socket.connected:
             self.lingering = self.socket._close()
-        if not self.closed:  # else it was told
+        if not self.closed:  # otherwise it was already notified
             self.closed_here()
 
     def abort(self) -> None:
@@ -160,7 +160,7 @@ class _Flow:
             self.closed_here()
 
     def closed_here(self) -> None:
-        """The socket was closed at this end, perhaps below this object: no event tells who waits."""
+        """Wakes waiting tasks: the socket was closed on this side, perhaps directly, which causes no event."""
         self.over = self.closed = True
         waiters, self.senders = self.senders, []
         if self.reader is not None:
@@ -175,26 +175,26 @@ class _Flow:
         self.socket._unfollow(self)
 
 
-# Errors that tell how a connection ended, by which it is known whose end it was.
+# Errors that report how a connection ended, each with its connection.
 _told: WeakKeyDictionary[BaseException, _Flow] = WeakKeyDictionary()
 
 
 @with_as3_names
 class AsyncSocket:
-    """A connected `Socket` whose input and output coroutines wait for.
+    """A connected `Socket` with coroutines to receive and send.
 
-    `connect` and `AsyncServer` make them; a connected `Socket` without listeners of its own can be given, too.
+    `connect` and `AsyncServer` make them. A connected `Socket` without listeners of its own can be wrapped too.
 
-    One task at a time receives; any number may send. Input that nobody has asked for yet is kept up to 64 KiB, and
-    beyond that the peer has to wait. A task that is cancelled while it receives has consumed nothing.
+    One task at a time may receive; any number may send. Up to 64 KiB of input is buffered ahead of `receive`; beyond
+    that, backpressure stops the peer. A task that is cancelled while it receives has consumed nothing.
 
-    `Socket.tcp_no_delay` is on, as in asyncio and trio: each `send` leaves at once, also behind one that the peer has
-    not acknowledged. ``socket.socket.tcp_no_delay = False`` turns it off.
+    `Socket.tcp_no_delay` is on, as in asyncio and trio: each `send` leaves at once, even while earlier data is not yet
+    acknowledged. ``socket.socket.tcp_no_delay = False`` turns it off.
 
-    It has to be closed. One that is forgotten is closed when it is collected, with a `ResourceWarning`.
+    It has to be closed. If the program drops it unclosed, it is closed when it is collected, with a `ResourceWarning`.
 
     Args:
-        socket: The connection. From here on its input belongs to this object.
+        socket: The connection. From then on its input belongs to this object.
 
     Raises:
         IOError: The socket is not connected (#2002).
@@ -217,7 +217,7 @@ class AsyncSocket:
     __slots__ = ("__weakref__", "_flow", "_library", "socket")
 
     socket: Socket
-    """The connection itself, with its addresses, options and counters."""
+    """The underlying connection, with its addresses, options and counters."""
 
     def __init__(self, socket: Socket, *, _library: Library | None = None) -> None:
         self._library: Library = _library or current_library(type(self).__name__)
@@ -233,23 +233,23 @@ class AsyncSocket:
     # ---- input
 
     async def receive(self, size: int = -1) -> bytes:
-        """Waits until something has arrived, and gives it.
+        """Waits for input, and returns it.
 
         Args:
-            size: At most so many bytes; negative: all that is there.
+            size: The most bytes to return; negative: all that have arrived.
 
         Returns:
-            At least one byte; ``b""`` once the peer has ended its stream, and for a `size` of 0.
+            At least one byte; ``b""`` after the peer has ended its stream, or if `size` is 0.
 
         Raises:
             IOError: The connection broke; or it was closed on this side (#2002).
-            RuntimeError: Another task receives from this socket.
+            RuntimeError: Another task is receiving from this socket.
             TypeError: `size` is not an integer.
         """
         flow, library = self._flow, self._library
         if flow.reader is not None or flow.closed:
             flow.refuse_reader("receive")
-        library.unwaited += 1  # as in owes_checkpoint, without a call
+        library.unwaited += 1  # like owes_checkpoint, but without a call
         if library.unwaited > library.allowance and (self.socket.bytes_available or flow.over or not size):
             await self._let_others_run("receive")
         read = self.socket.read
@@ -257,7 +257,7 @@ class AsyncSocket:
             if flow.over or not operator.index(size):
                 flow.raise_if_broken()
                 break
-            # As in _input, without a coroutine more: most time is spent here.
+            # Like _input, but without another coroutine: this is the hot path.
             waiter = flow.reader = library.create_waiter()
             library.unwaited = 0
             try:
@@ -271,16 +271,16 @@ class AsyncSocket:
         return data
 
     async def receive_exactly(self, size: SupportsIndex) -> bytes:
-        """Waits until so many bytes have arrived, and gives them.
+        """Waits until exactly `size` bytes have arrived, and returns them.
 
         Args:
             size: How many bytes; at most `Socket.buffer_limit`.
 
         Raises:
-            EOFError: The peer ended before (#2030). What has arrived can be had with `receive`.
+            EOFError: The peer ended its stream before that (#2030). `receive` returns the bytes that have arrived.
             IOError: The connection broke; or it was closed on this side (#2002).
-            RuntimeError: Another task receives from this socket.
-            RangeError: `size` is negative, or more than the socket may keep (#2006).
+            RuntimeError: Another task is receiving from this socket.
+            RangeError: `size` is negative, or more than `Socket.buffer_limit` (#2006).
             TypeError: `size` is not an integer.
         """
         flow = self._flow
@@ -306,19 +306,19 @@ class AsyncSocket:
             raise errors.out_of_bounds("receive_exactly", f"size must be 0 to {self.socket.buffer_limit}, not {size}")
 
     async def receive_until(self, separator: bytes = b"\n", limit: SupportsIndex = READ_AHEAD) -> bytes:
-        """Waits until a separator has arrived, and gives all up to it and with it.
+        """Waits until a separator has arrived, and returns the bytes up to and including it.
 
         Args:
-            separator: What ends a message.
-            limit: How many bytes a message may have, the separator included.
+            separator: The end of a message.
+            limit: The most bytes that a message may have, including the separator.
 
         Raises:
-            EOFError: The peer ended before (#2030). What has arrived can be had with `receive`.
-            RangeError: `limit` is negative, or so many bytes have arrived without a separator (#2006); they can be had
-                with `receive`.
+            EOFError: The peer ended its stream before that (#2030). `receive` returns the bytes that have arrived.
+            RangeError: `limit` is negative, or so many bytes have arrived without a separator (#2006); `receive`
+                returns them.
             ArgumentError: `separator` is empty (#2004).
             IOError: The connection broke; or it was closed on this side (#2002).
-            RuntimeError: Another task receives from this socket.
+            RuntimeError: Another task is receiving from this socket.
             TypeError: An argument has the wrong type.
 
         Example:
@@ -368,7 +368,7 @@ class AsyncSocket:
         return chunk
 
     def _require_reader(self, call: str) -> None:
-        """Refuses a call that would receive, where that is not possible."""
+        """Raises if this task cannot receive now."""
         reactor: Any = self.socket.reactor
         reactor._check_thread()
         flow = self._flow
@@ -376,12 +376,12 @@ class AsyncSocket:
             flow.refuse_reader(call)
 
     async def _let_others_run(self, call: str) -> None:
-        """A checkpoint before a receiver begins: another may have begun meanwhile, or closed the connection."""
+        """Makes a checkpoint before receiving. Then checks again: another task may have begun to, or closed it."""
         await self._library.checkpoint()
         self._require_reader(call)
 
     async def _input(self, wanted: int) -> None:
-        """Waits for input, until so many bytes are there or no more can come."""
+        """Waits until so many bytes have arrived, or no more can arrive."""
         flow = self._flow
         flow.wanted = wanted
         if flow.held:
@@ -397,10 +397,10 @@ class AsyncSocket:
     # ---- output
 
     async def send(self, data: Buffer | ByteArray) -> None:
-        """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+        """Sends bytes, and waits while more output is pending than `Socket.high_water_mark`: backpressure.
 
-        The bytes are the connection's at once, all of them and in one piece among those of other tasks: they go out
-        even if the task is cancelled while it waits.
+        All bytes are queued at once, without bytes of other tasks between them. They are sent even if this task is
+        cancelled while it waits.
 
         Args:
             data: Any bytes-like object.
@@ -416,15 +416,15 @@ class AsyncSocket:
             await library.checkpoint()
 
     def send_nowait(self, data: Buffer | ByteArray) -> bool:
-        """Queues bytes at once, all of them, whether or not the peer keeps up; what the system takes goes out at once.
+        """Queues bytes without waiting, even if the peer does not keep up; sends at once what the system takes.
 
         Args:
             data: Any bytes-like object.
 
         Returns:
-            True if the connection is not congested, with at most `Socket.high_water_mark` bytes pending. False if more
-            are; these bytes are queued all the same. Then ``await drain()`` before sending more, because what is
-            pending costs memory, up to `Socket.buffer_limit`.
+            True if the connection is not congested, with at most `Socket.high_water_mark` bytes pending. False if it
+            is congested; the bytes are queued all the same. In that case ``await drain()`` before sending more, because
+            pending output takes memory, up to `Socket.buffer_limit`.
 
         Raises:
             IOError: The connection broke, or it was closed (#2002); or more than `Socket.buffer_limit` would be
@@ -438,7 +438,7 @@ class AsyncSocket:
             ...             socket.abort()  # too slow
         """
         socket: Any = self.socket
-        self._library.unwaited += 1  # as in owes_checkpoint, without a call
+        self._library.unwaited += 1  # like owes_checkpoint, but without a call
         try:
             pending = socket._write_through(data)
         except errors.IOError:
@@ -479,9 +479,9 @@ class AsyncSocket:
     # ---- the end
 
     async def send_eof(self) -> None:
-        """Ends the output: the peer gets what is pending, and then its end of the stream. Receiving goes on.
+        """Ends the output: the peer gets the pending bytes and then the end of the stream. Receiving continues.
 
-        Called again, it does nothing.
+        A second call does nothing.
 
         Raises:
             IOError: The connection broke, or it was closed (#2002).
@@ -493,7 +493,7 @@ class AsyncSocket:
             await self._library.checkpoint()
 
     async def _finished(self) -> None:
-        """Waits until both sides have ended their output and the system has taken all of it; an error if it broke."""
+        """Waits until both sides have ended their output and the system has taken all of it. Raises if it broke."""
         flow, socket = self._flow, self.socket
         socket.add_event_listener("close", flow._ended)
         try:
@@ -504,23 +504,23 @@ class AsyncSocket:
         flow.raise_if_broken()
 
     def close(self) -> None:
-        """Closes without waiting: what is pending is sent in the background. A second call does nothing.
+        """Closes without waiting: pending output is sent in the background. A second call does nothing.
 
-        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before all of it
-        was sent, the connection is reset: use `aclose`, or leave an ``async with``, to wait.
+        Unread input is dropped. Tasks that wait for input or output get an `IOError`. If the loop ends before all
+        output was sent, the connection is reset; use `aclose` or ``async with`` to wait for it.
         """
         self._flow.close()
 
     def abort(self) -> None:
-        """Drops what is pending, also of a `close` before, and resets the connection. A second call does nothing."""
+        """Drops pending output, even after a `close`, and resets the connection. A second call does nothing."""
         self._flow.abort()
 
     async def aclose(self) -> None:
-        """Closes, and waits until the system has taken all output. Leaving an ``async with`` does the same.
+        """Closes, and waits until the system has taken all output. Leaving an ``async with`` block does the same.
 
-        It gives up, and resets the connection, when the peer acknowledges nothing for 60 seconds, and in any case after
-        an hour. If this task is cancelled meanwhile, the connection is reset at once. Unread input is dropped. A second
-        call waits for the same.
+        It gives up and resets the connection if the peer acknowledges nothing for 60 seconds, and in any case after an
+        hour. If this task is cancelled meanwhile, the connection is reset at once. Unread input is dropped. A second
+        call waits too.
         """
         self.close()
         lingering = self._flow.lingering
@@ -545,7 +545,7 @@ class AsyncSocket:
         await self._leave(error)
 
     async def _leave(self, error: BaseException | None) -> None:
-        """Closes after an error or without one. A task that was cancelled must not wait: what is unsent is dropped."""
+        """Closes, after an error or without one. A cancelled task must not wait, so its unsent output is dropped."""
         if error is None or isinstance(error, Exception):
             await self.aclose()
             return
@@ -554,7 +554,7 @@ class AsyncSocket:
         if lingering is not None and lingering.bytes_pending:
             self.abort()
 
-    # ---- who is at the other end
+    # ---- addresses
 
     @property
     def remote_address(self) -> str | None:
@@ -586,10 +586,10 @@ class AsyncSocket:
 
 
 def close_forgotten(facade: object, reactor: Reactor, close: Callable[[], object]) -> None:
-    """Closes what the program has let go of and has not closed.
+    """Closes an object that the program has dropped without closing it, and warns.
 
-    The reactor does it: objects are collected at any moment, and in any thread.
+    The reactor does the closing, because objects can be collected at any moment, and in any thread.
     """
-    with suppress(RuntimeError):  # it is closed, with all that belongs to it
+    with suppress(RuntimeError):  # the reactor is closed, with all its objects
         reactor.call_soon_threadsafe(close)
     warnings.warn(f"unclosed {facade!r}", ResourceWarning, source=facade, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Connections and servers as trio's own streams and listeners: for what is written against `trio.abc`.
+"""Connections and servers as trio's own streams and listeners, for code written against `trio.abc`.
 
 import trio
 from serversocket.aio.trio import open_tcp_listener
@@ -31,7 +31,7 @@ __all__ = ["SocketListener", "SocketStream", "open_tcp_listener", "open_tcp_stre
 
 
 class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
-    """A connection as `trio.abc.HalfCloseableStream`. `socket` is the `AsyncSocket` below.
+    """A connection as `trio.abc.HalfCloseableStream`. `socket` is the underlying `AsyncSocket`.
 
     Args:
         socket: A connected `Socket` without listeners of its own, or an `AsyncSocket`.
@@ -56,7 +56,7 @@ class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
     _library: ClassVar[ModuleType] = trio
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends bytes, and waits while more are pending than `Socket.high_water_mark`.
+        """Sends bytes, and waits while more output is pending than `Socket.high_water_mark`.
 
         Args:
             data: The bytes.
@@ -69,27 +69,27 @@ class SocketStream(StreamAdapter, trio.abc.HalfCloseableStream):
         await self._send(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Waits while more output is pending than `Socket.high_water_mark`. Raises what `send_all` does."""
+        """Waits while more output is pending than `Socket.high_water_mark`. Raises the same errors as `send_all`."""
         await self._send(None)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Waits until something has arrived, and gives it; ``b""`` once the peer has ended its stream.
+        """Waits for input, and returns it; ``b""`` after the peer has ended its stream.
 
         Args:
-            max_bytes: At most so many bytes; ``None``: all that is there.
+            max_bytes: The most bytes to return; ``None``: all that have arrived.
 
         Raises:
             trio.BrokenResourceError: The connection broke.
             trio.ClosedResourceError: This side was closed.
             trio.BusyResourceError: Another task is receiving.
             ValueError: `max_bytes` is not positive.
-            TypeError: It is no integer.
+            TypeError: It is not an integer.
         """
         return await self._receive(-1 if max_bytes is None else as_limit("max_bytes", max_bytes))
 
 
 class SocketListener(ListenerAdapter, trio.abc.Listener[SocketStream]):
-    """A server as `trio.abc.Listener`. `server` is the `AsyncServer` below.
+    """A server as `trio.abc.Listener`. `server` is the underlying `AsyncServer`.
 
     Args:
         server: A listening `ServerSocket`, or an `AsyncServer`.

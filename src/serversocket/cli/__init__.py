@@ -1,7 +1,7 @@
 """The command line: ``serversocket COMMAND``, or ``python -m serversocket COMMAND``; one module for each command.
 
-It ends with 0, with 1 where something failed, with 2 where it was called wrongly, and with 128 and the signal's number
-where a signal ended it before its work was done.
+The exit code is 0 for success, 1 if something failed, 2 for wrong arguments, and 128 plus the signal's number if a
+signal ended the command before its work was done.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ COMMANDS = (serve, echo, discard, chargen, connect, info)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Reports wrong arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 class _CommandParser(_Parser):
-    """Names the command where an argument is none of its own."""
+    """Names the command in the error for an unknown argument."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         parsed, rest = super().parse_known_args(args, namespace)
@@ -35,7 +35,7 @@ class _CommandParser(_Parser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; what it parses has the command's ``run``."""
+    """Makes the parser of all commands; its result has the command's ``run``."""
     parser = _Parser(
         prog="serversocket",
         description="TCP servers and a client on the engine of serversocket.",
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments: Those of the command line; the process's own by default.
+        arguments: The arguments of the command line; the process's own by default.
 
     Returns:
         The exit code.

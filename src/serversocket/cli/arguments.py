@@ -1,4 +1,4 @@
-"""What the arguments may be: the library's own rules, and its own words without AIR's."""
+"""Parsing of arguments, by the library's own rules and error texts, without AIR's numbers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LOOPBACK = "127.0.0.1"
 
 
 def server_port(text: str) -> int:
-    """A port to bind to."""
+    """Parses a port to bind to."""
     return _accepted(partial(as_port, "port"), _number(text))
 
 
 def client_port(text: str) -> int:
-    """A port to connect to: nothing can listen on 0."""
+    """Parses a port to connect to; 0 is refused, because nothing can listen on it."""
     port = _number(text)
     if port == 0:
         raise argparse.ArgumentTypeError("port 0 is outside 1 to 65535")
@@ -35,37 +35,37 @@ def client_port(text: str) -> int:
 
 
 def address(text: str) -> str:
-    """An address to bind to; ``localhost`` is that of IPv4, which is tried by every client that looks the name up."""
+    """Parses an address to bind to. ``localhost`` is 127.0.0.1, which every client tries that resolves that name."""
     if text.lower() == "localhost":
         return LOOPBACK
-    if not text:  # which the library takes for 0.0.0.0
+    if not text:  # the library would bind to 0.0.0.0
         raise argparse.ArgumentTypeError(f"no address is given: {problems.ADDRESSES}")
     return _accepted(parse_address, text, problems.ADDRESSES).text
 
 
 def host(text: str) -> str:
-    """A host name or an address to connect to."""
+    """Parses a host name or an address to connect to."""
     _accepted(parse_host, text, "give a name or an address, without scheme, port or path")
     return text
 
 
 def workers(text: str) -> int:
-    """A number of processes, or ``auto`` for that of the cores."""
+    """Parses a number of processes; ``auto`` is the number of cores."""
     if text == "auto":
         return parse_workers(None)
     return _accepted(parse_workers, _number(text, "a number, or auto for one worker on each core"))
 
 
 def no_workers(text: str) -> NoReturn:
-    """Refuses workers where standard input is for all clients."""
+    """Refuses workers for `serve`, which sends standard input to all clients."""
     raise argparse.ArgumentTypeError(
-        "serve gives each line of standard input to every client, which it can in one process only; "
+        "serve sends each line of standard input to every client, which works in one process only; "
         "echo, discard and chargen take workers"
     )
 
 
 def seconds(text: str) -> float:
-    """A time, 0 or more."""
+    """Parses a number of seconds, 0 or more."""
     try:
         value = float(text)
     except ValueError:
@@ -86,5 +86,5 @@ def _accepted(parse: Callable[[_Value], _Result], value: _Value, wanted: str = "
         return parse(value)
     except (ArgumentError, RangeError, SecurityError) as error:
         raise argparse.ArgumentTypeError(problems.reason(error) + (wanted and f": {wanted}")) from None
-    except OSError as error:  # well formed, and not on this machine
-        console.fail(f"{value}: {error.strerror} (there is no such interface; ip link shows those there are)")
+    except OSError as error:  # well formed, but not on this machine
+        console.fail(f"{value}: {error.strerror} (there is no such interface; ip link lists the existing ones)")

@@ -10,30 +10,30 @@ from . import serving
 from .console import logger
 from .discard import welcome as discard
 
-SUMMARY = "a server that sends characters without end (RFC 864)"
+SUMMARY = "a server that sends characters endlessly (RFC 864)"
 DESCRIPTION = """\
-Sends lines of 72 characters, each beginning one character further on, for as long as the client is there, and no
-faster than it reads; throws away what it receives (RFC 864)."""
+Sends lines of 72 characters, each beginning one character further on, until the client disconnects, and no faster
+than it reads; discards what it receives (RFC 864)."""
 EPILOG = f"""\
 {serving.ENDING}
 
 example:
   serversocket chargen --host 0.0.0.0"""
 
-PORT = 19000  # that of the RFC, 19, is for root
+PORT = 19000  # the RFC's port, 19, needs root
 
 WIDTH = 72
 CHARACTERS = bytes(range(ord(" "), ord("~") + 1))
 PATTERN = b"".join((CHARACTERS * 2)[start : start + WIDTH] + b"\r\n" for start in range(len(CHARACTERS)))
-"""Every line once: it is always sent as a whole, so that no client needs a place of its own in it."""
+"""Every line once. It is always sent as a whole, so no position per client has to be kept."""
 
-# What waits for one client: enough to keep the system busy, and no more for one that does not read.
+# The output pending for one client: enough to keep the system busy, and no more for one that does not read.
 PIECE = PATTERN * 18
 MOST_PENDING = 2 * len(PIECE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the command's arguments."""
     serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 

@@ -14,11 +14,11 @@ from .standard_input import StandardInput
 
 SUMMARY = "a client: sends standard input, writes what it receives to standard output"
 DESCRIPTION = """\
-Connects, sends standard input and writes what it receives to standard output, byte by byte the same. It ends when the
-peer closes the connection."""
+Connects, sends standard input, and writes the received bytes unchanged to standard output. It ends when the peer
+closes the connection."""
 EPILOG = """\
-When standard input ends, the peer is told so (as by nc -N), and what it still sends is received until it closes.
-It ends with 0, or with 1 where the connection fails, breaks or is closed before everything was sent.
+When standard input ends, the output is ended too (like nc -N), and input is received until the peer closes.
+The exit code is 0, or 1 if the connection fails, breaks or is closed before everything was sent.
 
 examples:
   serversocket connect 127.0.0.1 8000
@@ -28,7 +28,7 @@ LEAST_PENDING = 1 << 18
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the command's arguments."""
     parser.add_argument("host", type=arguments.host, metavar="HOST", help="a host name, an IPv4 or IPv6 address")
     parser.add_argument("port", type=arguments.client_port, metavar="PORT", help="a port, 1 to 65535")
     parser.add_argument(
@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--wait", type=arguments.seconds, metavar="SECONDS",
-        help="after the end of standard input, end after so long without an answer (default: when the peer closes)",
+        help="after the end of standard input, end after this time without input (default: when the peer closes)",
     )  # fmt: skip
     parser.add_argument(
-        "--keep-open", action="store_true", help="do not tell the peer that standard input has ended (as nc without -N)"
+        "--keep-open", action="store_true", help="do not end the output when standard input ends (like nc without -N)"
     )
     parser.add_argument(
         "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG, default=logging.WARNING,
-        help="tell on standard error what happens",
+        help="log what happens, on standard error",
     )  # fmt: skip
 
 
@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Client:
-    """One connection, with standard input before it and standard output behind it.
+    """One connection, between standard input and standard output.
 
-    Standard output is written from the listener, waiting: so nothing is received faster than it can be written.
+    Standard output is written synchronously in the listener, so nothing is received faster than it can be written.
     """
 
     def __init__(self, reactor: Reactor, options: argparse.Namespace) -> None:

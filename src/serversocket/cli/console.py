@@ -1,4 +1,4 @@
-"""The terminal: what is printed and logged there, and how a command ends."""
+"""The terminal: printing, logging, and the end of a command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("serversocket.cli")
 TERMINATED = 128 + signal.SIGTERM
 BROKEN_PIPE = 128 + 13
 
-# What moves the cursor, commands the terminal or turns the direction of writing. A tab is harmless.
+# Characters that move the cursor, control the terminal or change the writing direction. A tab is harmless.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -31,7 +31,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def printable(text: str) -> str:
-    r"""A text that cannot control the terminal.
+    r"""Returns a text with control characters escaped, so that it cannot control the terminal.
 
     Example:
         >>> printable("\x1b[2J")
@@ -47,7 +47,7 @@ def say(text: str) -> None:
 
 
 def write(data: bytes) -> None:
-    """Writes bytes to standard output, however long it takes."""
+    """Writes bytes to standard output, and waits until all are written."""
     with standard_output():
         view = memoryview(data)
         while view:
@@ -66,14 +66,14 @@ def _print_error(text: str) -> None:
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
-    """Ends the command, from a listener too, with one line on standard error and an exit code."""
+    """Ends the command with one line on standard error and an exit code. Works in a listener too."""
     complain(text)
     raise SystemExit(code)
 
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Ends the command where standard output takes no more; silently where its reader has gone."""
+    """Ends the command if writing to standard output fails in the block; silently if its reader is gone."""
     try:
         try:
             yield
@@ -89,7 +89,7 @@ def standard_output() -> Iterator[None]:
 
 
 def _close_standard_output() -> None:
-    """What is still in Python's buffer goes nowhere, rather than fail again when the interpreter ends."""
+    """Redirects standard output to the null device, so that flushing Python's buffer at exit does not fail again."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
@@ -99,7 +99,7 @@ def _close_standard_output() -> None:
 
 
 class _Handler(logging.Handler):
-    """Problems go to standard error, everything else where it is told."""
+    """Writes problems to standard error, and everything else to the chosen stream."""
 
     def __init__(self, log_to_output: bool) -> None:
         super().__init__()
@@ -116,12 +116,12 @@ class _Handler(logging.Handler):
 
 
 def start_logging(level: int, *, to_output: bool, prefix: str = "") -> None:
-    """Logs from here on.
+    """Starts logging.
 
     Args:
-        level: What is less than this is not logged.
-        to_output: Whether everything but problems goes to standard output.
-        prefix: What each line begins with.
+        level: The lowest level that is logged.
+        to_output: True if everything but problems goes to standard output, else to standard error.
+        prefix: A text before each line.
     """
     handler = _Handler(to_output)
     handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
@@ -136,7 +136,7 @@ def start_logging(level: int, *, to_output: bool, prefix: str = "") -> None:
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Makes the standard descriptors and the signals what the commands expect."""
+    """Sets up the standard descriptors and the signals as the commands expect them."""
     _open_missing_descriptors()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -146,14 +146,14 @@ def prepared() -> Iterator[None]:
 
 
 def _open_missing_descriptors() -> None:
-    """Where a standard descriptor is closed, a socket would get its number, and what is meant for the terminal."""
+    """Opens the null device for closed standard descriptors; else a socket could get their numbers and their output."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         else:
-            # Whoever had the terminal before may have left it non-blocking.
+            # The previous user of the terminal may have left it non-blocking.
             with suppress(OSError, AttributeError):
                 os.set_blocking(number, True)
 
@@ -162,7 +162,7 @@ def _open_missing_descriptors() -> None:
 def _signals() -> Iterator[None]:
     wanted = {signal.SIGTERM: _terminate}
     if sys.platform != "win32":
-        # A background process that reads from the terminal is told by an error then, instead of being stopped.
+        # Then a background process that reads from the terminal gets an error, instead of being stopped.
         wanted[signal.SIGTTIN] = signal.SIG_IGN  # type: ignore[assignment]
     previous = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
@@ -173,12 +173,13 @@ def _signals() -> Iterator[None]:
 
 
 def run_until_signal(reactor: Reactor) -> None:
-    """`Reactor.run`, which SIGINT and SIGTERM end by `Reactor.stop`; a second one interrupts what is going on.
+    """Runs the reactor until SIGINT or SIGTERM stops it; a second signal interrupts the current listener.
 
-    An exception out of a signal's handler is lost where Python ignores exceptions, such as in ``__del__``.
+    The first signal uses `Reactor.stop`, because an exception of a signal handler can be lost where Python ignores
+    exceptions, such as in ``__del__``.
 
     Raises:
-        KeyboardInterrupt: SIGINT arrived; `Terminated`, which is one: SIGTERM.
+        KeyboardInterrupt: SIGINT arrived; or SIGTERM, then it is a `Terminated`.
     """
     arrived: list[type[KeyboardInterrupt]] = []
 

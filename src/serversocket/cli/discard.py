@@ -9,19 +9,19 @@ from .. import Socket
 from . import serving
 from .console import logger
 
-SUMMARY = "a server that throws away what it receives (RFC 863)"
-DESCRIPTION = "Throws away what it receives and sends nothing (RFC 863)."
+SUMMARY = "a server that discards what it receives (RFC 863)"
+DESCRIPTION = "Discards what it receives and sends nothing (RFC 863)."
 EPILOG = f"""\
 {serving.ENDING}
 
 example:
   serversocket discard --host 0.0.0.0"""
 
-PORT = 9000  # that of the RFC, 9, is for root
+PORT = 9000  # the RFC's port, 9, needs root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the command's arguments."""
     serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 

@@ -12,7 +12,7 @@ from .console import logger
 SUMMARY = "a server that sends back what it receives (RFC 862)"
 DESCRIPTION = "Sends back to each client what it receives from it (RFC 862)."
 EPILOG = f"""\
-From a client that does not take back what it has sent, nothing more is read until it does.
+While a client does not read its echo, nothing more is read from it (backpressure).
 {serving.ENDING}
 
 example:
@@ -20,11 +20,11 @@ example:
 and in another terminal:
   serversocket connect 127.0.0.1 7000"""
 
-PORT = 7000  # that of the RFC, 7, is for root
+PORT = 7000  # the RFC's port, 7, needs root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the command's arguments."""
     serving.add_arguments(parser, PORT)
     serving.add_workers(parser)
 

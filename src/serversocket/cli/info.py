@@ -1,4 +1,4 @@
-"""``serversocket info``: what a report of a problem should begin with."""
+"""``serversocket info``: the facts that a bug report should begin with."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from .. import Reactor, ServerSocket, __version__, implementation
 from . import console
 
-SUMMARY = "tell the implementation, the versions and the limits of the system"
-DESCRIPTION = "Tells which implementation runs, on what, and the system's limits that matter to servers."
+SUMMARY = "show the implementation, the versions and the limits of the system"
+DESCRIPTION = "Shows the implementation in use, the versions, and the system's limits that matter to servers."
 EPILOG = """\
 example:
   serversocket info --json"""
@@ -23,8 +23,8 @@ _KERNEL_COUNTS = Path("/proc/net/netstat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--json", action="store_true", help="as one JSON object; null is what the system does not tell")
+    """Adds the command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object; unknown values are null")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def gather() -> dict[str, object]:
-    """Everything that is told; ``None`` for what the system does not tell."""
+    """Returns all facts; ``None`` for those that the system does not report."""
     soft, hard = _open_files()
     first, last = _ephemeral_ports()
     return {
@@ -79,7 +79,7 @@ def _setting(name: str) -> int | None:
 
 
 def _count(name: str) -> int | None:
-    """One of the system's TCP counts: of all programs, since it began. It keeps names and numbers in lines by turns."""
+    """Returns one of the system's TCP counters. The file has a line of names, followed by a line of their values."""
     try:
         lines = [line.split() for line in _KERNEL_COUNTS.read_text().splitlines() if line.startswith("TcpExt:")]
         names, numbers = lines
@@ -98,7 +98,7 @@ def _ephemeral_ports() -> tuple[int | None, int | None]:
 def _open_files() -> tuple[int | str | None, int | str | None]:
     if sys.platform == "win32":
         return None, None
-    import resource  # noqa: PLC0415 - not everywhere
+    import resource  # noqa: PLC0415 - not available everywhere
 
     soft, hard = ("unlimited" if n == resource.RLIM_INFINITY else n for n in resource.getrlimit(resource.RLIMIT_NOFILE))
     return soft, hard

@@ -1,6 +1,6 @@
-"""Errors as the command line tells them: what failed, the system's reason, and what to do about it.
+"""Errors as the command line shows them: what failed, the system's reason, and what to do about it.
 
-AIR's number and text say nothing to whoever typed a command; ``--verbose`` adds them.
+AIR's number and text do not help the user of a command; ``--verbose`` adds them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PRIVILEGED = range(1, 1024)
 
 
 def reason(error: ArgumentError | RangeError | SecurityError) -> str:
-    """What an error of the library says after AIR's text and the name of the call.
+    """Returns the part of an error's text after AIR's text and the name of the call.
 
     Example:
         >>> reason(errors.bad_port(70000))
@@ -31,17 +31,17 @@ def reason(error: ArgumentError | RangeError | SecurityError) -> str:
 
 
 def cannot_listen(error: OSError, host: str, port: int) -> NoReturn:
-    """Ends the command, because nothing can listen there."""
+    """Ends the command, because the server cannot listen."""
     _end(f"cannot listen on {format_endpoint(host, port)}", error, _how_to_listen(error.errno, host, port))
 
 
 def cannot_connect(event: IOErrorEvent, host: str, port: int) -> NoReturn:
-    """Ends the command, because nothing can be reached there."""
+    """Ends the command, because the client cannot connect."""
     _end(f"cannot connect to {format_endpoint(host, port)}", event, _how_to_connect(event.errno, host))
 
 
 def cannot_accept(event: IOErrorEvent) -> str:
-    """The text for a client that could not be accepted."""
+    """Returns the text for a client that could not be accepted."""
     return _told("cannot accept clients", event)
 
 
@@ -51,20 +51,20 @@ def broke(event: IOErrorEvent, endpoint: str) -> NoReturn:
 
 
 def out_of_something(error: OSError) -> NoReturn:
-    """Ends the command, because the system refuses what every command needs."""
+    """Ends the command, because the system refuses a resource that every command needs."""
     logger.debug("where that happened:", exc_info=error)
-    _end("cannot go on", error)
+    _end("cannot continue", error)
 
 
 def _end(failed: str, error: OSError | IOErrorEvent, advice: str = "") -> NoReturn:
     console.complain(_told(failed, error, advice))
-    logger.debug("as the library says it: %s", error.text if isinstance(error, IOErrorEvent) else error)
+    logger.debug("the library's error: %s", error.text if isinstance(error, IOErrorEvent) else error)
     raise SystemExit(1)
 
 
 def _told(failed: str, error: OSError | IOErrorEvent, advice: str = "") -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        advice = "ulimit -n says how many one process may have, and raises that"
+        advice = "ulimit -n shows and raises the limit of open files per process"
     return f"{failed}: {error.strerror or error}{advice and f' ({advice})'}"
 
 
@@ -73,9 +73,9 @@ def _how_to_listen(number: int | None, host: str, port: int) -> str:
         case errno.EACCES if port in PRIVILEGED:
             return "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another with --port"
         case errno.EADDRINUSE:
-            return "another program has this port: end it, or choose another with --port, 0 for a free one"
+            return "another program uses this port: end it, or choose another with --port, 0 for a free one"
         case errno.EADDRNOTAVAIL:
-            return f"this machine does not have it; {ADDRESSES}"
+            return f"this machine does not have this address; {ADDRESSES}"
         case errno.EAFNOSUPPORT:
             return "this system has no IPv6"
         case errno.EINVAL if _is_link_local(host):
@@ -92,13 +92,13 @@ def _how_to_connect(number: int | None, host: str) -> str:
         case errno.ETIMEDOUT:
             return "--timeout waits longer"
         case errno.ENETUNREACH | errno.EHOSTUNREACH:
-            return "this machine's network has no way there"
+            return "this machine's network has no route to it"
         case errno.EINVAL if _is_link_local(host):
             return NEEDS_INTERFACE.format(host)
         case socket.EAI_NONAME:
-            return "no host of this name is known: is it spelt right?"
+            return "no host of this name is known: check the spelling"
         case socket.EAI_AGAIN:
-            return "the name server gives no answer: try again, or give an address"
+            return "the name server does not answer: try again, or give an address"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""``serversocket serve``: the example of AIR's reference, in a terminal."""
+"""``serversocket serve``: the example of AIR's reference, as a command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from . import arguments, console, serving
 from .console import logger
 from .standard_input import StandardInput
 
-SUMMARY = "show what clients send, and send them what is typed"
+SUMMARY = "show the text that clients send, and send standard input to them"
 DESCRIPTION = """\
-Shows the UTF-8 text that clients send, and sends each line of standard input to every client. It goes on when standard
-input ends."""
+Shows the UTF-8 text that clients send, and sends each line of standard input to every client. It continues after the
+end of standard input."""
 EPILOG = f"""\
 Control characters and malformed bytes are shown escaped. Standard input is read no faster than the slowest client
 takes it. {serving.ENDING}
@@ -30,7 +30,7 @@ LONGEST_LINE = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the command's arguments."""
     serving.add_arguments(parser, PORT)
     parser.add_argument("--workers", nargs="?", const="", type=arguments.no_workers, help=argparse.SUPPRESS)
 
@@ -50,13 +50,13 @@ class Conversation:
         self._waiting = False
 
     def begin(self, reactor: Reactor) -> None:
-        """Begins to read standard input."""
+        """Starts reading standard input."""
         self._input = StandardInput(reactor, self._typed, self._ended)
         self._input.more()
 
     def welcome(self, socket: Socket) -> None:
-        """Takes a client in."""
-        # A character may arrive in parts: each client has a decoder of its own, which keeps the beginning of one.
+        """Adds a client."""
+        # A character may arrive in parts, so each client has a decoder of its own, which keeps an incomplete one.
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
         def received() -> None:
@@ -98,13 +98,13 @@ class Conversation:
             logger.info("No socket connection.")
 
     def _go_on(self, event: Any = None) -> None:
-        """Reads on once every client has taken most of what it was sent."""
+        """Continues reading once every client has taken most of its pending output."""
         if self._waiting and all(socket.bytes_pending < LEAST_PENDING for socket in self._clients):
             self._waiting = False
             self._input.more()
 
 
 def _show(text: str) -> None:
-    """Prints a line for each that has arrived, so that no client can make up the log's own lines."""
+    """Prints received text line by line, each with a prefix, so that no client can fake the log's own lines."""
     for line in text.removesuffix("\n").split("\n") if text else ():
         console.say("Received: " + console.printable(line.removesuffix("\r")))

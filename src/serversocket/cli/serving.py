@@ -1,4 +1,4 @@
-"""What the servers have in common."""
+"""The common part of the servers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .console import logger
 
 GRACE = 2  # seconds for a worker that was told to end; it needs them only if it is stuck
 
-ENDING = "It serves until Ctrl-C or SIGTERM, and ends with 0 then; with 1 where it cannot serve."
+ENDING = "It serves until Ctrl-C or SIGTERM; then the exit code is 0. It is 1 if the server cannot start."
 
 
 def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
-    """The arguments of every server.
+    """Adds the arguments of every server.
 
     Args:
-        parser: What gets them.
-        port: The port by default.
+        parser: The parser that gets them.
+        port: The default port.
     """
     parser.add_argument(
         "--host", default=arguments.LOOPBACK, type=arguments.address, metavar="ADDRESS",
@@ -33,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--port", default=port, type=arguments.server_port,
-        help=f"the port to listen on (default: {port}); 0 takes a free one, which the log tells",
+        help=f"the port to listen on (default: {port}); 0 chooses a free one, which the log shows",
     )  # fmt: skip
-    parser.add_argument("--dual-stack", action="store_true", help="with --host ::, take IPv4 connections too")
+    parser.add_argument("--dual-stack", action="store_true", help="with --host ::, accept IPv4 connections too")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG, default=logging.INFO,
-        help="log what is sent and received too",
+        help="log sent and received data too",
     )  # fmt: skip
     loudness.add_argument(
         "-q", "--quiet", dest="level", action="store_const", const=logging.WARNING, help="log problems only"
@@ -47,11 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """The argument of servers that need nothing but their clients, so that there can be several of them."""
+    """Adds the argument of servers that can run in several processes, because their clients are independent."""
     parser.add_argument(
         "--workers", default=1, type=arguments.workers, metavar="N",
-        help="serve in N processes, which share the port, auto for one on each core; Linux only "
-        "(default: in this one alone)",
+        help="serve in N processes that share the port, auto for one per core; Linux only (default: only this process)",
     )  # fmt: skip
 
 
@@ -63,7 +62,7 @@ def run(
     """Serves until a signal ends it.
 
     Args:
-        options: What the arguments say.
+        options: The parsed arguments.
         welcome: Called with each client.
         begin: Called once the server listens.
 
@@ -90,7 +89,7 @@ def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) 
     """Serves until a signal ends it, in as many processes as ``--workers`` says.
 
     Args:
-        options: What the arguments say.
+        options: The parsed arguments.
         welcome: Called with each client, in the process that serves it.
 
     Returns:
@@ -102,7 +101,7 @@ def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) 
     def setup(server: ServerSocket) -> Callable[[], None]:
         console.start_logging(options.level, to_output=True, prefix=f"[{os.getpid()}] ")
         _equip(server, welcome)
-        return server.reactor.stop  # as one process alone: it does not wait for its clients
+        return server.reactor.stop  # like a single process, it does not wait for its clients
 
     console.start_logging(options.level, to_output=True)
     with _listening(options):
@@ -117,21 +116,21 @@ def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) 
 
 
 def endpoint(socket: Socket) -> str:
-    """The client's address and port."""
+    """Returns the client's address and port."""
     return format_endpoint(str(socket.remote_address), socket.remote_port)
 
 
 def report_uncaught(event: UncaughtErrorEvent) -> None:
-    """One line for an error that should not be possible; its traceback with ``--verbose``."""
+    """Logs an internal error in one line; with its traceback if ``--verbose`` is set."""
     traceback = event.error if logger.isEnabledFor(logging.DEBUG) else None
     logger.error("internal error: %s: %s", type(event.error).__name__, event.error, exc_info=traceback)
 
 
 @contextmanager
 def _listening(options: argparse.Namespace) -> Iterator[None]:
-    """Ends the command where that is refused."""
+    """Ends the command with an advice if listening is refused in the block."""
     if options.dual_stack and ":" not in options.host:
-        console.fail(f"--dual-stack is for an IPv6 address, and {options.host} is none: --host :: is all of IPv6", 2)
+        console.fail(f"--dual-stack needs an IPv6 address, not {options.host}: --host :: is all of IPv6", 2)
     try:
         yield
     except OSError as error:
@@ -170,4 +169,4 @@ def _refused(event: IOErrorEvent) -> None:
 
 
 def _lost() -> None:
-    console.fail("something outside shut the listening socket down; start the server again")
+    console.fail("the listening socket was shut down from outside; start the server again")

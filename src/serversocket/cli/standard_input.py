@@ -1,4 +1,4 @@
-"""Standard input, read beside the reactor."""
+"""Standard input, read in a thread beside the reactor."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SECONDS_IN_BACKGROUND = 0.5
 
 
 class StandardInput:
-    """Reads in a thread of its own, one piece at a time, and each only when it is asked for.
+    """Reads in a thread of its own, one piece at a time, and each only when it is requested.
 
-    So it takes memory for one piece, however long the input is, and a command reads no faster than it can send. The
-    thread never keeps the process from ending.
+    So it needs memory for only one piece, and a command reads no faster than it can send. The thread never keeps the
+    process from ending.
 
     Args:
-        reactor: Where everything is called.
+        reactor: The reactor that calls the functions.
         received: Called with each piece.
         ended: Called at the end with ``None``, or with the system's error.
     """
@@ -37,10 +37,10 @@ class StandardInput:
         try:
             threading.Thread(target=self._work, name="standard input", daemon=True).start()
         except RuntimeError:
-            console.fail("standard input: no thread to read it can be had (ulimit -u says how many there may be)")
+            console.fail("standard input: cannot start a thread to read it (ulimit -u shows how many are allowed)")
 
     def more(self) -> None:
-        """Asks for the next piece."""
+        """Requests the next piece."""
         self._wanted.release()
 
     def _work(self) -> None:
@@ -59,7 +59,7 @@ def _read() -> bytes:
         try:
             return os.read(0, CHUNK)
         except OSError as error:
-            # The terminal belongs to another job now; it may come back.
+            # Another job has the terminal now; this one may get it back.
             if error.errno != errno.EIO or not os.isatty(0):
                 raise
             time.sleep(SECONDS_IN_BACKGROUND)

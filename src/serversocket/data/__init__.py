@@ -1,1 +1,1 @@
-"""Bytes as AIR reads and writes them: typed values, texts, and a buffer for them."""
+"""Bytes as AIR reads and writes them: typed values, texts, and the buffer `ByteArray`."""

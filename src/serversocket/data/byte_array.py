@@ -40,7 +40,7 @@ _LZMA_UNKNOWN_SIZE = 2**64 - 1
 
 
 class CompressionAlgorithm:
-    """The ways to compress. AIR: ``flash.utils.CompressionAlgorithm``."""
+    """The compression algorithms. AIR: ``flash.utils.CompressionAlgorithm``."""
 
     ZLIB: Final = "zlib"
     DEFLATE: Final = "deflate"
@@ -49,7 +49,7 @@ class CompressionAlgorithm:
 
 @with_as3_names
 class _ByteArrayType(type):
-    """The type of `ByteArray`, for the one property that belongs to the class and not to its objects."""
+    """The type of `ByteArray`, for the one property of the class itself."""
 
     _default_object_encoding: int = ObjectEncoding.DEFAULT
 
@@ -58,10 +58,10 @@ class _ByteArrayType(type):
 
     @property
     def default_object_encoding(cls) -> int:
-        """The `object_encoding` of every byte array made from now on. AIR: ``ByteArray.defaultObjectEncoding``.
+        """The `object_encoding` of new byte arrays. AIR: ``ByteArray.defaultObjectEncoding``.
 
         Raises:
-            ArgumentError: Set to anything but 0 or 3 (#2008).
+            ArgumentError: Set to a value other than 0 and 3 (#2008).
         """
         return cls._default_object_encoding
 
@@ -76,12 +76,12 @@ class _ByteArrayType(type):
 class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     """Bytes with a position, at which the typed methods read and write. AIR: ``flash.utils.ByteArray``.
 
-    It is a Python sequence of bytes too: `len`, `bytes`, iteration, comparison, indexing and slicing. Where the two
-    differ, it is AIR's: an index beyond the end gives `None` and can be assigned, and ``5 in data`` asks for the
-    index 5. An array without bytes is false.
+    It is also a Python sequence of bytes: `len`, `bytes`, iteration, comparison, indexing and slicing. Where the two
+    differ, it behaves like AIR's: an index beyond the end gives `None` and can be assigned, and ``5 in data`` tells if
+    index 5 exists. An empty array is false.
 
     Args:
-        data: The bytes to begin with, copied; the position is 0.
+        data: The initial bytes, which are copied; the position is 0.
 
     Raises:
         TypeError: `data` is neither a `ByteArray` nor bytes-like.
@@ -95,7 +95,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     """
 
     shareable: bool = False
-    """Whether workers share the bytes; kept, but without meaning here. AIR: ``shareable``."""
+    """True if workers share the bytes in AIR; stored here, but without effect. AIR: ``shareable``."""
 
     def __init__(self, data: Storage | Buffer = b"") -> None:
         with source_view("data", data) as view:
@@ -109,11 +109,11 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         """Makes a byte array from Base64. AIR: ``ByteArray.createFromBase64()``.
 
         Args:
-            value: Base64.
+            value: The Base64 text.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
-            ArgumentError: Malformed: blanks, missing padding, anything behind it (#2004).
+            TypeError: `value` is `None` (#2007) or not a string.
+            ArgumentError: It is malformed: with blanks, without padding, or with characters after it (#2004).
 
         Example:
             >>> ByteArray.create_from_base64("aGk=")
@@ -129,8 +129,8 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             value: Hexadecimal digits, an even number of them.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
-            ArgumentError: An odd number of digits, or anything else than digits (#2004).
+            TypeError: `value` is `None` (#2007) or not a string.
+            ArgumentError: It has an odd number of digits, or other characters (#2004).
 
         Example:
             >>> ByteArray.create_from_hex_string("6869")
@@ -142,12 +142,12 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @property
     def length(self) -> int:
-        """How many bytes there are. AIR: ``length``.
+        """The number of bytes. AIR: ``length``.
 
-        Set it to cut the array, which takes the position along, or to fill it up with zeros.
+        Set it to shorten the array, which moves the position back if necessary, or to extend it with zeros.
 
         Raises:
-            TypeError: Set to no int.
+            TypeError: Set to a value that is not an int.
             RangeError: Set to a negative number (#2006).
             MemoryError: Set to 2**32 - 1 or more, or to more than there is memory for (#1000).
         """
@@ -162,10 +162,10 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     def position(self) -> int:
         """Where the next read or write begins. AIR: ``position``.
 
-        It may lie beyond the end; a write there fills the gap with zeros.
+        It may be beyond the end; a write there fills the gap with zeros.
 
         Raises:
-            TypeError: Set to no int.
+            TypeError: Set to a value that is not an int.
             RangeError: Set to a negative number or to more than 2**32 - 1 (#2006).
         """
         return self._position
@@ -179,11 +179,11 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
 
     @property
     def bytes_available(self) -> int:
-        """How many bytes there are from the position to the end. AIR: ``bytesAvailable``."""
+        """The number of bytes from the position to the end. AIR: ``bytesAvailable``."""
         return max(len(self._data) - self._position, 0)
 
     def clear(self) -> None:
-        """Drops all bytes and their memory; length and position are 0. AIR: ``clear()``."""
+        """Drops all bytes and releases their memory; length and position become 0. AIR: ``clear()``."""
         self._data = bytearray()
         self._position = 0
 
@@ -212,13 +212,13 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     # ---- compression
 
     def compress(self, algorithm: str = CompressionAlgorithm.ZLIB) -> None:
-        """Compresses all bytes; the position is the end then. An empty array stays as it is. AIR: ``compress()``.
+        """Compresses all bytes and moves the position to the end. An empty array is unchanged. AIR: ``compress()``.
 
         Args:
             algorithm: One of `CompressionAlgorithm`.
 
         Raises:
-            TypeError: `algorithm` is `None` (#2007) or no string.
+            TypeError: `algorithm` is `None` (#2007) or not a string.
             IOError: There is no such algorithm (#2058).
 
         Example:
@@ -236,18 +236,18 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
             self._position = len(self._data)
 
     def uncompress(self, algorithm: str = CompressionAlgorithm.ZLIB, *, max_length: int = MAX_LENGTH) -> None:
-        """Undoes `compress`; the position is 0 then. An empty array stays as it is. AIR: ``uncompress()``.
+        """Undoes `compress` and moves the position to 0. An empty array is unchanged. AIR: ``uncompress()``.
 
-        When it fails, the bytes and the position are as before.
+        If it fails, the bytes and the position are unchanged.
 
         Args:
             algorithm: One of `CompressionAlgorithm`.
-            max_length: How many bytes may come of it; a guard for data from strangers, which AIR does not have.
+            max_length: The most bytes that the result may have: a guard against untrusted data, which AIR lacks.
 
         Raises:
-            TypeError: `algorithm` is `None` (#2007) or no string, or `max_length` no int.
+            TypeError: `algorithm` is `None` (#2007) or not a string, or `max_length` is not an int.
             IOError: The data is damaged, or there is no such algorithm (#2058).
-            MemoryError: More than `max_length` bytes, or than there is memory for (#1000).
+            MemoryError: The result has more than `max_length` bytes, or more than there is memory for (#1000).
         """
         chosen = _algorithm("uncompress", algorithm)
         limit = min(as_size("max_length", max_length, "uncompress"), MAX_LENGTH, sys.maxsize - 1)
@@ -270,21 +270,21 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         """Undoes `deflate`: `uncompress` with `CompressionAlgorithm.DEFLATE`. AIR: ``inflate()``.
 
         Args:
-            max_length: How many bytes may come of it, as for `uncompress`.
+            max_length: The most bytes that the result may have, see `uncompress`.
 
         Raises:
-            TypeError: `max_length` is no int.
+            TypeError: `max_length` is not an int.
             IOError: The data is damaged (#2058).
-            MemoryError: More than `max_length` bytes, or than there is memory for (#1000).
+            MemoryError: The result has more than `max_length` bytes, or more than there is memory for (#1000).
         """
         self.uncompress(CompressionAlgorithm.DEFLATE, max_length=max_length)
 
     # ---- texts
 
     def to_string(self) -> str:
-        """Returns all bytes as a text, wherever the position is. AIR: ``toString()``.
+        """Returns all bytes as a text; the position does not matter. AIR: ``toString()``.
 
-        It is read as UTF-16 after a byte order mark that says so, else as UTF-8, with or without one. Malformed UTF-8
+        Bytes that begin with a byte order mark of UTF-16 are decoded as UTF-16, all others as UTF-8. Malformed UTF-8
         becomes the characters U+0080 to U+00FF.
         """
         data = bytes(self._data)
@@ -302,48 +302,48 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         return self._data.hex()
 
     def write_base64(self, value: str) -> int:
-        """Writes the bytes that Base64 stands for. AIR: ``writeBase64()``.
+        """Decodes Base64 and writes the bytes. AIR: ``writeBase64()``.
 
         Args:
-            value: Base64.
+            value: The Base64 text.
 
         Returns:
-            How many bytes.
+            The number of bytes written.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
-            ArgumentError: As for `create_from_base64`; nothing is written.
+            TypeError: `value` is `None` (#2007) or not a string.
+            ArgumentError: It is malformed, see `create_from_base64`; nothing is written.
         """
         return self._put_counted(_from_base64("write_base64", value))
 
     def write_hex_string(self, value: str) -> int:
-        """Writes the bytes that hexadecimal digits stand for. AIR: ``writeHexString()``.
+        """Decodes hexadecimal digits and writes the bytes. AIR: ``writeHexString()``.
 
         Args:
             value: Hexadecimal digits, an even number of them.
 
         Returns:
-            How many bytes.
+            The number of bytes written.
 
         Raises:
-            TypeError: `None` (#2007) or no string.
-            ArgumentError: As for `create_from_hex_string`; nothing is written.
+            TypeError: `value` is `None` (#2007) or not a string.
+            ArgumentError: It is malformed, see `create_from_hex_string`; nothing is written.
         """
         return self._put_counted(_from_hex("write_hex_string", value))
 
     def write_random_bytes(self, length: int) -> int:
-        """Writes random bytes, fit for cryptography. AIR: ``writeRandomBytes()``.
+        """Writes random bytes that are suitable for cryptography. AIR: ``writeRandomBytes()``.
 
         Args:
-            length: How many bytes.
+            length: How many bytes to write.
 
         Returns:
-            How many bytes.
+            The number of bytes written.
 
         Raises:
-            TypeError: No int.
-            RangeError: Negative (#2006).
-            MemoryError: More than there is room for (#1000).
+            TypeError: `length` is not an int.
+            RangeError: It is negative (#2006).
+            MemoryError: There is no room for so many bytes (#1000).
         """
         count = as_size("length", length, "write_random_bytes")
         if self._position + count > MAX_LENGTH:
@@ -360,28 +360,28 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     # ---- sharing
 
     def atomic_compare_and_swap_int_at(self, byte_index: int, expected_value: int, new_value: int) -> int:
-        """Replaces four bytes if they are what is expected. AIR: ``atomicCompareAndSwapIntAt()``.
+        """Replaces four bytes if they have the expected value. AIR: ``atomicCompareAndSwapIntAt()``.
 
-        The bytes are a little-endian signed int, whatever `endian` says, as on every machine that AIR runs on.
+        The bytes are a little-endian signed int regardless of `endian`, as on every machine that AIR runs on.
 
         Args:
             byte_index: Where the int begins: a multiple of 4.
-            expected_value: What must be there, its low 32 bits.
-            new_value: What to put there, its low 32 bits.
+            expected_value: The int to replace; its low 32 bits count.
+            new_value: The int to store; its low 32 bits count.
 
         Returns:
-            What was there before.
+            The previous value.
 
         Raises:
-            TypeError: An argument is no int.
-            ArgumentError: `byte_index` is negative or no multiple of 4 (#2004).
-            RangeError: The int would not lie inside the array (#2006).
+            TypeError: An argument is not an int.
+            ArgumentError: `byte_index` is negative or not a multiple of 4 (#2004).
+            RangeError: The int would not be inside the array (#2006).
         """
         index = as_index("byte_index", byte_index)
         expected, new = as_index("expected_value", expected_value), as_index("new_value", new_value)
         call = "atomic_compare_and_swap_int_at"
         if index < 0 or index % 4:
-            raise errors.bad_argument(call, f"byte_index {errors.shown(index)} is no multiple of 4")
+            raise errors.bad_argument(call, f"byte_index {errors.shown(index)} is not a multiple of 4")
         with _ATOMIC:
             if index + 4 > len(self._data):
                 raise errors.out_of_bounds(call, f"byte_index {errors.shown(index)} is outside the array")
@@ -391,19 +391,19 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         return before - 2**32 if before >= 2**31 else before
 
     def atomic_compare_and_swap_length(self, expected_length: int, new_length: int) -> int:
-        """Sets `length` if it is what is expected. AIR: ``atomicCompareAndSwapLength()``.
+        """Sets `length` if it has the expected value. AIR: ``atomicCompareAndSwapLength()``.
 
         Args:
-            expected_length: What the length must be, in bytes.
-            new_length: What to make it, in bytes.
+            expected_length: The length to replace, in bytes.
+            new_length: The new length, in bytes.
 
         Returns:
-            The length before.
+            The previous length.
 
         Raises:
-            TypeError: An argument is no int.
-            RangeError: A negative length (#2006).
-            MemoryError: As for `length` (#1000).
+            TypeError: An argument is not an int.
+            RangeError: A length is negative (#2006).
+            MemoryError: `new_length` is too large, see `length` (#1000).
         """
         call = "atomic_compare_and_swap_length"
         expected = as_size("expected_length", expected_length, call)
@@ -431,7 +431,7 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
         return iter(self._data)
 
     def __contains__(self, item: object) -> bool:
-        """Returns True if there is such an index, as in AIR; or if bytes-like things occur."""
+        """Returns True if an int is a valid index, as in AIR; or if the array contains the bytes-like item."""
         if is_index(item):
             return 0 <= as_index("index", item) < len(self._data)
         return source_bytes("item", item) in self._data
@@ -441,20 +441,20 @@ class ByteArray(DataInput, DataOutput, Storage, metaclass=_ByteArrayType):
     @overload
     def __getitem__(self, index: int) -> int | Any: ...
     def __getitem__(self, index: int | slice) -> bytes | int | Any:
-        """A byte, `None` beyond the end; or the bytes of a slice. The position does not move."""
+        """Returns a byte, or `None` beyond the end; or the bytes of a slice. The position does not move."""
         if isinstance(index, slice):
             return bytes(self._data[index])
         number = as_index("index", index)
         return self._data[number] if -len(self._data) <= number < len(self._data) else None
 
     def __setitem__(self, index: int, value: int) -> None:
-        """Sets a byte to the low 8 bits of an int; beyond the end the array grows. The position does not move."""
+        """Sets a byte to the low 8 bits of an int; an index beyond the end extends the array. Keeps the position."""
         number = as_index("index", index)
         byte = as_index("value", value) & 0xFF
         if number < 0:
             number += len(self._data)
         if number < 0:
-            raise errors.out_of_bounds("index", f"{errors.shown(index)} lies before the first byte")
+            raise errors.out_of_bounds("index", f"{errors.shown(index)} is before the first byte")
         overwrite(self._data, number, bytes((byte,)))
 
     def __eq__(self, other: object) -> bool:
@@ -500,14 +500,15 @@ MAX_WBITS = 15  # zlib's: a window of 32 KiB
 class _Algorithm(NamedTuple):
     compress: Callable[[bytes], bytes]
     uncompress: Callable[[bytes, int], bytes]
-    """Takes the data and the most bytes that may come of it."""
+    """Takes the data and the most bytes that the result may have."""
 
 
 def _algorithm(call: str, name: str) -> _Algorithm:
     try:
         return _ALGORITHMS[as_string("algorithm", name)]
     except KeyError:
-        raise errors.decompression_failed(call, f"there is no algorithm {errors.shown(name)}") from None
+        known = ", ".join(map(repr, _ALGORITHMS))
+        raise errors.decompression_failed(call, f"algorithm {errors.shown(name)} is none of {known}") from None
 
 
 def _deflating(wbits: int) -> _Algorithm:
@@ -529,14 +530,14 @@ def _deflating(wbits: int) -> _Algorithm:
     return _Algorithm(compress, uncompress)
 
 
-# Some builds of Python have no lzma or no zlib; everything else works there.
+# Some builds of Python lack lzma or zlib; everything else works there.
 
 
 def _lzma_compress(data: bytes) -> bytes:
     import lzma  # noqa: PLC0415
 
     packed = lzma.compress(data, lzma.FORMAT_ALONE)
-    # Python leaves the size open, which AIR does not.
+    # Python leaves the size in the header unknown; AIR sets it.
     return packed[:5] + len(data).to_bytes(8, "little") + packed[_LZMA_HEADER:]
 
 
@@ -551,8 +552,8 @@ def _lzma_uncompress(data: bytes, limit: int) -> bytes:
         raise errors.decompression_failed("uncompress", f"the header claims {size} bytes")
     if size_known and size > limit:
         raise errors.out_of_memory(f"uncompress: more than {limit} bytes")
-    # Decoded without its container: not every version of the library takes a known size together with an end mark. A
-    # dictionary larger than the result would be memory that a stranger makes us waste.
+    # Decoded without its container: not every version of the library accepts a known size together with an end mark.
+    # A dictionary larger than the result would let untrusted data waste memory.
     settings = {
         "id": lzma.FILTER_LZMA1,
         "lc": data[0] % 9,

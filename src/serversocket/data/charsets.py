@@ -1,4 +1,4 @@
-"""AIR's names of character sets, and UTF-8 as AIR reads and writes it. Nothing here raises for a malformed text."""
+"""AIR's names of character sets, and UTF-8 as AIR reads and writes it. Malformed texts never raise here."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ _CODECS: dict[str, str] = {name: codec for codec, names in _NAMES.items() for na
 _BOM = b"\xef\xbb\xbf"
 _AS_THE_PLAYER = "serversocket.as-the-player"
 
-# Bytes that begin no sequence of the player's, one after the other: no lead byte, one that is not followed by as many
-# continuation bytes as it asks for, or one of a character that fewer bytes can tell. The player asks for three after
-# any byte from F0 on, and takes the low three bits of that.
+# Runs of bytes that begin no sequence of the player's: bytes that are not lead bytes, lead bytes with too few
+# continuation bytes after them, and lead bytes of overlong forms. The player expects three continuation bytes after any
+# byte from F0 on, and takes the low three bits of that byte.
 _NO_SEQUENCES = re.compile(
     rb"(?:"
     rb"[\x00-\xc1]++"
@@ -101,7 +101,7 @@ _SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])++")
 
 
 def _as_the_player(error: UnicodeError) -> tuple[str, int]:
-    """The error handler that decodes what Python takes for malformed, as much of it as it can at once."""
+    """Decodes what Python considers malformed, as much as possible at once; a codec error handler."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     data, start = error.object, error.start
@@ -109,7 +109,7 @@ def _as_the_player(error: UnicodeError) -> tuple[str, int]:
         return found[0].decode("latin-1"), found.end()
     if found := _SURROGATES.match(data, start):
         return found[0].decode("utf-8", "surrogatepass"), found.end()
-    # Beyond U+10FFFF. Of the two surrogates that it becomes each keeps its ten low bits.
+    # Beyond U+10FFFF: each of the two surrogates keeps its ten low bits.
     lead, *rest = data[start : start + 4]
     code = lead & 0x07
     for byte in rest:
@@ -121,13 +121,13 @@ codecs.register_error(_AS_THE_PLAYER, _as_the_player)
 
 
 def codec_for(char_set: object) -> str:
-    """Python's name for a character set of AIR; the system's code page for a name that AIR does not know.
+    """Returns Python's name for a character set of AIR; the system's code page for a name that AIR does not know.
 
     Args:
-        char_set: AIR's name, in any case.
+        char_set: AIR's name, in upper or lower case.
 
     Raises:
-        TypeError: `None` (#2007), or no string.
+        TypeError: It is `None` (#2007) or not a string.
 
     Example:
         >>> codec_for("shift-jis"), codec_for("unicodeFFFE")
@@ -137,7 +137,7 @@ def codec_for(char_set: object) -> str:
 
 
 def decode(data: bytes, codec: str) -> str:
-    """The text up to its first NUL; `codec` comes from `codec_for`."""
+    """Returns the text up to its first NUL; `codec` comes from `codec_for`."""
     if codecs.lookup(codec).name == "utf-8":
         return decode_utf8(data)
     if codec.startswith("utf-16"):
@@ -148,14 +148,14 @@ def decode(data: bytes, codec: str) -> str:
 
 
 def encode(text: str, codec: str) -> bytes:
-    """The bytes of a text, with a question mark for what the character set lacks; `codec` comes from `codec_for`."""
+    """Returns the bytes of a text; characters missing from the set become question marks. `codec`: see `codec_for`."""
     if codecs.lookup(codec).name == "utf-8":
         return encode_utf8(text)
     return text.encode(codec, "surrogatepass" if codec.startswith("utf-16") else "replace")
 
 
 def decode_utf8(data: bytes) -> str:
-    """UTF-8 as ``readUTFBytes`` reads it: as `utf8_text`, up to the first NUL behind a byte order mark.
+    """Decodes UTF-8 like ``readUTFBytes``: as `utf8_text`, up to the first NUL.
 
     Example:
         >>> decode_utf8(b"caf\\xe9\\x00rest")
@@ -165,11 +165,11 @@ def decode_utf8(data: bytes) -> str:
 
 
 def utf8_text(data: bytes) -> str:
-    """UTF-8 as ``ByteArray.toString`` reads it, NULs included.
+    """Decodes UTF-8 like ``ByteArray.toString``, NULs included.
 
-    A byte order mark is skipped. Surrogates count as characters, and two that belong together are one. A byte from F0
-    on begins a sequence of four bytes, of whose character 20 bits count. The bytes of what is no such sequence, or is
-    longer than it need be, become the characters U+0080 to U+00FF.
+    A byte order mark is skipped. Surrogates are decoded, and a pair of them becomes one character. A byte from F0 on
+    begins a sequence of four bytes, of whose character 20 bits count. The bytes of malformed or overlong sequences
+    become the characters U+0080 to U+00FF.
 
     Example:
         >>> utf8_text(b"\\xed\\xa0\\xbd\\xed\\xb0\\x8c"), utf8_text(b"\\xc1\\x80")
@@ -183,7 +183,7 @@ def utf8_text(data: bytes) -> str:
 
 
 def encode_utf8(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which ActionScript's strings may hold too, takes its three bytes."""
+    """Encodes UTF-8; a lone surrogate, which ActionScript's strings may hold too, becomes three bytes."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -191,5 +191,5 @@ def encode_utf8(text: str) -> bytes:
 
 
 def _in_pairs(text: str) -> str:
-    """The text with one character for two surrogates that belong together, as in ActionScript's strings."""
+    """Returns the text with surrogate pairs combined into one character each, as in ActionScript's strings."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

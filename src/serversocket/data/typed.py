@@ -1,4 +1,4 @@
-"""Typed reading and writing over any source of bytes, once for `ByteArray` and `Socket`."""
+"""Typed reading and writing over any source of bytes, shared by `ByteArray` and `Socket`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DataInput", "DataOutput", "Endian", "ObjectEncoding"]
 
 MAX_LENGTH: Final = 2**32 - 2
-"""The longest byte array: AIR's lengths are 32 bits wide, and it refuses the highest of them."""
+"""The length of the longest byte array: AIR's lengths are 32 bits wide, and it refuses the highest one."""
 
 _MAX_UTF: Final = 65535
 
@@ -58,7 +58,7 @@ _LAYOUTS: dict[str, _Layout] = {
 
 
 class Storage:
-    """What a `ByteArray` is to the readers and writers: something with a `bytearray` in it."""
+    """The part of a `ByteArray` that the typed methods need: an object that contains a `bytearray`."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ class Storage:
 
 
 def source_view(parameter: str, value: object) -> memoryview:
-    """The present content of a `ByteArray` or of anything bytes-like, where it lies; to be released soon."""
+    """Returns a view of a `ByteArray` or of anything bytes-like, without a copy; release it soon."""
     if value is None:
         raise errors.null(parameter)
     try:
@@ -80,7 +80,7 @@ def source_view(parameter: str, value: object) -> memoryview:
 
 
 def source_bytes(parameter: str, value: object) -> bytes:
-    """The present content of a `ByteArray` or of anything bytes-like."""
+    """Returns the present content of a `ByteArray` or of anything bytes-like."""
     if isinstance(value, bytes):
         return value
     with source_view(parameter, value) as view:
@@ -88,7 +88,7 @@ def source_bytes(parameter: str, value: object) -> bytes:
 
 
 def source_part(call: str, value: object, offset: int, length: int) -> bytes:
-    """So many bytes of a `ByteArray` or of anything bytes-like, 0 for all from the offset on; copies no others."""
+    """Returns `length` bytes of a `ByteArray` or of anything bytes-like, 0 for the rest; copies only these."""
     if isinstance(value, bytes):
         return value[offset : _part_end(call, offset, length, len(value))]
     with source_view("bytes", value) as view:
@@ -106,7 +106,7 @@ def _cut(view: memoryview, start: int, end: int) -> bytes:
     if start == end:
         return b""
     if view.c_contiguous:
-        part: bytes = Struct(f"{end - start}s").unpack_from(view, start)[0]  # whatever the format of the items
+        part: bytes = Struct(f"{end - start}s").unpack_from(view, start)[0]  # works for items of any format
         return part
     row = view.nbytes // len(view)
     first = start // row
@@ -115,10 +115,10 @@ def _cut(view: memoryview, start: int, end: int) -> bytes:
 
 
 def resize(buffer: bytearray, length: int) -> None:
-    """Cuts a buffer, or fills it up with zeros.
+    """Shortens a buffer, or extends it with zeros.
 
     Raises:
-        MemoryError: Longer than a byte array can be, or than there is memory for (#1000).
+        MemoryError: The length is more than a byte array can have, or than there is memory for (#1000).
     """
     if length > MAX_LENGTH:
         raise errors.out_of_memory(f"length {errors.shown(length)}")
@@ -132,10 +132,10 @@ def resize(buffer: bytearray, length: int) -> None:
 
 
 def overwrite(buffer: bytearray, offset: int, data: bytes) -> None:
-    """Puts data into a buffer, which grows as needed and keeps what lies behind.
+    """Writes data into a buffer, which grows as needed and keeps the bytes after the data.
 
     Raises:
-        MemoryError: As for `resize`.
+        MemoryError: See `resize`.
     """
     if offset + len(data) > len(buffer):
         resize(buffer, offset + len(data))
@@ -143,7 +143,7 @@ def overwrite(buffer: bytearray, offset: int, data: bytes) -> None:
 
 
 def _amf_missing(call: str) -> NoReturn:
-    raise NotImplementedError(f"{call}: there is no AMF in this package yet; use the calls for single types")
+    raise NotImplementedError(f"{call}: AMF is not implemented yet; use the calls for single types")
 
 
 # ------------------------------------------------------------------------------------------------- classes
@@ -151,9 +151,9 @@ def _amf_missing(call: str) -> NoReturn:
 
 @with_as3_names
 class _DataFormat:
-    """How values are laid out; what `DataInput` and `DataOutput` share.
+    """The byte order and the version of AMF, shared by `DataInput` and `DataOutput`.
 
-    The defaults belong to the class: an object takes memory for what was set to something else, and for no more.
+    The defaults are class attributes: an object takes memory only for what was set to another value.
     """
 
     __slots__ = ()
@@ -163,13 +163,13 @@ class _DataFormat:
 
     @property
     def endian(self) -> str:
-        """The order of bytes of every number that follows: `Endian.BIG_ENDIAN` or `Endian.LITTLE_ENDIAN`.
+        """The byte order of the numbers read and written next: `Endian.BIG_ENDIAN` or `Endian.LITTLE_ENDIAN`.
 
-        It counts for the length before `read_utf` and `write_utf` too. AIR: ``endian``.
+        It also applies to the length prefix of `read_utf` and `write_utf`. AIR: ``endian``.
 
         Raises:
             TypeError: Set to `None` (#2007).
-            ArgumentError: Set to anything else that is not one of the two (#2008); the order stays as it was.
+            ArgumentError: Set to any other value (#2008); the order stays unchanged.
         """
         return self._endian
 
@@ -195,14 +195,14 @@ class _DataFormat:
         self._object_encoding = as_choice("object_encoding", value, ENCODINGS, "object_encoding")  # type: ignore[misc]
 
     def _check_thread(self) -> None:
-        """Refuses calls from a thread that does not own this object. Bytes in memory belong to nobody."""
+        """Refuses calls from a thread that does not own this object. Bytes in memory have no owner."""
 
 
 @with_as3_names
 class DataInput(_DataFormat):
     """Typed reading. AIR: ``flash.utils.IDataInput``.
 
-    A `ByteArray` is always open: what a docstring says of a socket does not concern it.
+    A `ByteArray` is always open, so the errors about sockets in these docstrings do not apply to it.
 
     Example:
         >>> from serversocket.data.byte_array import ByteArray
@@ -225,7 +225,7 @@ class DataInput(_DataFormat):
         """Reads one byte: returns False if it is 0, else True. AIR: ``readBoolean()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._consume(1, "read_boolean") != b"\0"
@@ -234,7 +234,7 @@ class DataInput(_DataFormat):
         """Reads one byte, -128 to 127. AIR: ``readByte()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return int.from_bytes(self._consume(1, "read_byte"), signed=True)
@@ -243,7 +243,7 @@ class DataInput(_DataFormat):
         """Reads one byte, 0 to 255. AIR: ``readUnsignedByte()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._consume(1, "read_unsigned_byte")[0]
@@ -252,7 +252,7 @@ class DataInput(_DataFormat):
         """Reads an integer of two bytes, -32768 to 32767. AIR: ``readShort()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].short, "read_short")  # type: ignore[no-any-return]
@@ -261,7 +261,7 @@ class DataInput(_DataFormat):
         """Reads an integer of two bytes, 0 to 65535. AIR: ``readUnsignedShort()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].unsigned_short, "read_unsigned_short")  # type: ignore[no-any-return]
@@ -270,7 +270,7 @@ class DataInput(_DataFormat):
         """Reads an integer of four bytes, -2**31 to 2**31 - 1. AIR: ``readInt()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].int, "read_int")  # type: ignore[no-any-return]
@@ -279,7 +279,7 @@ class DataInput(_DataFormat):
         """Reads an integer of four bytes, 0 to 2**32 - 1. AIR: ``readUnsignedInt()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].unsigned_int, "read_unsigned_int")  # type: ignore[no-any-return]
@@ -288,7 +288,7 @@ class DataInput(_DataFormat):
         """Reads a number of four bytes, IEEE 754. AIR: ``readFloat()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].float, "read_float")  # type: ignore[no-any-return]
@@ -297,7 +297,7 @@ class DataInput(_DataFormat):
         """Reads a number of eight bytes, IEEE 754. AIR: ``readDouble()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         return self._unpack(_LAYOUTS[self._endian].double, "read_double")  # type: ignore[no-any-return]
@@ -309,17 +309,17 @@ class DataInput(_DataFormat):
         """Copies bytes into another array. AIR: ``readBytes()``.
 
         Args:
-            bytes: A `ByteArray`, whose position does not move, or a `bytearray`. It grows as needed and keeps what lies
-                behind the bytes that are stored.
-            offset: Where in `bytes` the first one goes.
-            length: How many bytes; 0 for all there are.
+            bytes: A `ByteArray`, whose position does not move, or a `bytearray`. It grows as needed and keeps the bytes
+                after the stored ones.
+            offset: Where in `bytes` the first byte is stored.
+            length: How many bytes to copy; 0 for all that are available.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
-            TypeError: `bytes` is `None` (#2007) or of another type, or a number is no int.
+            TypeError: `bytes` is `None` (#2007) or has another type, or a number is not an int.
             RangeError: A number is negative, or `offset` + `length` is more than 2**32 - 1 (#2006).
-            MemoryError: There is no memory for so many bytes (#1000); nothing is consumed.
+            MemoryError: There is not enough memory (#1000); nothing is consumed.
         """
         call = "read_bytes"
         self._lookahead(0, call)
@@ -331,10 +331,10 @@ class DataInput(_DataFormat):
         self._move(target, offset, length or self.bytes_available, call)
 
     def read_utf(self) -> str:
-        """Reads a text behind its length: that in two bytes, then as `read_utf_bytes`. AIR: ``readUTF()``.
+        """Reads a length prefix of two bytes and a text of that length, like `read_utf_bytes`. AIR: ``readUTF()``.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
         """
         size = 2 + _LAYOUTS[self._endian].unsigned_short.unpack(self._lookahead(2, "read_utf"))[0]
@@ -343,32 +343,32 @@ class DataInput(_DataFormat):
     def read_utf_bytes(self, length: int) -> str:
         """Reads a text in UTF-8. AIR: ``readUTFBytes()``.
 
-        A byte order mark is skipped, the text ends at the first NUL (all bytes are consumed even so), and malformed
-        bytes become the characters U+0080 to U+00FF.
+        A byte order mark is skipped. The text ends at the first NUL, but all bytes are consumed. Malformed bytes
+        become the characters U+0080 to U+00FF.
 
         Args:
-            length: How many bytes.
+            length: How many bytes to read.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
-            TypeError: `length` is no int.
+            TypeError: `length` is not an int.
             RangeError: It is negative (#2006).
         """
         self._lookahead(0, "read_utf_bytes")
         return charsets.decode_utf8(self._exactly("read_utf_bytes", length))
 
     def read_multi_byte(self, length: int, char_set: str) -> str:
-        """Reads a text in another character set, which ends at the first NUL. AIR: ``readMultiByte()``.
+        """Reads a text in another character set; the text ends at the first NUL. AIR: ``readMultiByte()``.
 
         Args:
-            length: How many bytes.
-            char_set: AIR's name of the character set, such as ``"shift-jis"``; an unknown one means the system's.
+            length: How many bytes to read.
+            char_set: AIR's name of the character set, such as ``"shift-jis"``; an unknown name means the system's.
 
         Raises:
-            EOFError: Fewer bytes are there (#2030); nothing is consumed.
+            EOFError: Fewer bytes are available (#2030); nothing is consumed.
             IOError: The socket is not open (#2002).
-            TypeError: `length` is no int, or `char_set` is `None` (#2007) or no string.
+            TypeError: `length` is not an int, or `char_set` is `None` (#2007) or not a string.
             RangeError: `length` is negative (#2006).
         """
         self._lookahead(0, "read_multi_byte")
@@ -386,7 +386,7 @@ class DataInput(_DataFormat):
 
         Raises:
             IOError: The socket is not open (#2002).
-            NotImplementedError: Always else; there is no AMF yet.
+            NotImplementedError: Otherwise, always: AMF is not implemented yet.
         """
         self._lookahead(0, "read_object")
         _amf_missing("read_object")
@@ -396,7 +396,7 @@ class DataInput(_DataFormat):
 class DataOutput(_DataFormat):
     """Typed writing. AIR: ``flash.utils.IDataOutput``.
 
-    A `ByteArray` is always open: what a docstring says of a socket does not concern it.
+    A `ByteArray` is always open, so the errors about sockets in these docstrings do not apply to it.
 
     Example:
         >>> from serversocket.data.byte_array import ByteArray
@@ -430,7 +430,7 @@ class DataOutput(_DataFormat):
         """Writes an integer in one byte. AIR: ``writeByte()``.
 
         Args:
-            value: An int, of which the low 8 bits are written.
+            value: An int; its low 8 bits are written.
 
         Raises:
             TypeError: `value` is not an int.
@@ -443,7 +443,7 @@ class DataOutput(_DataFormat):
         """Writes an integer in two bytes. AIR: ``writeShort()``.
 
         Args:
-            value: An int, of which the low 16 bits are written.
+            value: An int; its low 16 bits are written.
 
         Raises:
             TypeError: `value` is not an int.
@@ -456,7 +456,7 @@ class DataOutput(_DataFormat):
         """Writes an integer in four bytes. AIR: ``writeInt()``.
 
         Args:
-            value: An int, of which the low 32 bits are written.
+            value: An int; its low 32 bits are written.
 
         Raises:
             TypeError: `value` is not an int.
@@ -469,7 +469,7 @@ class DataOutput(_DataFormat):
         """Writes an integer in four bytes. AIR: ``writeUnsignedInt()``.
 
         Args:
-            value: An int, of which the low 32 bits are written.
+            value: An int; its low 32 bits are written.
 
         Raises:
             TypeError: `value` is not an int.
@@ -482,7 +482,7 @@ class DataOutput(_DataFormat):
         """Writes a number in four bytes, IEEE 754. AIR: ``writeFloat()``.
 
         Args:
-            value: A number; one that is too large becomes infinite.
+            value: A number; it becomes infinite if it is too large.
 
         Raises:
             TypeError: `value` is not a number.
@@ -516,27 +516,27 @@ class DataOutput(_DataFormat):
         Args:
             bytes: A `ByteArray` or anything bytes-like.
             offset: The first byte to copy.
-            length: How many bytes; 0 for all from `offset` on.
+            length: How many bytes to copy; 0 for all from `offset` on.
 
         Raises:
-            TypeError: `bytes` is `None` (#2007) or of another type, or a number is no int.
+            TypeError: `bytes` is `None` (#2007) or has another type, or a number is not an int.
             IOError: The socket is not open, or its buffer is full (#2002).
-            RangeError: A number is negative, or `offset` or `offset` + `length` lies behind the end (#2006); nothing
-                is written.
+            RangeError: A number is negative, or `offset` or `offset` + `length` is beyond the end (#2006); nothing is
+                written.
         """
         self._require_writable("write_bytes")
         offset, length = as_size("offset", offset, "write_bytes"), as_size("length", length, "write_bytes")
         self._put(source_part("write_bytes", bytes, offset, length))
 
     def write_utf(self, value: str) -> None:
-        """Writes a text in UTF-8 behind its length, which takes two bytes. AIR: ``writeUTF()``.
+        """Writes the length of a text, in two bytes, and the text in UTF-8. AIR: ``writeUTF()``.
 
         Args:
             value: The text, of at most 65,535 bytes.
 
         Raises:
-            TypeError: `value` is `None` (#2007) or no string.
-            RangeError: It is longer (#2006); nothing is written.
+            TypeError: `value` is `None` (#2007) or not a string.
+            RangeError: The text is longer (#2006); nothing is written.
             IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_utf")
@@ -552,7 +552,7 @@ class DataOutput(_DataFormat):
             value: The text.
 
         Raises:
-            TypeError: `value` is `None` (#2007) or no string.
+            TypeError: `value` is `None` (#2007) or not a string.
             IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_utf_bytes")
@@ -562,11 +562,11 @@ class DataOutput(_DataFormat):
         """Writes a text in another character set. AIR: ``writeMultiByte()``.
 
         Args:
-            value: The text; what the character set lacks becomes a question mark.
-            char_set: AIR's name of the character set, such as ``"shift-jis"``; an unknown one means the system's.
+            value: The text; characters missing from the character set become question marks.
+            char_set: AIR's name of the character set, such as ``"shift-jis"``; an unknown name means the system's.
 
         Raises:
-            TypeError: One of them is `None` (#2007) or no string.
+            TypeError: An argument is `None` (#2007) or not a string.
             IOError: The socket is not open, or its buffer is full (#2002).
         """
         self._require_writable("write_multi_byte")
@@ -580,7 +580,7 @@ class DataOutput(_DataFormat):
 
         Raises:
             IOError: The socket is not open (#2002).
-            NotImplementedError: Always else; there is no AMF yet.
+            NotImplementedError: Otherwise, always: AMF is not implemented yet.
         """
         self._require_writable("write_object")
         _amf_missing("write_object")

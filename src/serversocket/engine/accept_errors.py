@@ -15,13 +15,13 @@ class Action(enum.Enum):
     """Accept the next one: only this connection is lost, or nothing at all."""
 
     DONE = "done"
-    """Wait for the system: nobody is in the queue."""
+    """Wait for the system: no client is in the queue."""
 
     SHED = "shed"
     """No descriptor is left: use the spare one to turn the client away, then pause."""
 
     PAUSE = "pause"
-    """Something is short that will come back: pause, so that a level-triggered wait does not spin."""
+    """A resource is short that will be there again: pause, so that a level-triggered wait does not spin."""
 
     GONE = "gone"
     """The listening socket itself may be gone: ask the system."""

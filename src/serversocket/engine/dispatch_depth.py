@@ -1,4 +1,4 @@
-"""How many dispatches may be inside each other: on a thread, and where there are greenlets, on each of these."""
+"""Limits how deeply dispatches nest: on a thread, and with greenlets, on each of these."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["BY_GREENLET", "nesting"]
 _LIMIT = 256
 
 BY_GREENLET = 1 << 20
-"""What is added to the depth of a thread as soon as each of its greenlets counts for itself."""
+"""Added to the depth of a thread as soon as its greenlets are counted separately."""
 
 
 class _Nesting(local):  # type: ignore[misc]
-    """What the engines ask when a dispatch begins while others of the same thread are under way.
+    """Counts nested dispatches. The engines ask it when a dispatch begins while others of its thread are under way.
 
-    These may surround it, or belong to other greenlets, which wait in a listener. The first one of a thread asks
-    nothing, as most are; so one of those that are under way when greenlets are first met belongs to an unknown one. It
-    counts for all until it ends.
+    The others may surround the new one, or belong to other greenlets, which wait in a listener. The first dispatch of a
+    thread, the usual case, does not ask. So when greenlets are first met, one of the dispatches under way belongs to an
+    unknown greenlet. It counts for all greenlets until it ends.
     """
 
     def __init__(self) -> None:
@@ -30,16 +30,16 @@ class _Nesting(local):  # type: ignore[misc]
         self._unknown = 0
 
     def enter(self, depth: int) -> int:
-        """A dispatch begins.
+        """Counts a dispatch that begins.
 
         Args:
-            depth: How many are under way on this thread, plus `BY_GREENLET` where each greenlet counts for itself.
+            depth: The dispatches under way on this thread, plus `BY_GREENLET` if greenlets are counted separately.
 
         Returns:
-            The same number, or from now on with `BY_GREENLET`.
+            The same number, or from now on that with `BY_GREENLET` added.
 
         Raises:
-            DispatchRecursionError: It would be inside of 256 others (#2094).
+            DispatchRecursionError: The dispatch would be inside 256 others (#2094).
         """
         if depth < BY_GREENLET:
             self._get_greenlet = getattr(sys.modules.get("greenlet"), "getcurrent", None)
@@ -55,7 +55,7 @@ class _Nesting(local):  # type: ignore[misc]
         return depth
 
     def leave(self) -> None:
-        """A dispatch ends; asked only where each greenlet counts for itself."""
+        """Counts a dispatch that ends; called only if greenlets are counted separately."""
         greenlet = id(self._get_greenlet())
         own = self._own.pop(greenlet, 0)
         if own > 1:

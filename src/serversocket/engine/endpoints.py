@@ -14,7 +14,7 @@ _LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 
 
 def host_of(name: SocketAddress | None) -> str | None:
-    """Returns the IP address of a socket address, with the interface of a link-local one; None of none."""
+    """Returns the IP address of a socket address, with the interface of a link-local one; None for None."""
     if not name:
         return None
     host: str = name[0]
@@ -22,7 +22,7 @@ def host_of(name: SocketAddress | None) -> str | None:
 
 
 def port_of(name: SocketAddress | None) -> int:
-    """Returns the port of a socket address; 0 of none."""
+    """Returns the port of a socket address; 0 for None."""
     return int(name[1]) if name else 0
 
 

@@ -9,7 +9,7 @@ _UNDEFINED = object()
 
 
 def format_value(value: object) -> str:
-    """One value as AS3 prints it inside an event: strings quoted, ``true``, ``false``, ``null``, whole numbers bare."""
+    """A value as AS3 prints it inside an event: strings quoted, ``true``, ``false``, ``null``, whole numbers bare."""
     if value is None:
         return "null"
     if value is _UNDEFINED:

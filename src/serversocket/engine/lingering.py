@@ -1,4 +1,4 @@
-"""When the rest of a connection that was closed is waited for no longer."""
+"""How long a closed connection may still take to send the rest of its output."""
 
 from __future__ import annotations
 

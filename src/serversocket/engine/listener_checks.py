@@ -1,4 +1,4 @@
-"""What may listen, and for what: no coroutine functions, and names that are nearly an event's are worth a warning."""
+"""Checks of listeners: coroutine functions are refused, names that are nearly an event's cause a warning."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAKES_COROUTINE: Final = 0x80 | 0x200
 
 
 def refuse_coroutine_function(parameter: str, call: Any) -> None:
-    """Refuses what makes a coroutine or an asynchronous generator when it is called: nothing would ever run that.
+    """Refuses a callable that returns a coroutine or an asynchronous generator: nothing would ever run that.
 
     Args:
-        parameter: What the program's call names it.
-        call: What is to be called: a function, a method, a partial one, or an object that can be called.
+        parameter: The name of the parameter, for the error's text.
+        call: The callable: a function, a method, a partial one, or an object with `__call__`.
 
     Raises:
         TypeError: It is such a function, or its `__call__` is.
@@ -47,7 +47,7 @@ def _makes_coroutine(call: Any) -> bool:
 
 
 def _seems_asynchronous(call: Any) -> bool:
-    """Of what is no function of the interpreter's, as compiled ones and mocks."""
+    """Returns True if a callable that is no Python function, such as a compiled one or a mock, is asynchronous."""
     from inspect import isasyncgenfunction, iscoroutinefunction  # noqa: PLC0415 - it takes long to load
 
     return iscoroutinefunction(call) or isasyncgenfunction(call)
@@ -55,7 +55,7 @@ def _seems_asynchronous(call: Any) -> bool:
 
 # ------------------------------------------------------------------------------------------- names of events
 
-# What other libraries call these events: Node, the browser's WebSocket, Twisted, asyncio.
+# The names of these events in other libraries: Node, the browser's WebSocket, Twisted, asyncio.
 _ELSEWHERE: dict[str, str] = {
     "connect": "connection connected connectionmade accept",
     "socketData": "data message datareceived receive received",
@@ -73,12 +73,12 @@ _warned: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
 
 
 def warn_of_name(dispatcher: Any, name: str) -> None:
-    """Warns, once for a class and a name, of a listener for what is nearly the name of an event and never comes.
+    """Warns, once for a class and a name, if a listener's type is nearly the name of an event, and so never comes.
 
     Any other name passes: programs dispatch events of their own.
 
     Args:
-        dispatcher: What is listened to. Its class says in `_dispatched` what it dispatches itself.
+        dispatcher: The dispatcher of the listener. Its class lists in `_dispatched` the events that it dispatches.
         name: The type of event that is listened for.
     """
     dispatched = getattr(dispatcher, "_dispatched", None)
@@ -89,7 +89,7 @@ def warn_of_name(dispatcher: Any, name: str) -> None:
     if meant is None or name in _warned.get(cls, ()):
         return
     text = f"{cls.__name__} does not dispatch {errors.shown(name)} by itself: did you mean {meant!r}?"
-    _warned.setdefault(cls, set()).add(name)  # first: what shows the warning may add listeners
+    _warned.setdefault(cls, set()).add(name)  # first: the code that shows the warning may add listeners
     try:
         warnings.warn(text, UserWarning, stacklevel=_level_of_program())
     except UserWarning:
@@ -99,7 +99,7 @@ def warn_of_name(dispatcher: Any, name: str) -> None:
 
 @lru_cache(maxsize=256)
 def _meant(name: str, dispatched: frozenset[str]) -> str | None:
-    """Which of the events that are dispatched a name is likely to stand for; ``None`` if it is one, or like none."""
+    """Returns the dispatched event that a name is likely meant for; ``None`` if it is one itself, or like none."""
     if name in dispatched:
         return None
     ours = {each.casefold(): each for each in sorted(dispatched)}
@@ -124,7 +124,7 @@ def _mistyped(word: str, known: str) -> bool:
 
 
 def _level_of_program() -> int:
-    """How many frames up, for `warnings.warn` in the calling function, the first one is that is not this package's."""
+    """Returns the `stacklevel` for `warnings.warn` in the calling function: the first frame outside this package."""
     package = __name__.partition(".")[0]
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:

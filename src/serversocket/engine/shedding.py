@@ -1,4 +1,4 @@
-"""Which connections are broken when all of them together keep too much."""
+"""Sheds connections: breaks those that keep the most data when all together are over the limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Keeper(Protocol):
 
 
 class Keeping(Protocol):
-    """What is asked of a reactor."""
+    """What `shed` needs of a reactor."""
 
     @property
     def bytes_kept(self) -> int: ...
@@ -29,9 +29,9 @@ def shed(reactor: Keeping, asking: Keeper, more: int) -> bool:
     """Breaks the connections that keep most until there is room.
 
     Args:
-        reactor: Whose limit it is.
+        reactor: The reactor whose limit would be passed.
         asking: The connection that wants to keep more; it is not broken here.
-        more: How many bytes more.
+        more: How many bytes more it wants to keep.
 
     Returns:
         True if there is room now. False if `asking` keeps most, or if all others together could not make enough: then

@@ -1,4 +1,4 @@
-"""Which exceptions out of a listener become ``uncaughtError``, and which end what delivers the events."""
+"""Which exceptions of a listener become ``uncaughtError``, and which leave the reactor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def leaves(error: BaseException) -> bool:
 
     `KeyboardInterrupt` and `SystemExit` end a program, and greenlet's ``GreenletExit`` ends a greenlet; so they do as a
     part of a group. All others concern the listener alone, as in asyncio: `asyncio.CancelledError` and `GeneratorExit`
-    out of it end nobody else.
+    out of it end nothing else.
 
     Example:
         >>> import asyncio

@@ -1,4 +1,4 @@
-"""What gevent's monkey patching replaces, as it was: to a reactor, greenlets are no threads."""
+"""The originals of what gevent's monkey patching replaces: to a reactor, greenlets are no threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["RLock", "close", "get_ident", "local", "original"]
 
 
 def original(module: str, name: str) -> Any:
-    """What a module of the standard library has under a name if nobody has patched it.
+    """Returns a member of a standard module as it was before it was patched.
 
     Raises:
-        ImportError: This system's module has nothing of that name.
+        ImportError: The module has no such member on this system.
     """
     monkey = sys.modules.get("gevent.monkey")
     try:

@@ -1,4 +1,4 @@
-"""What becomes of a source whose weak listener has gone."""
+"""What happens to a source when its weak listener is collected."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["when_gone"]
 
 
 def when_gone(dispatcher: Any, type: str) -> Callable[[object], None] | None:
-    """What to call when a weak listener of a dispatcher goes; `None` where nothing depends on that.
+    """Returns what to call when a weak listener of a dispatcher is collected; `None` if nothing depends on that.
 
-    A source that nobody listens to lives no longer than the program's references to it. A listener may go at any moment
-    and in any thread, so the source looks again in the next turn of its reactor.
+    A source without listeners lives no longer than the program's references to it. A listener may be collected at any
+    moment and in any thread, so the source looks again in the next turn of its reactor.
     """
     if getattr(dispatcher, "reactor", None) is None:
         return None

@@ -1,6 +1,6 @@
-"""Hosts that have to be named: each module has one function, `attach`, and needs its library.
+"""Hosts that a program attaches explicitly: each module has one function, `attach`, and needs its library.
 
-An asyncio loop is found by itself and is not among them. What `attach` returns is a `Hosting`.
+Running asyncio loops and trio are found by themselves and are not among them. `attach` returns a `Hosting`.
 """
 
 from .shared import Hosting as Hosting

@@ -1,4 +1,4 @@
-"""gevent: the events of servers and sockets come in greenlets, beside those of the program."""
+"""gevent: greenlets deliver the events of servers and sockets, while the program's own greenlets wait."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _READABLE = 1
 
 
 def attach(reactor: Reactor | None = None) -> Hosting:
-    """Has the hub of this thread deliver a reactor's events while the program's greenlets wait.
+    """Makes the hub of this thread deliver a reactor's events while the program's greenlets wait.
 
-    `serversocket.run` waits without gevent's knowledge, and is refused where gevent has patched the program. Each turn
-    of the reactor runs in a greenlet, so a listener may wait as gevent's functions do; nothing else is
-    delivered meanwhile. The hub has something to wait for until this is closed, or the reactor is.
+    `serversocket.run` would block all greenlets, so it is refused if gevent has patched the program. Each turn of the
+    reactor runs in a greenlet, so a listener may call gevent's waiting functions; no other event is delivered
+    meanwhile. The hub keeps waiting for events until the returned object or the reactor is closed.
 
     Args:
         reactor: The reactor; ``None`` is that of the calling thread.
 
     Returns:
-        What can be closed to end it.
+        An object whose `Hosting.close` ends the delivery.
 
     Raises:
-        RuntimeError: The reactor is closed, runs, is hosted already, or belongs to another thread.
+        RuntimeError: The reactor is closed, running, already hosted, or belongs to another thread.
         IOError: The reactor has no descriptor (#2002).
 
     Example:
@@ -56,14 +56,14 @@ class GeventHosting(Hosting):
         self._watcher.start(self._ready)
 
     def unwatch(self, reactor: Reactor) -> None:
-        """Stops it for good."""
+        """Stops and closes the watcher."""
         if self._watcher is not None:
             watcher, self._watcher = self._watcher, None
             watcher.stop()
             watcher.close()
 
     def _ready(self) -> None:
-        # The hub itself must not wait, and a listener may want to.
+        # In a greenlet, because a listener may wait, and the hub itself must not.
         self._watcher.stop()
         gevent.spawn(self._turn)
 

@@ -1,4 +1,4 @@
-"""GLib and GTK, as PyGObject brings them: the events of servers and sockets come in the main loop."""
+"""GLib and GTK, by PyGObject: the main loop delivers the events of servers and sockets."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
-# How soon the reactor has its turn where sources of higher priority always have work. Milliseconds.
+# The longest time between two turns of the reactor if sources of higher priority are always busy. Milliseconds.
 LONGEST_WAIT = 20
 
 
 def attach(reactor: Reactor | None = None) -> Hosting:
-    """Has GLib's default main context deliver a reactor's events: no `serversocket.run` beside ``loop.run()``.
+    """Makes GLib's default main context deliver a reactor's events: ``loop.run()`` replaces `serversocket.run`.
 
-    GTK uses that context. GLib does not tell when it is of no more use: it ends when this is closed, or the reactor.
+    GTK uses that context too. GLib does not report when its loop ends, so the delivery lasts until the returned object
+    or the reactor is closed.
 
     Args:
         reactor: The reactor; ``None`` is that of the calling thread, which should be the one that runs the loop.
 
     Returns:
-        What can be closed to end it.
+        An object whose `Hosting.close` ends the delivery.
 
     Raises:
-        RuntimeError: The reactor is closed, runs, is hosted already, or belongs to another thread.
+        RuntimeError: The reactor is closed, running, already hosted, or belongs to another thread.
         IOError: The reactor has no descriptor (#2002).
 
     Example:
@@ -42,9 +43,9 @@ def attach(reactor: Reactor | None = None) -> Hosting:
 class GLibHosting(Hosting):
     """A reactor in a GLib main loop.
 
-    GLib serves the ready sources of the highest priority alone. At the default priority a busy reactor would keep a
-    window from being drawn; at a low one it would wait for ever where others are always busy. So it has its turn at
-    the default priority once in a while, and at the lowest usual one as often as nobody else has anything to do.
+    GLib serves only the ready sources of the highest priority. At the default priority, a busy reactor would keep
+    windows from being drawn; at a low one, it would starve while other sources are always busy. So it runs at the
+    default priority once in a while, and otherwise at the idle priority, when no other source is ready.
     """
 
     name = "GLib"
@@ -59,7 +60,7 @@ class GLibHosting(Hosting):
         self._source = GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, reactor.fileno(), GLib.IOCondition.IN, self._ready)
 
     def unwatch(self, reactor: Reactor) -> None:
-        """Removes it."""
+        """Removes the source."""
         for source in filter(None, (self._source, self._promotion)):
             GLib.source_remove(source)
         self._source = self._promotion = 0
@@ -69,7 +70,7 @@ class GLibHosting(Hosting):
         try:
             self.deliver()
         except BaseException:
-            # GLib prints it, as it does with all callbacks, but removes the source.
+            # GLib prints the exception, like that of any callback, but also removes the source.
             if not self.closed:
                 self.unwatch(self.reactor)
                 self.watch(self.reactor)

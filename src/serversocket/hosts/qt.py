@@ -1,4 +1,4 @@
-"""Qt, as PySide6 brings it: the events of servers and sockets come while the windows' own are handled."""
+"""Qt, by PySide6: its event loop delivers the events of servers and sockets, along with those of the windows."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["attach"]
 
 
 def attach(parent: QObject | None = None, reactor: Reactor | None = None) -> Hosting:
-    """Has Qt's loop deliver a reactor's events: no `serversocket.run` is needed beside ``app.exec()``.
+    """Makes Qt's loop deliver a reactor's events: ``app.exec()`` replaces `serversocket.run`.
 
-    It ends when `parent` is destroyed or the application quits, that is when ``app.exec()`` returns.
+    The delivery ends when `parent` is destroyed or the application quits, that is when ``app.exec()`` returns.
 
     Args:
-        parent: With what it ends; ``None`` is the application.
+        parent: The object whose destruction ends the delivery; ``None`` is the application.
         reactor: The reactor; ``None`` is that of the calling thread.
 
     Returns:
-        What can be closed to end it earlier.
+        An object whose `Hosting.close` ends the delivery earlier.
 
     Raises:
-        RuntimeError: There is no application yet, `parent` belongs to another thread, or the reactor is closed, runs,
-            is hosted already, or belongs to another thread.
+        RuntimeError: There is no application yet, `parent` belongs to another thread, or the reactor is closed,
+            running, already hosted, or belongs to another thread.
         IOError: The reactor has no descriptor (#2002).
 
     Example:
@@ -47,22 +47,22 @@ class QtHosting(Hosting):
     def __init__(self, parent: QObject | None, reactor: Reactor | None) -> None:
         application = QCoreApplication.instance()
         if application is None:
-            raise RuntimeError("Qt has no application yet: make a QApplication first")
+            raise RuntimeError("Qt has no application yet: create a QApplication first")
         self._parent = application if parent is None else parent
         if self._parent.thread() != QThread.currentThread():
-            raise RuntimeError(f"{self._parent!r} belongs to another thread")
+            raise RuntimeError(f"{self._parent!r} belongs to another thread; attach in the thread that runs app.exec()")
         self._notifier: QSocketNotifier | None = None
         super().__init__(reactor)
         self._parent.destroyed.connect(self.close)
         application.aboutToQuit.connect(self.close)
 
     def watch(self, reactor: Reactor) -> None:
-        """Makes a notifier."""
+        """Creates a notifier."""
         self._notifier = QSocketNotifier(reactor.fileno(), QSocketNotifier.Type.Read, self._parent)
         self._notifier.activated.connect(self.deliver)
 
     def unwatch(self, reactor: Reactor) -> None:
-        """Deletes it, later: it may be calling."""
+        """Deletes the notifier, later, because this may run inside its signal."""
         if self._notifier is not None:
             notifier, self._notifier = self._notifier, None
             notifier.setEnabled(False)

@@ -1,4 +1,4 @@
-"""What the hosts have in common."""
+"""The base of the hosts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Hosting"]
 
 
 class Hosting(ABC):
-    """A reactor whose events another loop delivers: what the ``attach`` of each host returns.
+    """A reactor whose events another loop delivers; returned by the ``attach`` of each host.
 
-    It lasts until it is closed, the reactor is closed, or the host ends. Meanwhile `Reactor.run` is refused. It needs
-    not be kept. As a context manager it is closed in the end.
+    It lasts until it is closed, the reactor is closed, or the host ends. Meanwhile `Reactor.run` is refused. The
+    program need not keep a reference to it. As a context manager it is closed at the end of the block.
 
     Example:
         >>> from serversocket.hosts.tk import attach  # doctest: +SKIP
@@ -28,10 +28,10 @@ class Hosting(ABC):
     """
 
     name = "another loop"
-    """What the host is called in the texts of errors."""
+    """The name of the host in error messages."""
 
     delivers = True
-    """True where the host delivers by itself, so that `serversocket.run` has nothing to do."""
+    """True if the host delivers events by itself, so that `serversocket.run` is not needed."""
 
     def __init__(self, reactor: Reactor | None) -> None:
         self._reactor = cast("Any", current_reactor() if reactor is None else reactor)
@@ -41,17 +41,17 @@ class Hosting(ABC):
 
     @property
     def reactor(self) -> Reactor:
-        """Whose events are delivered."""
+        """The reactor whose events are delivered."""
         reactor: Reactor = self._reactor
         return reactor
 
     @property
     def closed(self) -> bool:
-        """True if the host delivers no more."""
+        """True if the host no longer delivers the reactor's events."""
         return bool(self._reactor._host is not self)
 
     def close(self) -> None:
-        """The host delivers no more; the reactor and all that belongs to it stay open. A second call does nothing.
+        """Ends the delivery; the reactor and all its objects stay open. A second call does nothing.
 
         Raises:
             RuntimeError: Another thread owns the reactor.
@@ -71,7 +71,7 @@ class Hosting(ABC):
 
     @abstractmethod
     def watch(self, reactor: Reactor) -> None:
-        """Begins to watch the reactor's descriptor: `deliver` is called while it is readable.
+        """Starts watching the reactor's descriptor: `deliver` is called while it is readable.
 
         Args:
             reactor: The reactor.
@@ -79,19 +79,19 @@ class Hosting(ABC):
 
     @abstractmethod
     def unwatch(self, reactor: Reactor) -> None:
-        """Ends that. A second call does nothing.
+        """Stops watching it. A second call does nothing.
 
         Args:
             reactor: The reactor.
         """
 
     def deliver(self) -> int:
-        """Has the reactor deliver what is ready, once, and returns how many things it handled.
+        """Makes the reactor deliver the ready events, once, and returns how many it handled.
 
-        A listener may run the host's loop, as a dialog does that waits for its answer. The reactor's turn is not over
-        then, and nothing else can be delivered: the descriptor stays readable, and is not watched until it is over.
+        A listener may run the host's loop, as a modal dialog does. The reactor's turn is not over then, so no other
+        event can be delivered: the descriptor stays readable, and is not watched until the turn is over.
         """
-        if self.closed:  # a forked child's
+        if self.closed:  # in a forked child
             self.unwatch(self._reactor)
             return 0
         if self._polling:

@@ -1,4 +1,4 @@
-"""Tk: the events of servers and sockets come while the window's own are handled."""
+"""Tk: its event loop delivers the events of servers and sockets, along with those of the window."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
-# Without a descriptor that Tk can watch, it looks so often. Milliseconds; the first after it has found something.
+# How often the reactor is polled if Tk cannot watch its descriptor: after a poll with and without events. Milliseconds.
 BUSY_PERIOD = 1
 QUIET_PERIOD = 10
-# The numbers that the system's select() knows, by which Tk waits.
+# The first descriptor that select(), which Tk uses, cannot watch.
 SELECTABLE = 1024
-# How long a window may wait to be drawn. Seconds.
+# How long a window may wait to be redrawn. Seconds.
 LONGEST_UNDRAWN = 0.02
 
 
 def attach(root: tkinter.Misc, reactor: Reactor | None = None) -> Hosting:
-    """Has Tk's loop deliver a reactor's events: no `serversocket.run` is needed beside ``mainloop``.
+    """Makes Tk's loop deliver a reactor's events: ``mainloop`` replaces `serversocket.run`.
 
-    It ends when the widget is destroyed. Where Tk cannot watch descriptors, on Windows, it looks every 10
+    The delivery ends when the widget is destroyed. If Tk cannot watch descriptors, as on Windows, it polls every 10
     milliseconds.
 
     Args:
@@ -37,10 +37,10 @@ def attach(root: tkinter.Misc, reactor: Reactor | None = None) -> Hosting:
         reactor: The reactor; ``None`` is that of the calling thread.
 
     Returns:
-        What can be closed to end it earlier.
+        An object whose `Hosting.close` ends the delivery earlier.
 
     Raises:
-        RuntimeError: The reactor is closed, runs, is hosted already, or belongs to another thread.
+        RuntimeError: The reactor is closed, running, already hosted, or belongs to another thread.
         tkinter.TclError: The widget has been destroyed.
 
     Example:
@@ -63,11 +63,11 @@ class TkHosting(Hosting):
         self._timer: str | None = None
         self._drawn = 0.0
         self._tag = ""
-        root.bindtags()  # an error where it is destroyed
+        root.bindtags()  # raises if the widget is destroyed
         super().__init__(reactor)
-        # A tag of its own: a binding of the window's would hear of its children too, and programs replace those.
+        # A separate bind tag: a binding of the window would get its children's events too, and programs replace it.
         self._tag = f"serversocket-{id(self)}"
-        itself = weakref.ref(self)  # Tk keeps the function, also when it is bound no more
+        itself = weakref.ref(self)  # Tk keeps the function even after it is unbound
 
         def destroyed(event: object) -> None:
             hosting = itself()
@@ -78,13 +78,13 @@ class TkHosting(Hosting):
         root.bind_class(self._tag, "<Destroy>", destroyed)
 
     def watch(self, reactor: Reactor) -> None:
-        """Gives Tk a duplicate to watch, which stays what it is when the reactor's own descriptor is replaced.
+        """Makes Tk watch a duplicate, which stays valid when the reactor's own descriptor is replaced.
 
-        Tk ends the process where a descriptor that it forgets is not the one that it knew.
+        Tk aborts the process if a descriptor that it stops watching is not the same file any more.
         """
         try:
             number = reactor.fileno()
-        except OSError:  # the system's selector has none
+        except OSError:  # the system's selector has no descriptor
             number = -1
         if number >= 0 and hasattr(self._tk, "createfilehandler"):
             number = os.dup(number)
@@ -96,7 +96,7 @@ class TkHosting(Hosting):
         self._look_later(QUIET_PERIOD)
 
     def unwatch(self, reactor: Reactor) -> None:
-        """Forgets the duplicate."""
+        """Stops watching the duplicate, and closes it."""
         if self._watched >= 0:
             number, self._watched = self._watched, -1
             self._tk.deletefilehandler(number)
@@ -117,7 +117,7 @@ class TkHosting(Hosting):
             self._draw()
 
     def _draw(self) -> None:
-        """Lets Tk draw: it does so only when there is nothing else to do, and with many clients there always is."""
+        """Lets Tk redraw: it does so only when it is idle, which it never is with many clients."""
         now = monotonic()
         if now - self._drawn > LONGEST_UNDRAWN and not self.closed:
             self._tk.dooneevent(IDLE_EVENTS | DONT_WAIT)

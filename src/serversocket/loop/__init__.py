@@ -1,1 +1,1 @@
-"""The reactor that delivers events: its timers and signals, and what hosts it."""
+"""The reactor that delivers events: its timers, its signals and its hosts."""

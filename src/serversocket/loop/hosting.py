@@ -1,4 +1,4 @@
-"""A reactor inside somebody else's loop: its one descriptor tells that loop when to poll it."""
+"""A reactor inside another loop, its host: the host watches the reactor's descriptor and polls it when readable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .running import in_trio, running_loop, running_trio
 
 
 class Hosted(Protocol):
-    """What a host needs of a reactor."""
+    """The part of a reactor that a host uses."""
 
     _host: Host | None
 
@@ -30,31 +30,31 @@ _R = TypeVar("_R", bound=Hosted)
 
 
 class Host(Protocol):
-    """Who delivers a reactor's events: a loop that watches its descriptor and polls it when that is readable."""
+    """A loop that delivers a reactor's events: it watches the descriptor and polls the reactor when it is readable."""
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The host's name in messages."""
 
     @property
     def delivers(self) -> bool:
-        """Whether it delivers now, so that waiting in `Reactor.run` would stop it."""
+        """True if the host delivers events now, so that waiting in `Reactor.run` would block it."""
 
     def watch(self, reactor: Any) -> None:
-        """Begins to watch the reactor's descriptor."""
+        """Starts watching the reactor's descriptor."""
 
     def unwatch(self, reactor: Any) -> None:
-        """Ends that. The descriptor is still open, but may have become another one under the same number."""
+        """Stops watching it. The number is still open, but may refer to a new descriptor by now."""
 
 
-# ---- the one place that knows who hosts which reactor
+# ---- the one place that knows which host delivers the events of which reactor
 
 
 def join(reactor: Hosted, host: Host) -> None:
-    """From here on the host delivers the reactor's events.
+    """Makes the host deliver the reactor's events.
 
     Raises:
-        RuntimeError: The reactor is closed, runs, is hosted already, or belongs to another thread.
+        RuntimeError: The reactor is closed, running, already hosted, or belongs to another thread.
         IOError: It has no descriptor (#2002).
     """
     reactor._check_thread()
@@ -67,7 +67,7 @@ def join(reactor: Hosted, host: Host) -> None:
 
 
 def leave(reactor: Hosted, host: Host) -> None:
-    """The host delivers the reactor's events no more. Does nothing where it does not."""
+    """Stops the host from delivering the reactor's events. Does nothing if another host, or none, delivers them."""
     if reactor._host is host:
         reactor._check_thread()
         reactor._host = None
@@ -75,7 +75,7 @@ def leave(reactor: Hosted, host: Host) -> None:
 
 
 def rejoin(reactor: Hosted) -> None:
-    """After the reactor's descriptor has become another one of the same number, which its host does not watch yet."""
+    """Makes the host watch again, after the reactor's descriptor was replaced by a new one with the same number."""
     if reactor._host is not None:
         reactor._host.unwatch(reactor)
         reactor._host.watch(reactor)
@@ -83,7 +83,7 @@ def rejoin(reactor: Hosted) -> None:
 
 @contextmanager
 def left(reactor: Hosted) -> Iterator[None]:
-    """While a reactor is closed: its host must not keep a number that the system will give out again."""
+    """Detaches the host while the reactor is being closed: the system will reuse the descriptor's number."""
     host = reactor._host
     if host is None:
         yield
@@ -97,7 +97,7 @@ def left(reactor: Hosted) -> Iterator[None]:
 
 
 def refuse_run(reactor: Hosted) -> None:
-    """Raises where somebody else delivers the events, or others have to be let run: waiting here would stop them."""
+    """Raises if a host delivers the events, or if waiting here would block all greenlets of gevent."""
     host = reactor._host
     if host is not None and host.delivers:
         raise RuntimeError(f"{host.name} delivers the events of this reactor; run() is not needed")
@@ -106,14 +106,14 @@ def refuse_run(reactor: Hosted) -> None:
         raise RuntimeError("run() would stop all greenlets; let serversocket.hosts.gevent.attach() deliver the events")
 
 
-# ---- hosts that are found
+# ---- hosts that are found by themselves: asyncio and trio
 
-# By loop or run: it hosts one reactor, and both end together.
+# By loop or run: each hosts one reactor, and both end together.
 _found: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def hosted_reactor(make: type[_R]) -> _R | None:
-    """The reactor that the running asyncio loop or trio hosts, made at the first call; ``None`` outside of them."""
+    """Returns the reactor hosted by the running asyncio loop or trio, made by the first call; ``None`` outside them."""
     found, host = (running_trio(), TrioHost) if in_trio() else (running_loop(), AsyncioHost)
     if found is None:
         return None
@@ -124,13 +124,13 @@ def hosted_reactor(make: type[_R]) -> _R | None:
         if host is AsyncioHost and found not in _found:
             _close_along(found)
         _found[found] = reactor
-        # The reactor holds nothing of the loop, so that both can be collected.
+        # The reactor has no reference to the loop, so both can be collected.
         weakref.finalize(found, _close, weakref.ref(reactor)).atexit = False
     return reactor
 
 
 def _close_along(loop: Any) -> None:
-    """Has the loop's `close` close its reactor first. Where a loop does not let itself be told, its collection does."""
+    """Makes the loop's `close` close its reactor first. If `close` cannot be replaced, the loop's finalizer does it."""
     close = loop.close
 
     def close_both() -> None:
@@ -145,7 +145,7 @@ def _close_along(loop: Any) -> None:
 
 
 class AsyncioHost:
-    """An asyncio loop, uvloop's included."""
+    """An asyncio loop, including uvloop's."""
 
     name = "the running asyncio loop"
 
@@ -154,17 +154,17 @@ class AsyncioHost:
 
     @property
     def delivers(self) -> bool:
-        """Whether the loop runs in this thread."""
+        """True if the loop runs in this thread."""
         return self._loop() is running_loop()
 
     def watch(self, reactor: Hosted) -> None:
-        """Adds a reader to the loop, if that is open."""
+        """Adds a reader to the loop, if the loop is open."""
         loop = self._loop()
         if loop is not None and not loop.is_closed():
             loop.add_reader(reactor.fileno(), _poll, weakref.ref(reactor))
 
     def unwatch(self, reactor: Hosted) -> None:
-        """Removes it."""
+        """Removes the reader."""
         loop = self._loop()
         if loop is not None and not loop.is_closed():
             loop.remove_reader(reactor.fileno())
@@ -181,17 +181,17 @@ class TrioHost:
 
     @property
     def delivers(self) -> bool:
-        """Whether the run is under way in this thread."""
+        """True if the run is in progress in this thread."""
         return self._token() is running_trio()
 
     def watch(self, reactor: Hosted) -> None:
-        """Begins a task of the system's that waits for the descriptor."""
+        """Starts a system task that waits for the descriptor."""
         if self.delivers:
             watched = self._watched = object()
             sys.modules["trio"].lowlevel.spawn_system_task(self._deliver, weakref.ref(reactor), watched)
 
     def unwatch(self, reactor: Hosted) -> None:
-        """Ends that task."""
+        """Ends the task."""
         self._watched = None
         if self.delivers:
             sys.modules["trio"].lowlevel.notify_closing(reactor.fileno())
@@ -222,11 +222,11 @@ def _poll(reference: weakref.ref[Hosted]) -> None:
 def _close(reference: weakref.ref[Hosted]) -> None:
     reactor = reference()
     if reactor is not None and not reactor.running:
-        # Where the loop ended in another thread, the reactor's own collection will close it.
+        # If the loop ended in another thread, the reactor closes when it is collected.
         with suppress(RuntimeError):
             reactor.close()
 
 
 def forget() -> None:
-    """In a forked child: no loop of the parent hosts anything here."""
+    """Forgets the parent's loops, in a forked child: they host nothing here."""
     _found.clear()

@@ -1,4 +1,4 @@
-"""The public `Reactor`, the reactor of the calling thread, and what happens to errors that listeners raise."""
+"""The public `Reactor`, the reactor of the calling thread, and the reporting of errors that listeners raise."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from .timers import Scheduler
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-# How often idle connections are looked for. Seconds.
+# How often the reactor checks for idle connections. Seconds.
 SHORTEST_IDLE_PERIOD = 0.01
 LONGEST_IDLE_PERIOD = 1.0
 
 
 @with_as3_names
 class Reactor(Scheduler, engine.Reactor):
-    """Waits for the system and delivers events: what AIR's runtime does unseen.
+    """The event loop: waits for the system and delivers events. AIR's runtime has one, but does not show it.
 
-    Each thread has one of its own (`serversocket.run` runs it); programs that want more make them. A reactor and
-    everything that belongs to it is used from the thread that made it; `stop` and `call_soon_threadsafe` alone may be
+    Each thread has a default reactor, which `serversocket.run` runs; a program may make more. A reactor and its
+    objects may only be used from the thread that made it, except for `stop` and `call_soon_threadsafe`, which may be
     called from any thread.
 
-    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raised.
-    Where nobody listens to that, the exception is logged with its traceback by the logger ``serversocket``.
+    It dispatches ``uncaughtError`` (`UncaughtErrorEvent`) for each exception that a listener, timer or call raises.
+    Without a listener for it, the exception is logged with its traceback by the logger ``serversocket``.
 
     Example:
         >>> reactor = Reactor()
@@ -44,25 +44,25 @@ class Reactor(Scheduler, engine.Reactor):
         >>> reactor.close()
     """
 
-    # Whose loop delivers the events, if it is not `run`.
+    # The host that delivers the events, if it is not `run`.
     _host: hosting.Host | None = None
-    # The timer that looks for idle connections, while there are some that may not be idle for ever.
+    # The timer that checks for idle connections, while some have an idle timeout.
     _idle_watch: object = None
     _idle_period: float = LONGEST_IDLE_PERIOD
 
     def __init__(self) -> None:
         super().__init__()
-        self._attempts: set[Any] = set()  # to connect, that are under way
+        self._attempts: set[Any] = set()  # connects that are in progress
         _reactors.add(self)
 
     @property
     def buffer_limit(self) -> int:
-        """The most bytes of unread input and unsent output that all connections together may keep; 1 GiB at first.
+        """The most bytes of unread input and unsent output that all connections together may hold; 1 GiB by default.
 
-        Where more would be kept, the connection that keeps most is broken: its ``ioError`` has ``errno.ENOBUFS``,
-        and what it has kept is dropped. If that is the one being written to, or all others could not make room enough,
-        `Socket.write` raises. Unread input of a socket whose peer has gone is dropped without an event: it is closed,
-        and reading it raises.
+        Over the limit, the connection that holds the most is shed: its ``ioError`` has ``errno.ENOBUFS``, and its data
+        is dropped. If that is the one being written to, or if shedding all others would not make enough room,
+        `Socket.write` raises. Unread input of a socket whose peer is gone is dropped without an event: the socket is
+        closed, and reading it raises.
 
         Raises:
             TypeError: The value is not an integer.
@@ -78,12 +78,12 @@ class Reactor(Scheduler, engine.Reactor):
     def run(self) -> None:
         """Delivers events until `stop` is called or nothing is left open.
 
-        ``KeyboardInterrupt`` and ``SystemExit`` leave it, whether a signal or a listener raised them; it may be run
-        again then.
+        ``KeyboardInterrupt`` and ``SystemExit`` propagate, from a signal and from a listener. Afterwards the reactor
+        may be run again.
 
         Raises:
-            RuntimeError: The reactor is closed, runs already, belongs to another thread, is hosted by another loop, or
-                gevent has patched the program, whose greenlets waiting here would stop.
+            RuntimeError: The reactor is closed, already running, belongs to another thread, or is hosted by another
+                loop; or gevent has patched the program, and waiting here would block its greenlets.
 
         Example:
             >>> reactor = Reactor()
@@ -96,7 +96,7 @@ class Reactor(Scheduler, engine.Reactor):
             super().run()
 
     def close(self) -> None:
-        """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
+        """Closes the reactor and all its objects, without events. A second call does nothing.
 
         Raises:
             RuntimeError: A listener of this reactor is running, or another thread owns it.
@@ -112,26 +112,26 @@ class Reactor(Scheduler, engine.Reactor):
         self._drop_scheduled()
 
     def on_signal(self, signum: int, callback: Callable[..., object], *args: object) -> signals.SignalHandle:
-        """Calls `callback` from the reactor whenever a signal has come, in whichever loop delivers the events.
+        """Calls `callback` from the reactor whenever a signal arrives, also in a hosted reactor.
 
-        Called between events, it may do whatever a listener may. Several callbacks for a signal are called
-        in order. `run` does not wait for signals: it ends when nothing else is left open.
+        The callback runs between events and may do anything that a listener may. Several callbacks for a signal are
+        called in order. `run` does not wait for signals: it returns when nothing else is left open.
 
         For a graceful shutdown, close the server and each connection, as in the example: `run` returns when everything
-        was sent. After `stop`, what is not sent yet is reset when the program ends.
+        was sent. After `stop`, connections with unsent output are reset when the program ends.
 
         Args:
             signum: The signal, such as ``signal.SIGTERM``.
-            callback: What to call. What it raises goes the way of a listener's exception.
-            args: What to call it with.
+            callback: The function to call. Its exceptions are treated like a listener's.
+            args: Its arguments.
 
         Returns:
-            A handle whose `cancel()` ends it, as closing the reactor does. With the last one the signal does what it
-            did before.
+            A handle whose `cancel()` removes the callback; closing the reactor removes it too. When the last callback
+            for a signal is removed, the previous handler of the signal is restored.
 
         Raises:
-            TypeError: `signum` is no integer, or `callback` cannot be called or is a coroutine function.
-            ValueError: `signum` is no signal, or one that cannot be handled.
+            TypeError: `signum` is not an integer, or `callback` is not callable or is a coroutine function.
+            ValueError: `signum` is not a signal, or one that cannot be handled.
             RuntimeError: This is not the main thread, or the reactor is closed or belongs to another thread.
 
         Example:
@@ -164,7 +164,7 @@ class Reactor(Scheduler, engine.Reactor):
         hosting.rejoin(self)
 
     def _watch_idle(self, seconds: float) -> None:
-        """Looks for connections that are idle for too long, often enough for one that may be it for so long."""
+        """Makes the reactor check for idle connections, often enough for a timeout of so many seconds."""
         period = min(max(seconds / 8, SHORTEST_IDLE_PERIOD), LONGEST_IDLE_PERIOD)
         if self._idle_watch is None or period < self._idle_period:
             self._idle_period = period
@@ -176,7 +176,7 @@ class Reactor(Scheduler, engine.Reactor):
 
     def _look_for_idle(self, watch: object) -> None:
         if watch is not self._idle_watch:
-            return  # a shorter period has begun since
+            return  # a shorter period has replaced it
         self._idle_watch = None
         if self._end_idle():
             self._look_for_idle_later()
@@ -192,7 +192,7 @@ _threads = local()
 
 
 def current_reactor() -> Reactor:
-    """The reactor of this thread; inside a running asyncio loop the one that this loop hosts."""
+    """Returns the reactor of this thread; inside a running asyncio loop or trio, the one that it hosts."""
     hosted = hosting.hosted_reactor(Reactor)
     if hosted is not None:
         return hosted
@@ -206,7 +206,7 @@ def run() -> None:
     """Delivers events to the objects of this thread until `stop` is called or nothing is left open.
 
     Raises:
-        RuntimeError: It runs already, or a running asyncio loop of this thread does it.
+        RuntimeError: The reactor is already running, or a running asyncio loop or trio in this thread hosts it.
 
     Example:
         >>> import serversocket
@@ -216,7 +216,7 @@ def run() -> None:
 
 
 def stop() -> None:
-    """Makes `run` return in this thread, after what is being delivered; called before `run`, it ends the next one.
+    """Makes `run` return in this thread, after the current listener; called before `run`, it ends the next one.
 
     Example:
         >>> import serversocket
@@ -231,13 +231,13 @@ def report_error(error: BaseException, dispatcher: object, place: str = "") -> N
 
     Args:
         error: The exception.
-        dispatcher: Whose listener raised it, or the connection of a handler.
-        place: Where it was raised, if that is no listener.
+        dispatcher: The dispatcher whose listener raised it, or the connection of a handler.
+        place: Where it was raised, if not in a listener.
     """
     reactor = dispatcher if isinstance(dispatcher, Reactor) else getattr(dispatcher, "reactor", None)
     if reactor is None:
         reactor = getattr(_threads, "reactor", None)
-    # A listener of uncaughtError that raises would only be told of its own exception.
+    # A listener of uncaughtError that raises would only get its own exception.
     if reactor is None or reactor.closed or getattr(_threads, "reporting", False):
         listening = False
     else:
@@ -266,7 +266,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    """At the end of the interpreter: what this thread has written, and no turn has sent, is sent or refused now."""
+    """Sends, at the end of the interpreter, output of this thread that no turn has sent yet; or sets up its reset."""
     for reactor in list(_reactors):
         if not reactor.closed:
             reactor._send_unsent()

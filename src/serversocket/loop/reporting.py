@@ -1,4 +1,4 @@
-"""Log records of errors that nobody listens for; what peers can provoke must not fill a disk nor stop the reactor."""
+"""Log records of errors without a listener. Errors that peers provoke must neither fill a disk nor stop the reactor."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ logger = logging.getLogger("serversocket")
 
 RECORDS_PER_SECOND = 100
 
-_second = 0.0  # when the present one began
-_records = 0  # in the present second
+_second = 0.0  # when the current second began
+_records = 0  # in the current second
 _silenced = 0  # since the last record
-_torn = False  # the end of the last record on stderr is missing
+_truncated = False  # the last record on stderr is incomplete
 
 
 def log_error(error: BaseException, dispatcher: object, place: str = "") -> None:
-    """Logs one error with its traceback; beyond so many in a second, the next record tells how many were left out.
+    """Logs one error with its traceback. Records over the limit per second are dropped; the next one counts them.
 
-    Where the program has not configured logging, the record goes to stderr as it would by `logging.lastResort`, except
-    that nobody waits for stderr: what it does not take at once is left out too.
+    If the program has not configured logging, the record goes to stderr as with `logging.lastResort`, but the reactor
+    never waits for stderr: output that it does not take at once is dropped and counted too.
     """
     global _second, _records, _silenced
     now = time.monotonic()
@@ -45,18 +45,18 @@ def log_error(error: BaseException, dispatcher: object, place: str = "") -> None
             record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, (place, left_out), cause)
             if logger.filter(record) and not _write(logging.Formatter().format(record)):
                 _silenced += silenced + 1
-    except BaseException as failure:  # a filter of that logger may raise; the reactor goes on
+    except BaseException as failure:  # a filter of that logger may raise; the reactor continues
         if leaves(failure):
             raise
 
 
 def _write(text: str) -> bool:
-    """Writes to stderr without waiting for it; whether it took all of that.
+    """Writes to stderr without waiting for it. Returns True if it took everything.
 
-    It may be a pipe that nobody reads, and is shared with others, who would be surprised if it did not block. So it is
-    asked before each write whether there is room for one.
+    Stderr may be a pipe without a reader. It is shared with other processes, so making it non-blocking would break
+    them. Instead, `poll` tells before each write if there is room.
     """
-    global _torn
+    global _truncated
     stream = sys.stderr
     if stream is not sys.__stderr__ or stream is None:
         if stream is not None:  # the program's own
@@ -66,20 +66,20 @@ def _write(text: str) -> bool:
     number = stream.fileno()
     writable = _poll()
     writable.register(number, _POLLOUT)
-    rest = memoryview((("\n" if _torn else "") + text + "\n").encode(stream.encoding, "backslashreplace"))
+    rest = memoryview((("\n" if _truncated else "") + text + "\n").encode(stream.encoding, "backslashreplace"))
     begun = False
-    with suppress(OSError):  # closed, or its reader has gone
+    with suppress(OSError):  # it is closed, or its reader is gone
         while rest and [event for _, event in writable.poll(0)] == [_POLLOUT]:
             rest = rest[_os_write(number, rest[:_PIPE_BUF]) :]
             begun = True
     if begun:
-        _torn = bool(rest)
+        _truncated = bool(rest)
     return not rest
 
 
 try:
     _poll, _POLLOUT, _PIPE_BUF = (original("select", name) for name in ("poll", "POLLOUT", "PIPE_BUF"))
-except ImportError:  # as on Windows
+except ImportError:  # on Windows
     _poll, _POLLOUT, _PIPE_BUF = None, 0, 0
 _os_write = original("os", "write")
 _last_resort = logging.lastResort

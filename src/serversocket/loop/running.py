@@ -1,4 +1,4 @@
-"""The async library that runs in this thread. None is imported for the question."""
+"""The async library that runs in this thread. Asking never imports one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["in_trio", "running_loop", "running_trio"]
 
 
 def running_loop() -> Any | None:
-    """The asyncio loop that runs in this thread, or ``None``."""
+    """Returns the asyncio loop that runs in this thread, or ``None``."""
     asyncio_events = sys.modules.get("asyncio.events")
     return None if asyncio_events is None else asyncio_events._get_running_loop()
 
 
 def running_trio() -> Any | None:
-    """What stands for the run of trio in this thread, or ``None``."""
+    """Returns the token of the trio run in this thread, or ``None``."""
     lowlevel = sys.modules.get("trio.lowlevel")
     return lowlevel.current_trio_token() if lowlevel is not None and lowlevel.in_trio_run() else None
 
 
 def in_trio() -> bool:
-    """Whether a task of trio runs in this thread, perhaps inside a loop of asyncio."""
+    """Returns True if a trio task runs in this thread, even inside an asyncio loop."""
     lowlevel = sys.modules.get("trio.lowlevel")
     return lowlevel is not None and lowlevel.in_trio_task()

@@ -21,7 +21,7 @@ __all__ = ["SignalHandle"]
 
 
 class Woken(Protocol):
-    """What signals need of a reactor."""
+    """The part of a reactor that signals use."""
 
     @property
     def closed(self) -> bool: ...
@@ -33,7 +33,7 @@ class Woken(Protocol):
 
 @with_as3_names
 class SignalHandle:
-    """What `Reactor.on_signal` has promised."""
+    """A handle for a callback of `Reactor.on_signal`."""
 
     __slots__ = ("__weakref__", "_arguments", "_callback", "_reactor", "_signum")
 
@@ -52,11 +52,11 @@ class SignalHandle:
 
     @property
     def cancelled(self) -> bool:
-        """True if it is over: by `cancel`, or because the reactor was closed."""
+        """True if the callback was removed, by `cancel` or because the reactor was closed."""
         return self._reactor is None
 
     def cancel(self) -> None:
-        """Ends it. With the last one for a signal, what that did before is put back. A second call does nothing.
+        """Removes the callback. After the last one for a signal, the previous handler is restored. Idempotent.
 
         Raises:
             RuntimeError: This is not the main thread.
@@ -72,7 +72,7 @@ class SignalHandle:
             self._reactor.call_soon_threadsafe(self._run)
 
     def _run(self) -> None:
-        if self._reactor is not None:  # it may have been cancelled since
+        if self._reactor is not None:  # it may have been cancelled meanwhile
             self._callback(*self._arguments)
 
     def __repr__(self) -> str:
@@ -81,16 +81,16 @@ class SignalHandle:
 
 
 class _Alarm:
-    """Has a signal wake a reactor out of its wait, or its host out of another library's.
+    """A wake-up descriptor: a signal makes Python write to it, which ends the reactor's or the host's wait.
 
-    The system interrupts a wait only if the signal arrives while it lasts; Python's handler runs after it, and in many
-    a library's wait not at all. Python can write to a descriptor from its own low-level handler; the
-    reactor watches that. A program that uses that descriptor itself, as asyncio and trio do, keeps it, and wakes
-    up in its own way.
+    The system interrupts a wait only if the signal arrives during it. Python's own handler runs after the wait, and
+    with many libraries' loops not at all. But Python's low-level handler can write to a descriptor, which the reactor
+    watches. A program that has set this descriptor itself, as asyncio and trio do, keeps it, and wakes up by its own
+    means.
 
-    A reactor has one for as long as somebody uses it: the `run` that is under way, and each handle. Python writes to
-    one descriptor only: among reactors the one that runs has it, else one that has handles. A signal's handler may
-    raise at any moment, so an alarm is in `_alarms` before it begins, and `end` takes away whatever there is of it.
+    A reactor has an alarm while it has a user: the current `run`, and each handle. Python writes to only one
+    descriptor: the running reactor's if there is one, otherwise that of a reactor with handles. A signal handler may
+    raise at any moment, so an alarm is in `_alarms` before `begin`, and `end` cleans up a partial one too.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _Alarm:
                 raise
 
     def ring(self, instead: bool) -> None:
-        """Has Python write here, where it writes to nobody yet, or *instead* to another reactor's alarm."""
+        """Makes Python write here, if it writes nowhere yet, or with `instead` if it writes to another alarm."""
         if self._ends is None:
             return
         previous = signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
@@ -123,7 +123,7 @@ class _Alarm:
         return self._ends is not None and self._ends[1].fileno() == descriptor
 
     def end(self, reactor: Woken) -> None:
-        """Takes it away; a descriptor that somebody else has set meanwhile stays."""
+        """Removes the descriptor; one that the program has set meanwhile stays."""
         if self._ends is None:
             return
         current = signal.set_wakeup_fd(-1)
@@ -132,17 +132,17 @@ class _Alarm:
         (ours, theirs), self._ends = self._ends, None
         with ours, theirs:
             if not reactor.closed:
-                with suppress(KeyError, ValueError):  # it was interrupted before that
+                with suppress(KeyError, ValueError):  # `begin` was interrupted before adding it
                     reactor._remove_wakeup(ours.fileno())
 
 
 @contextmanager
 def wakes(reactor: Woken) -> Iterator[None]:
-    """Lets signals end the reactor's waits, if this is the thread that they come to."""
+    """Lets signals end the reactor's waits, if this is the main thread, which receives them."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield
         return
-    user = object()  # of its own, for a run that is refused inside of another one
+    user = object()  # a separate one, because a nested run is refused
     try:
         _use_alarm(reactor, user, instead=True)
         yield
@@ -158,7 +158,7 @@ def _use_alarm(reactor: Woken, user: object, instead: bool = False) -> None:
 
 
 def _leave_alarm(reactor: Woken, user: object) -> None:
-    """The last one ends it, and then another reactor's may be written to."""
+    """Removes a user. After the last one the alarm ends, and another reactor's alarm may be used."""
     alarm = _alarms.get(reactor)
     if alarm is None:
         return
@@ -174,14 +174,14 @@ def _end_alarm(reactor: Woken, alarm: _Alarm) -> None:
         other.ring(False)
 
 
-# Of the main thread, as all handlers of signals are.
+# Used by the main thread only, which runs all signal handlers.
 _handles: dict[int, list[SignalHandle]] = {}
 _before: dict[int, Any] = {}
-_alarms: dict[Woken, _Alarm] = {}  # of those that run or have handles
+_alarms: dict[Woken, _Alarm] = {}  # of the reactors that run or have handles
 
 
 def watch(reactor: Woken, signum: int, callback: Callable[..., object], *args: object) -> SignalHandle:
-    """What `Reactor.on_signal` does."""
+    """Implements `Reactor.on_signal`."""
     _require_main_thread("on_signal()")
     number = _parse_signal(signum)
     if not callable(callback):
@@ -212,7 +212,7 @@ def _take_over(number: int) -> None:
 
 def _parse_signal(signum: int) -> int:
     wanted = as_int("signum", signum, "the number of a signal")
-    valid = {int(number): number for number in signal.valid_signals()}  # those in real time are numbers only
+    valid = {int(number): number for number in signal.valid_signals()}  # real-time signals are plain numbers
     if (number := valid.get(wanted)) is None:
         raise ValueError(f"signum: {errors.shown(signum)} is not the number of a signal")
     return number
@@ -222,7 +222,7 @@ def _require_main_thread(call: str) -> None:
     current = threading.current_thread()
     if current is not threading.main_thread():
         raise RuntimeError(
-            f"{call}: signals come to the main thread {threading.main_thread().name!r}, called from {current.name!r}"
+            f"{call}: only the main thread {threading.main_thread().name!r} gets signals; called from {current.name!r}"
         )
 
 
@@ -232,7 +232,7 @@ def _handle(signum: int, _frame: FrameType | None) -> None:
 
 
 def _ended(number: int) -> None:
-    """Forgets what was cancelled, and the signal with the last of it."""
+    """Forgets cancelled handles of a signal, and restores its previous handler after the last one."""
     _handles[number] = [handle for handle in _handles[number] if not handle.cancelled]
     if not _handles[number]:
         del _handles[number]
@@ -246,16 +246,16 @@ def _all_handles() -> list[SignalHandle]:
 
 
 def close(reactor: Woken) -> None:
-    """Ends all that a reactor waits for, before it is closed."""
+    """Cancels all handles of a reactor, before it is closed."""
     for handle in _all_handles():
         if handle._reactor is reactor:
             handle.cancel()
-    if reactor in _alarms:  # a signal's handler has raised when it was to end
+    if reactor in _alarms:  # a signal handler raised while the alarm was ending
         _end_alarm(reactor, _alarms[reactor])
 
 
 def forget() -> None:
-    """In a forked child, and at the end of the interpreter: signals do what they did before."""
+    """Restores the previous handlers, in a forked child and at the end of the interpreter."""
     for number, before in _before.items():
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_DFL if before is None else before)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BackgroundReactor", "run_in_thread"]
 
-SECONDS_TO_END = 1.0  # that the end of the interpreter waits for reactors in threads
+SECONDS_TO_END = 1.0  # how long the end of the interpreter waits for reactors in threads
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -33,10 +33,10 @@ _T = TypeVar("_T")
 
 @with_as3_names
 class BackgroundReactor(Generic[_T]):
-    """A reactor that runs in a thread of its own; `run_in_thread` makes it.
+    """A reactor that runs in a thread of its own; made by `run_in_thread`.
 
-    It runs until `stop`, also while nothing is open. The end of the interpreter stops it too, and waits for what is
-    being delivered, but at most a second. As a context manager it is stopped in the end.
+    It runs until `stop`, even while nothing is open. The end of the interpreter stops it too, and waits at most a
+    second for a running listener. As a context manager it is stopped at the end of the block.
     """
 
     def __init__(self, setup: Callable[[], _T]) -> None:
@@ -46,7 +46,7 @@ class BackgroundReactor(Generic[_T]):
         self._begun: Future[_T] = Future()
         self._outstanding: set[Future[Any]] = set()
         self._over = False
-        self._lock = threading.Lock()  # of these two
+        self._lock = threading.Lock()  # guards the two above
         self._made: Future[Any] = Future()  # the reactor
         self._maker = get_ident()
         self._thread = threading.Thread(target=self._main, name="serversocket", daemon=True)
@@ -55,39 +55,39 @@ class BackgroundReactor(Generic[_T]):
         _running.add(self)
         try:
             self._result = self._begun.result()
-        except BaseException:  # of the function, or of a signal's handler, here
+        except BaseException:  # from the function, or from a signal handler in this thread
             self.stop()
             raise
 
     @property
     def reactor(self) -> Reactor:
-        """The reactor: of it other threads may use `Reactor.call_soon_threadsafe` and `Reactor.stop`."""
+        """The reactor. Other threads may use only its `Reactor.call_soon_threadsafe` and `Reactor.stop`."""
         reactor: Reactor = self._reactor
         return reactor
 
     @property
     def result(self) -> _T:
-        """What the function given to `run_in_thread` returned. It belongs to the reactor's thread."""
+        """The return value of the function given to `run_in_thread`. It belongs to the reactor's thread."""
         return self._result
 
     @property
     def thread(self) -> threading.Thread:
-        """The thread that it runs in."""
+        """The thread that the reactor runs in."""
         return self._thread
 
     def call(self, function: Callable[_P, _R], *args: _P.args, **options: _P.kwargs) -> _R:
-        """Calls a function in the reactor's thread, and waits for what comes of it.
+        """Calls a function in the reactor's thread, and waits for its result.
 
         Args:
-            function: What to call; other events wait meanwhile.
-            args: What to call it with.
-            options: What to call it with, by name.
+            function: The function; other events wait while it runs.
+            args: Its positional arguments.
+            options: Its keyword arguments.
 
         Returns:
-            What the function returned. What it raised is raised here.
+            The function's return value. An exception of the function is raised here.
 
         Raises:
-            TypeError: `function` cannot be called, or is a coroutine function.
+            TypeError: `function` is not callable, or is a coroutine function.
             RuntimeError: The reactor has stopped, or stopped before the function was called.
 
         Example:
@@ -101,18 +101,18 @@ class BackgroundReactor(Generic[_T]):
         return self.submit(function, *args, **options).result()
 
     def submit(self, function: Callable[_P, _R], *args: _P.args, **options: _P.kwargs) -> Future[_R]:
-        """As `call`, without waiting.
+        """Like `call`, without waiting.
 
         Args:
-            function: What to call.
-            args: What to call it with.
-            options: What to call it with, by name.
+            function: The function.
+            args: Its positional arguments.
+            options: Its keyword arguments.
 
         Returns:
-            What will have the function's result. Cancelled before the function is called, it is not called.
+            A future for the function's result. If it is cancelled in time, the function is not called.
 
         Raises:
-            TypeError: `function` cannot be called, or is a coroutine function.
+            TypeError: `function` is not callable, or is a coroutine function.
             RuntimeError: The reactor has stopped.
 
         Example:
@@ -142,11 +142,11 @@ class BackgroundReactor(Generic[_T]):
         return future
 
     def stop(self) -> None:
-        """Stops and closes the reactor, with all that belongs to it, and waits for the thread to end.
+        """Stops and closes the reactor and all its objects, and waits for the thread to end.
 
-        Called in the reactor's own thread it does not wait. A second call does nothing.
+        Called from the reactor's own thread, it does not wait. A second call does nothing.
         """
-        with suppress(RuntimeError):  # it is closed
+        with suppress(RuntimeError):  # it is already closed
             self._reactor.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -181,7 +181,7 @@ class BackgroundReactor(Generic[_T]):
 
     def _own_reactor(self) -> Any:
         if get_ident() == self._maker:
-            raise RuntimeError("run_in_thread(): gevent makes a greenlet of its thread, and greenlets share a reactor")
+            raise RuntimeError("run_in_thread(): gevent makes its thread a greenlet, and greenlets share a reactor")
         return current_reactor()
 
 
@@ -189,14 +189,14 @@ _running: WeakSet[BackgroundReactor[Any]] = WeakSet()
 
 
 def _stop_all() -> None:
-    """At the end of the interpreter: what is unsent is sent or reset before the system closes the descriptors.
+    """Stops all reactors at the end of the interpreter, so that unsent output is sent or its connection reset.
 
     A listener that never returns does not keep the interpreter from ending.
     """
     end = time.monotonic() + SECONDS_TO_END
     running = list(_running)
     for background in running:
-        with suppress(RuntimeError):  # it is closed
+        with suppress(RuntimeError):  # it is already closed
             background._reactor.stop()
     for background in running:
         background._thread.join(max(end - time.monotonic(), 0))
@@ -206,7 +206,7 @@ atexit.register(_stop_all)
 
 
 def _settle(future: Future[_R], function: Callable[[], _R]) -> bool:
-    """Gives a future what comes of a function; whether that was a result."""
+    """Calls a function and settles a future with its result or exception. Returns True if there was a result."""
     try:
         future.set_result(function())
     except BaseException as error:
@@ -220,22 +220,22 @@ def _stopped() -> RuntimeError:
 
 
 def run_in_thread(function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> BackgroundReactor[_T]:
-    """Starts a thread with a reactor of its own, calls a function there, and waits for that.
+    """Starts a thread with a reactor of its own, calls a function there, and waits until it returns.
 
-    The function makes servers and sockets: they belong to that reactor, which delivers their events when it has
-    returned.
+    The servers and sockets that the function makes belong to that reactor, which delivers their events once the
+    function has returned.
 
     Args:
-        function: What to call.
-        args: What to call it with.
-        options: What to call it with, by name.
+        function: The function.
+        args: Its positional arguments.
+        options: Its keyword arguments.
 
     Returns:
-        The running reactor, and what the function has returned as its `result`.
+        The running reactor, with the function's return value as its `result`.
 
     Raises:
-        TypeError: `function` cannot be called, or is a coroutine function.
-        Exception: Whatever the function raised; the thread has ended then.
+        TypeError: `function` is not callable, or is a coroutine function.
+        Exception: The function's own exception; the thread has ended then.
 
     Example:
         >>> import serversocket

@@ -1,11 +1,12 @@
 """Timers, and calls from other threads.
 
-A signal's handler may run between any two lines, schedule and cancel, or raise. No promise may be lost by that, or kept
-twice. CPython looks for signals after a call, at the beginning of a Python function and when a loop begins anew: what
-is looked at stays as it is up to the end of the next call of a C function. Where that counts below, it is said.
+A signal handler may run between any two lines, schedule and cancel calls, or raise. No call may be lost or made twice
+because of that. CPython checks for signals after a call, at the beginning of a Python function and at each iteration of
+a loop: a state that was just checked cannot change before the end of the next call of a C function. Comments below say
+where the code relies on that.
 
-From 3.12 on, the jump with which a loop begins anew may be outside of the `try` that the loop stands in. So a loop that
-has to be cleaned up after is a function of its own, where its form does not avoid that.
+From 3.12 on, the jump to the next iteration of a loop may be outside of the `try` that contains the loop. So a loop
+that needs cleanup is a function of its own, unless its form avoids that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FEW = 64
 
 @with_as3_names
 class TimerHandle:
-    """What `Reactor.call_later` or `Reactor.call_every` has promised."""
+    """A handle for a call of `Reactor.call_later` or `Reactor.call_every`."""
 
     __slots__ = ("__weakref__", "_arguments", "_callback", "_cancelled", "_period", "_scheduler", "_when")
 
@@ -52,7 +53,7 @@ class TimerHandle:
 
     @property
     def when(self) -> float:
-        """When the call is due, or the next one, in seconds of the clock of `time.monotonic`."""
+        """When the next call is due, in seconds of the clock of `time.monotonic`."""
         return self._when
 
     @property
@@ -61,7 +62,7 @@ class TimerHandle:
         return self._cancelled
 
     def cancel(self) -> None:
-        """Takes the promise back. Does nothing when the call has been made or was cancelled already.
+        """Cancels the call. Does nothing if the call was already made or cancelled.
 
         Raises:
             RuntimeError: The reactor belongs to another thread.
@@ -79,9 +80,9 @@ class TimerHandle:
         scheduler._timer_cancelled()
 
     def unref(self) -> Self:
-        """Has `run` not wait for the call: it is made if something else keeps `run` going until it is due.
+        """Makes `run` not wait for the call: the call is made only if something else keeps `run` going until then.
 
-        After the call was made or cancelled, this does nothing.
+        Does nothing after the call was made or cancelled.
 
         Returns:
             The handle itself.
@@ -100,9 +101,9 @@ class TimerHandle:
         return self._set_ref(False)
 
     def ref(self) -> Self:
-        """Has `run` wait for the call again, after `unref`.
+        """Makes `run` wait for the call again, after `unref`.
 
-        After the call was made or cancelled, this does nothing.
+        Does nothing after the call was made or cancelled.
 
         Returns:
             The handle itself.
@@ -113,7 +114,7 @@ class TimerHandle:
         return self._set_ref(True)
 
     def has_ref(self) -> bool:
-        """Returns True if `run` waits for the call: it is still to be made, and `unref` was not called."""
+        """Returns True if `run` waits for the call: it is outstanding, and `unref` was not called."""
         return self._scheduler is not None and self in self._scheduler._awaited
 
     def _set_ref(self, awaited: bool) -> Self:
@@ -122,13 +123,13 @@ class TimerHandle:
             scheduler._check_thread()
             sets = scheduler._awaited, scheduler._unawaited
             wanted, other = sets if awaited else reversed(sets)
-            if self._scheduler is not None:  # no handler can cancel it before the end of the next call
+            if self._scheduler is not None:  # no signal handler can cancel it before the end of the next call
                 wanted.add(self)
             other.discard(self)
         return self
 
     def _advance(self, now: float) -> None:
-        """Sets the next of its times that is still to come: those that were missed are not made up for."""
+        """Sets the next due time in the future; missed times are skipped."""
         missed = (now - self._when) / self._period
         if missed < 2**53:
             self._when += self._period * (math.floor(missed) + 1)
@@ -136,7 +137,7 @@ class TimerHandle:
             self._when = math.nextafter(now, math.inf)
 
     def _let_go(self) -> None:
-        """The handle keeps nothing alive from here on."""
+        """Drops all references, so that the handle keeps nothing alive."""
         self._scheduler, self._callback, self._arguments = None, None, ()
 
     def __repr__(self) -> str:
@@ -146,7 +147,7 @@ class TimerHandle:
 
 @with_as3_names
 class Scheduler:
-    """What a reactor knows of timers and of calls from other threads. The engine is the other base of a reactor."""
+    """The part of a reactor for timers and for calls from other threads. The engine is its other base class."""
 
     if TYPE_CHECKING:
         closed: Any
@@ -156,9 +157,9 @@ class Scheduler:
         def _check_thread(self) -> None: ...
         def _report(self, exception: BaseException, source: object) -> None: ...
 
-    _timers: list[tuple[float, int, TimerHandle]]  # a heap; of those that were cancelled some stay for a while
-    _awaited: set[TimerHandle]  # those that `run` waits for
-    _unawaited: set[TimerHandle]  # the others that are still to be called
+    _timers: list[tuple[float, int, TimerHandle]]  # a heap; some cancelled ones stay in it for a while
+    _awaited: set[TimerHandle]  # outstanding ones that `run` waits for
+    _unawaited: set[TimerHandle]  # the other outstanding ones
     _timer_numbers: count[int]
     _deadline: float | None
     _calls: deque[tuple[Callable[..., object], tuple[object, ...]]]
@@ -174,18 +175,18 @@ class Scheduler:
         return self
 
     def call_later(self, seconds: float, callback: Callable[..., object], *args: object) -> TimerHandle:
-        """Calls `callback` from the reactor once a time has passed; calls due at the same moment go in order.
+        """Calls `callback` from the reactor after a delay; calls due at the same moment are made in order.
 
         Args:
-            seconds: How long from now, in seconds; negative means 0, infinite means never.
-            callback: What to call. What it raises goes the way of a listener's exception.
-            args: What to call it with.
+            seconds: The delay, in seconds; negative means 0, infinite means never.
+            callback: The function to call. Its exceptions are treated like a listener's.
+            args: Its arguments.
 
         Returns:
-            A handle whose `cancel()` takes the promise back. `run` waits for the call unless `unref()` says otherwise.
+            A handle whose `cancel()` cancels the call. `run` waits for the call unless `unref()` is called.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
+            TypeError: `seconds` is not a number, or `callback` is not callable or is a coroutine function.
             ValueError: `seconds` is not-a-number.
             RuntimeError: The reactor is closed or belongs to another thread.
 
@@ -203,21 +204,21 @@ class Scheduler:
         return self._promise(TimerHandle(self, time.monotonic() + as_delay("seconds", seconds), callback, args))
 
     def call_every(self, seconds: float, callback: Callable[..., object], *args: object) -> TimerHandle:
-        """Calls `callback` from the reactor again and again, the first time once a period has passed.
+        """Calls `callback` from the reactor periodically, for the first time after one period.
 
-        The times are multiples of the period from now on, so they do not drift. Where a call comes late, because the
-        reactor was busy, the times that were missed are left out.
+        The due times are multiples of the period from now on, so they do not drift. If a call is late because the
+        reactor was busy, the missed times are skipped.
 
         Args:
             seconds: The period, in seconds; more than 0.
-            callback: What to call. What it raises goes the way of a listener's exception, and the calls go on.
-            args: What to call it with.
+            callback: The function to call. Its exceptions are treated like a listener's, and the calls continue.
+            args: Its arguments.
 
         Returns:
-            A handle whose `cancel()` ends it. Until then `run` goes on, unless `unref()` says otherwise.
+            A handle whose `cancel()` ends the calls. Until then `run` does not return, unless `unref()` is called.
 
         Raises:
-            TypeError: `seconds` is no number, or `callback` cannot be called or is a coroutine function.
+            TypeError: `seconds` is not a number, or `callback` is not callable or is a coroutine function.
             ValueError: `seconds` is not-a-number, infinite, 0 or negative.
             RuntimeError: The reactor is closed or belongs to another thread.
 
@@ -246,7 +247,7 @@ class Scheduler:
         self._awaited.add(handle)
         try:
             self._update_deadline()
-        except Exception:  # the engine has no thread to keep the time with
+        except Exception:  # the engine cannot start the thread that keeps the time
             handle.cancel()
             raise
         return handle
@@ -255,11 +256,11 @@ class Scheduler:
         """Calls `callback` from the reactor, in its next turn. This may be called from any thread.
 
         Args:
-            callback: What to call. What it raises goes the way of a listener's exception.
-            args: What to call it with.
+            callback: The function to call. Its exceptions are treated like a listener's.
+            args: Its arguments.
 
         Raises:
-            TypeError: `callback` cannot be called, or is a coroutine function.
+            TypeError: `callback` is not callable, or is a coroutine function.
             RuntimeError: The reactor is closed.
 
         Example:
@@ -285,12 +286,12 @@ class Scheduler:
 
     @property
     def _has_scheduled(self) -> bool:
-        """Whether a timer or a call is outstanding."""
+        """True if a timer or a call is outstanding."""
         return bool(self._calls or self._awaited)
 
     def _run_timers(self) -> int:
-        """Makes the calls that are due now, not those that they schedule. Returns how many."""
-        self._deadline = math.nan  # the engine's alarm has gone off: it is told anew, even of the same deadline
+        """Makes the calls that are due now, but not those that they schedule. Returns how many."""
+        self._deadline = math.nan  # the engine's alarm went off: set the deadline again, even an unchanged one
         try:
             return self._call_due(time.monotonic(), next(self._timer_numbers))
         finally:
@@ -312,14 +313,14 @@ class Scheduler:
         return ran
 
     def _call_again(self, entry: tuple[float, int, TimerHandle], now: float) -> bool:
-        """Makes a call that is due and comes again; whether it was still there to be made."""
+        """Makes a due call of a periodic timer. Returns True unless it was cancelled meanwhile."""
         handle, timers = entry[2], self._timers
         callback, arguments = handle._callback, handle._arguments
         if callback is None:
             return False
         handle._advance(now)
         following = handle.when, next(self._timer_numbers), handle
-        # From here to the end of the call nobody else comes in. What is replaced is never missing.
+        # From here to the end of the call no signal handler can run, so no timer is ever missing from the heap.
         if timers is not self._timers or not timers or timers[0] is not entry:
             return False
         heapreplace(timers, following)
@@ -332,7 +333,7 @@ class Scheduler:
         return True
 
     def _call_once(self, entry: tuple[float, int, TimerHandle]) -> bool:
-        """Makes a call that is due; whether it was still there to be made."""
+        """Makes a due call. Returns True unless it was cancelled meanwhile."""
         handle, timers = entry[2], self._timers
         callback, arguments = handle._callback, handle._arguments
         if callback is None or not timers or timers[0] is not entry:
@@ -340,7 +341,7 @@ class Scheduler:
         begun = False
         try:
             heappop(timers)
-            # A handler that raises here finds it not begun. The next that may come in is inside the call.
+            # A signal handler that raises here finds the call not begun. The next one can only run inside the call.
             handle._scheduler, handle._callback, handle._arguments = None, None, ()
             begun = True
             callback(*arguments)
@@ -358,7 +359,7 @@ class Scheduler:
         return True
 
     def _run_calls(self) -> int:
-        """Makes the calls that wait now, not those that they add. Returns how many."""
+        """Makes the calls that wait now, but not those that they add. Returns how many."""
         ran = 0
         waiting = len(self._calls)
         while ran < waiting and self._calls:
@@ -380,7 +381,7 @@ class Scheduler:
         return ran
 
     def _drop_scheduled(self) -> None:
-        """Forgets every timer and call, as closing the reactor does."""
+        """Drops every timer and call, when the reactor is closed."""
         for _, _, handle in self._timers:
             handle._let_go()
         self._timers.clear()
@@ -390,22 +391,22 @@ class Scheduler:
         self._deadline = None
 
     def _timer_cancelled(self) -> None:
-        """Sweeps where more were cancelled than are left; a few never matter."""
+        """Sweeps the heap if more timers were cancelled than are left; a few do not matter."""
         if len(self._timers) > _FEW + 2 * (len(self._awaited) + len(self._unawaited)):
             self._sweep()
         self._update_deadline()
 
     def _sweep(self) -> None:
-        """Leaves out those that were cancelled. What comes meanwhile comes to the new heap, which nobody replaces."""
+        """Moves the outstanding timers to a new heap. Signal handlers that interrupt this add to the new heap."""
         before, self._timers = self._timers, []
         done = 0
         try:
             for entry in before:
-                done += 1  # up to the end of the push nobody else comes in
+                done += 1  # no signal handler can run up to the end of the push
                 if entry[2]._callback is None:
                     continue
                 heappush(self._timers, entry)
-        except BaseException:  # of a signal's handler
+        except BaseException:  # from a signal handler
             for entry in before[done:]:
                 heappush(self._timers, entry)
             self._update_deadline()
@@ -417,7 +418,7 @@ class Scheduler:
             heappop(timers)
 
     def _update_deadline(self) -> None:
-        """Tells the engine of the next timer, if that is another one than it knows of."""
+        """Sets the engine's deadline to the next timer's, if it has changed."""
         while True:
             self._drop_cancelled()
             timers = self._timers
@@ -425,4 +426,4 @@ class Scheduler:
             if deadline == self._deadline or self.closed:
                 return
             self._deadline = deadline
-            self._set_deadline(deadline)  # and look again: a handler may have come in with another one
+            self._set_deadline(deadline)  # and look again: a signal handler may have changed the next timer

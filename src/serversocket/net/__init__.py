@@ -1,1 +1,1 @@
-"""Servers and connections, above the engine: addresses, look-ups, connecting, listening."""
+"""Servers and connections, above the engine: addresses, name resolution, connecting, listening."""

@@ -1,4 +1,4 @@
-"""What an address and a host name may be. Nothing here ever asks a name server."""
+"""Parsing of addresses and host names. Nothing here queries a name server."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = [
 ]
 
 Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
-"""What an address may be given as."""
+"""The types that an address may be given as."""
 
 _MAX_HOST_LENGTH = 255
 _SCOPE = re.compile(r"[!-.0-~]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
-# What this takes is loaded when it is first used: now, for later there may be no descriptor to load it with.
+# The codec's modules are loaded at the first use. Load them now: later there may be no descriptor left for that.
 "\xfc".encode("idna")
 
 
 class Address(NamedTuple):
-    """An IP address as the system calls take it."""
+    """An IP address in the form that system calls take."""
 
     family: socket.AddressFamily
     host: str
@@ -49,36 +49,36 @@ class Address(NamedTuple):
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether it is an IPv6 address."""
+        """True if it is an IPv6 address."""
         return self.family == socket.AF_INET6
 
     @property
     def text(self) -> str:
-        """The literal, with its scope where it has one."""
+        """The literal, with its scope if it has one."""
         return with_scope(self.host, self.scope_id)
 
 
 class Origin(NamedTuple):
-    """What a client connects from."""
+    """The local address and port that a client connects from."""
 
     address: Address | None = None
-    """One of this machine, or ``None`` for whichever the system takes."""
+    """An address of this machine, or ``None`` to let the system choose."""
 
     port: int = 0
-    """0 for any."""
+    """The local port, or 0 to let the system choose."""
 
 
 def parse_address(value: object) -> Address:
-    """The address for a server: exactly one IP literal.
+    """Parses the address of a server: exactly one IP literal.
 
     Args:
-        value: A dotted quad, an IPv6 literal, the latter with ``%scope`` if it is link-local (the name or the index of
-            an interface), or an address of the `ipaddress` module. ``""`` means ``"0.0.0.0"``.
+        value: A dotted quad; or an IPv6 literal, with ``%scope`` (the name or the index of an interface) if it is
+            link-local; or an address of the `ipaddress` module. ``""`` means ``"0.0.0.0"``.
 
     Raises:
-        TypeError: `None` (#2007) or any other type.
-        ArgumentError: Anything else that a string may hold: host names, ports, blanks, short or octal forms (#2004).
-        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look for it (``EMFILE``).
+        TypeError: It is `None` (#2007) or has any other type.
+        ArgumentError: It is any other text, for instance a host name, with a port or blanks, short or octal (#2004).
+        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look it up (``EMFILE``).
 
     Example:
         >>> parse_address("::1").text
@@ -94,28 +94,28 @@ def parse_address(value: object) -> Address:
 
 
 def require_local(address: Address, port: int) -> None:
-    """Refuses what can be no address of this machine although some systems bind it.
+    """Refuses addresses that cannot belong to this machine, although some systems allow binding to them.
 
     Raises:
-        IOError: A multicast address or the broadcast address (#2002, ``EADDRNOTAVAIL``).
+        IOError: It is a multicast address or the broadcast address (#2002, ``EADDRNOTAVAIL``).
     """
     if ipaddress.ip_address(address.host).is_multicast or address.host == "255.255.255.255":
         raise refused("bind", address, port, errno.EADDRNOTAVAIL)
 
 
 def require_reuse_port() -> None:
-    """Refuses to share a port where the system does not spread the connections over the sockets that share it.
+    """Refuses to share a port if the system does not distribute connections over the sockets that share it.
 
     Raises:
         IOError: The system is not Linux (#2002, ``ENOTSUP``).
     """
     if sys.platform != "linux":
-        detail = f"reuse_port: {sys.platform} does not spread connections over sockets that share a port"
+        detail = f"reuse_port: {sys.platform} does not distribute connections over sockets that share a port"
         raise errors.invalid_socket("bind", detail, errno.ENOTSUP)
 
 
 def refused(call: str, address: Address, port: int, cause: OSError | int) -> errors.IOError:
-    """The error for a system call that failed on an address (#2002).
+    """Makes the error for a system call that failed on an address (#2002).
 
     Args:
         call: The call, such as ``bind``.
@@ -132,16 +132,16 @@ def refused(call: str, address: Address, port: int, cause: OSError | int) -> err
 
 
 def parse_host(value: object) -> Address | str:
-    """What a client connects to: an address, or the ASCII form of a host name that is still to be looked up.
+    """Parses the host to connect to: returns an address, or the ASCII form of a host name that is yet to be resolved.
 
     Args:
         value: An IP literal as for `parse_address`, a host name, or an address of the `ipaddress` module.
 
     Raises:
-        TypeError: `None` (#1009) or any other type.
-        ArgumentError: Neither an address nor a possible host name: empty, longer than 255 characters, with a NUL, a
-            blank or a slash in it, a URI, or a number that only looks like an address (#2004).
-        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look for it (``EMFILE``).
+        TypeError: It is `None` (#1009) or has any other type.
+        ArgumentError: It is neither an address nor a possible host name: empty, longer than 255 characters, with a NUL,
+            a blank or a slash in it, a URI, or a number that only looks like an address (#2004).
+        IOError: There is no such interface (#2002, ``ENODEV``), or no descriptor to look it up (``EMFILE``).
 
     Example:
         >>> parse_host("bücher.example")
@@ -155,7 +155,7 @@ def parse_host(value: object) -> Address | str:
 
 
 def no_descriptor() -> OSError | None:
-    """Why no socket can be made, if none can: names and interfaces are looked up with one, which then is not told."""
+    """Returns the error if no socket can be made: look-ups of names and interfaces need one, but do not report it."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
     except OSError as error:
@@ -164,16 +164,16 @@ def no_descriptor() -> OSError | None:
 
 
 def parse_origin(address: object, port: int) -> Origin | None:
-    """What a client connects from; ``None`` where the system is to choose both.
+    """Parses the local address and port to connect from; returns ``None`` if the system is to choose both.
 
     Args:
         address: An IP literal as for `parse_address`, an address of the `ipaddress` module, or ``None`` for any.
-        port: 0 for any.
+        port: The port; 0 for any.
 
     Raises:
         TypeError: `address` has any other type.
-        ArgumentError: `address` is anything else that a string may hold (#2004).
-        IOError: It is no address of a machine, or there is no such interface (#2002).
+        ArgumentError: `address` is any other text (#2004).
+        IOError: It cannot be an address of this machine, or there is no such interface (#2002).
     """
     if address is None:
         return Origin(None, port) if port else None
@@ -186,7 +186,7 @@ def parse_origin(address: object, port: int) -> Origin | None:
 
 
 def format_endpoint(host: str, port: int) -> str:
-    """An address or host name and a port, as messages show them.
+    """Returns an address or host name and a port as messages show them.
 
     Example:
         >>> format_endpoint("127.0.0.1", 80), format_endpoint("::1", 80)
@@ -217,7 +217,7 @@ def _parse_literal(text: str, call: str) -> Address | None:
     if not percent:
         return Address(socket.AF_INET6, canonical)
     if not ip.is_link_local:
-        raise errors.bad_address(text, "has a scope, which only a link-local address can have", call)
+        raise errors.bad_address(text, "has a scope, but only a link-local address can have one", call)
     if not _SCOPE.fullmatch(scope) or "%" in scope:
         raise errors.bad_address(text, "has a malformed scope", call)
     scope_id = _interface_index(scope)
@@ -227,7 +227,7 @@ def _parse_literal(text: str, call: str) -> Address | None:
 
 
 def _interface_index(scope: str) -> int:
-    """The index of an interface given by name or by index; 0 where there is none."""
+    """Returns the index of an interface given by name or by index; 0 if there is none."""
     try:
         return socket.if_nametoindex(scope)
     except OSError:
@@ -243,7 +243,7 @@ def _interface_index(scope: str) -> int:
 
 def _parse_name(text: str) -> str:
     if not text:
-        raise errors.bad_address(text, "names no host", "connect")
+        raise errors.bad_address(text, "is empty: a host name or an address is needed", "connect")
     if len(text) > _MAX_HOST_LENGTH:
         raise errors.bad_address(text, "is longer than a host name can be", "connect")
     try:
@@ -252,7 +252,7 @@ def _parse_name(text: str) -> str:
         raise errors.bad_address(text, "is not a host name", "connect") from None
     if len(name) > _MAX_HOST_LENGTH or not _HOST_NAME.fullmatch(name):
         raise errors.bad_address(text, "is not a host name", "connect")
-    # The system's resolver would take these for addresses in the forms of the 1980s.
+    # The system's resolver would accept these as addresses in the short and octal forms of the 1980s.
     if _NUMERIC_LABEL.fullmatch(name.rstrip(".").rpartition(".")[2]):
         raise errors.bad_address(text, "is neither an address nor a host name", "connect")
     return name

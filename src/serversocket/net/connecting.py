@@ -1,7 +1,7 @@
-"""One client connect: which addresses, in which order, how far apart, and for how long.
+"""One client connect: the order of the addresses, the delay between attempts, and the timeout.
 
-Addresses of both families are tried in turns, the next one as soon as one failed or 250 ms after it began, as RFC 8305
-proposes; the first that connects wins, the others are cancelled.
+Addresses of both families are tried alternately. The next attempt begins as soon as one has failed, or 250 ms after it
+began (RFC 8305). The first one that connects wins; the others are cancelled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STAGGER = 0.25
 
 
 class Client(Protocol):
-    """What connects: a `Socket`."""
+    """The client that connects: a `Socket`."""
 
     @property
     def reactor(self) -> Any: ...
@@ -32,16 +32,16 @@ class Client(Protocol):
 
 
 class Attempt:
-    """A connect that is under way.
+    """A connect that is in progress.
 
     Args:
-        client: What connects.
-        host: A host name, an `Address` that needs no look-up, or the error that was made of it.
+        client: The socket that connects.
+        host: A host name, an `Address` that needs no look-up, or the error of parsing it.
         port: 0 to 65535.
-        timeout: Seconds for all of it: look-up and every address.
-        origin: What to connect from; addresses of the other family are left out.
+        timeout: Seconds for everything together: the look-up and all addresses.
+        origin: The local address and port to connect from; addresses of the other family are not tried.
 
-    The client is told how it ended from the reactor, never from inside the constructor, and once.
+    The client is notified of the outcome once, from the reactor, never from inside the constructor.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class Attempt:
             self._give_up()
             if reactor.closed:
                 raise
-            # To look the name up, or in a hosted reactor of pure Python to keep the time.
+            # A thread is needed to resolve the name, or in a hosted reactor of pure Python for the timer.
             reactor._attempts.add(self)
-            self._end_later(OSError(errno.EAGAIN, f"no thread is to be had: {error}"))
+            self._end_later(OSError(errno.EAGAIN, f"no thread could be started: {error}"))
         except BaseException:
             self.cancel()
             raise
 
     def cancel(self) -> None:
-        """Gives it up; nobody is told."""
+        """Gives up, without notifying the client."""
         self._client = None
         self._give_up()
 
     def closed_here(self) -> None:
-        """The client was closed meanwhile."""
+        """Cancels, because the client was closed."""
         self.cancel()
 
     def abandon(self) -> None:
-        """The reactor is about to be closed, and the client with it."""
+        """Closes the client, because its reactor is about to be closed."""
         if self._client is not None:
             self._client.close()
 
@@ -124,7 +124,7 @@ class Attempt:
 
     def _wait_for(self, endpoints: list[Endpoint]) -> None:
         local = self._origin and self._origin.address
-        for each in endpoints:  # no comprehension: without memory for its cell CPython 3.11 loses the arguments
+        for each in endpoints:  # no comprehension: out of memory for its cell, CPython 3.11 loses the arguments
             if local is None or each.family == local.family:
                 self._waiting.append(each)
         if endpoints and not self._waiting:
@@ -188,7 +188,7 @@ def _local_endpoint(origin: Origin, family: int) -> Endpoint:
 
 
 def _interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
-    """The families in turns, beginning with the one that the system put first."""
+    """Returns the endpoints with alternating families, beginning with the one that the system put first."""
     if not endpoints:
         return []
     first = [e for e in endpoints if e.family == endpoints[0].family]

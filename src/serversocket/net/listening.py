@@ -1,7 +1,7 @@
-"""Descriptors of servers: made and bound, made to listen, or taken over from somebody else.
+"""Descriptors of servers: created and bound, made to listen, or inherited.
 
-The engine takes descriptors only. One rule holds wherever one is handed over: who hands it over has lost it when the
-call returns, and keeps it, as it was, when the call raises.
+The engine takes descriptors only. One rule of ownership holds wherever a descriptor is handed over: when the call
+returns, the callee owns it; when the call raises, the caller still owns it, unchanged.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .addresses import Address
 __all__ = ["bind", "inspect", "listen", "private"]
 
 
-# Python's own class sets attributes when it has the descriptor already: where memory runs out there, it closes it.
+# The low-level class. Python's own sets attributes after taking the descriptor, and closes it if memory runs out then.
 _RawSocket: type[socket.socket] = original("_socket", "socket")
 
 
 def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> tuple[int, SocketAddress]:
-    """Makes a socket that is bound, non-blocking and not inherited by other programs.
+    """Makes a socket that is bound, non-blocking and not inheritable.
 
     Args:
         address: The local address.
         port: The local port; 0 for a free one.
-        dual_stack: An IPv6 address takes IPv4 connections too.
-        reuse_port: Share the port with others that do the same.
+        dual_stack: True to accept IPv4 connections on an IPv6 address too.
+        reuse_port: True to share the port with other sockets that do the same.
 
     Returns:
-        The descriptor, which is the caller's, and its local address.
+        The descriptor, which the caller owns, and its local address.
 
     Raises:
         OSError: The system refuses.
@@ -49,23 +49,23 @@ def bind(address: Address, port: int, *, dual_stack: bool, reuse_port: bool) -> 
         else:
             _bind_apart(sock, (address.host, port))
         bound = sock.fileno(), sock.getsockname()
-        sock.detach()  # last: whatever fails before closes it
+        sock.detach()  # last: a failure before it closes the descriptor
         return bound
 
 
 def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> None:
-    """Has a bound socket listen.
+    """Makes a bound socket listen.
 
     Args:
-        descriptor: The caller's; if this raises it is as it was.
+        descriptor: The descriptor, which the caller owns; unchanged if this raises.
         backlog: How many clients may wait.
-        defer_accept: Seconds for which the system holds clients back that send nothing; 0 for not at all.
-        again: It listens already, and goes on if this fails.
+        defer_accept: Seconds for which the system holds back clients that send nothing; 0 turns it off.
+        again: True if it already listens, and continues to if this fails.
 
     Raises:
         OSError: The system refuses.
     """
-    sock = _lent(descriptor)
+    sock = _borrowed(descriptor)
     try:
         _defer_accept(sock, defer_accept)
         _reuse_address(sock, True)
@@ -81,7 +81,7 @@ def listen(descriptor: int, backlog: int, defer_accept: int, *, again: bool) -> 
 
 
 def inspect(descriptor: int) -> tuple[bool, SocketAddress]:
-    """Looks at an inherited descriptor, and leaves it as it was.
+    """Checks an inherited descriptor, without changing it.
 
     Args:
         descriptor: The descriptor of a TCP socket.
@@ -90,9 +90,9 @@ def inspect(descriptor: int) -> tuple[bool, SocketAddress]:
         True if it listens, False if it is only bound; and its local address.
 
     Raises:
-        OSError: It is no TCP socket, is not bound, or is a connection.
+        OSError: It is not a TCP socket, is not bound, or is a connection.
     """
-    sock = _lent(descriptor)
+    sock = _borrowed(descriptor)
     try:
         internet = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
         if not internet or sock.proto not in (0, socket.IPPROTO_TCP):
@@ -110,23 +110,23 @@ def inspect(descriptor: int) -> tuple[bool, SocketAddress]:
 
 @contextmanager
 def private(descriptor: int) -> Iterator[None]:
-    """Makes a descriptor non-blocking and not inherited by other programs; as it was if the block raises."""
+    """Makes a descriptor non-blocking and not inheritable; restores it if the block raises."""
     blocking, inheritable = os.get_blocking(descriptor), os.get_inheritable(descriptor)
     try:
         os.set_blocking(descriptor, False)
         os.set_inheritable(descriptor, False)
         yield
     except BaseException:
-        with suppress(OSError):  # it is none any more
+        with suppress(OSError):  # it was closed meanwhile
             os.set_blocking(descriptor, blocking)
             os.set_inheritable(descriptor, inheritable)
         raise
 
 
-def _lent(descriptor: int) -> socket.socket:
-    """Returns an object of the descriptor, which is still the caller's: detach it."""
-    # By position: CPython 3.12 keeps the keywords of the first call in memory of the interpreter that called, and
-    # crashes where that one has ended.
+def _borrowed(descriptor: int) -> socket.socket:
+    """Returns a socket object for a descriptor that the caller still owns: detach it afterwards."""
+    # Positional arguments: CPython 3.12 keeps the keywords of the first call in memory of the calling interpreter, and
+    # crashes once that one has ended.
     return _RawSocket(-1, -1, -1, descriptor)
 
 
@@ -149,12 +149,12 @@ def _reuse_address(sock: socket.socket, on: bool) -> None:
 
 
 def _bind_apart(sock: socket.socket, address: SocketAddress) -> None:
-    """Binds, to a port in TIME_WAIT too.
+    """Binds, even to a port with connections in TIME_WAIT.
 
-    SO_REUSEADDR lets a port be bound that is only in TIME_WAIT, but also lets two sockets bind the same port as long as
-    neither listens. So it is on only for the second try, and again while listening, where it is inherited by the
-    connections that a later restart must not stumble over. Windows has TIME_WAIT out of the way, and means something
-    else by the option: there, a port is asked for exclusively.
+    SO_REUSEADDR allows binding to a port with connections in TIME_WAIT, but also allows two sockets to bind the same
+    port as long as neither listens. So it is set only for the second try, and again while listening: accepted
+    connections inherit it, so they do not block a later restart. On Windows, TIME_WAIT does not block a port, and the
+    option has another meaning: there, the port is bound exclusively.
     """
     if sys.platform == "win32":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

@@ -1,4 +1,4 @@
-"""Host names to addresses, off the loop."""
+"""Resolves host names in background threads."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ MOST_THREADS = 16
 
 
 class Endpoint(NamedTuple):
-    """One address to connect to: the family and what `socket.connect` takes."""
+    """An address to connect to: the family, and the address as `socket.connect` takes it."""
 
     family: int
     address: tuple[str, int] | tuple[str, int, int, int]
 
 
 class Lookup:
-    """One name being looked up in a thread, or waiting for one. It may be given up, not stopped.
+    """A look-up of a name that runs in a thread, or waits for one. It can be abandoned, but not interrupted.
 
     Args:
-        reactor: Where `done` is called.
+        reactor: The reactor that calls `done`.
         host: The name, in ASCII.
-        port: The port that the endpoints get.
+        port: The port of the endpoints.
         done: Called from the reactor with the endpoints, in the system's order, or with the error: a `socket.gaierror`,
-            or the system's own, for instance because no descriptor was left.
+            or the system's own error, for instance because no descriptor is left.
 
     Raises:
-        RuntimeError: No thread can be started, for instance because the interpreter ends.
+        RuntimeError: No thread can be started, for instance because the interpreter is shutting down.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Lookup:
             raise
 
     def cancel(self) -> None:
-        """Gives it up: `done` is not called any more."""
+        """Abandons the look-up: `done` will not be called."""
         if self._done is not None:
             self._done = None
             self._reactor._release()
             _pool.discard(self)
 
     def run(self) -> None:
-        """Looks the name up, in whichever thread this is, and has the reactor tell."""
+        """Resolves the name in the calling thread, and passes the result to the reactor."""
         if not self._reactor.closed:
             result = _look_up(self._host, self._port)
-            with suppress(RuntimeError):  # it was closed meanwhile
+            with suppress(RuntimeError):  # the reactor was closed meanwhile
                 self._reactor.call_soon_threadsafe(self._deliver, result)
 
     def _deliver(self, result: list[Endpoint] | OSError) -> None:
@@ -79,9 +79,9 @@ def _look_up(host: str, port: int) -> list[Endpoint] | OSError:
         return no_descriptor() or error.with_traceback(None)
     except UnicodeError as error:
         return socket.gaierror(socket.EAI_NONAME, f"not a host name: {error}")
-    except Exception as error:  # of what stands there in the place of Python's own
+    except Exception as error:  # from a replacement of Python's own function
         return OSError(f"{type(error).__name__}: {error}")
-    # The families that connect() can take; getaddrinfo names each address once for this type.
+    # The families that connect() supports; getaddrinfo returns each address once for this type.
     return [
         Endpoint(family, address)  # type: ignore[arg-type]
         for family, _, _, _, address in found
@@ -90,19 +90,19 @@ def _look_up(host: str, port: int) -> list[Endpoint] | OSError:
 
 
 class _Pool:
-    """The threads that look names up: no more than there is to do, and never more than 16; the rest waits in order.
+    """The threads that resolve names: only as many as there is work for, at most 16; other look-ups wait in order.
 
-    They are daemons, because a resolver that hangs must not keep the interpreter from ending. Under gevent's monkey
-    patching they are greenlets, and wait as gevent's own resolver does.
+    They are daemon threads, because a resolver that hangs must not keep the interpreter from ending. Under gevent's
+    monkey patching they are greenlets, and wait like gevent's own resolver.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal's handler that comes in between may connect, too
+        self._lock = threading.RLock()  # reentrant, because a signal handler may connect, too
         self._waiting: OrderedDict[Lookup, None] = OrderedDict()
         self._threads: set[threading.Thread] = set()
 
     def add(self, lookup: Lookup) -> None:
-        """Has a thread look the name up as soon as one is free.
+        """Queues a look-up for the next free thread.
 
         Raises:
             RuntimeError: There is no thread, and none can be started.
@@ -117,7 +117,7 @@ class _Pool:
                     raise
 
     def discard(self, lookup: Lookup) -> None:
-        """Forgets a look-up that has not begun."""
+        """Drops a look-up that has not begun."""
         with self._lock:
             self._waiting.pop(lookup, None)
 
@@ -142,7 +142,7 @@ class _Pool:
         with self._lock:
             if self._waiting:
                 return self._waiting.popitem(last=False)[0]
-            self._leave()  # in one step with the look: what is added from here on starts another thread
+            self._leave()  # under the same lock as the check: a look-up added from here on starts another thread
             return None
 
     def _leave(self) -> None:
@@ -155,7 +155,7 @@ _pool = _Pool()
 
 def _after_fork_in_child() -> None:
     global _pool
-    _pool = _Pool()  # the threads are the parent's, and one of them may have held the lock
+    _pool = _Pool()  # the threads exist only in the parent, and one of them may have held the lock
 
 
 if hasattr(os, "register_at_fork"):

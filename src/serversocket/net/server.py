@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     TLS = ssl.SSLContext | Callable[[ClientHello], ssl.SSLContext | Awaitable[ssl.SSLContext | None] | None]
 
-# After a failed accept: how soon to try again, and how often to say so. Seconds.
+# After a failed accept: when to try again, and how often to report it. Seconds.
 ACCEPT_BACK_OFF = 0.05
 ERROR_INTERVAL = 1.0
 
@@ -37,13 +37,13 @@ class ServerSocket(Acceptor):
     """Listens for TCP connections (AIR: ``flash.net.ServerSocket``).
 
     Args:
-        reactor: What delivers its events; the calling thread's by default.
+        reactor: The reactor that delivers its events; the calling thread's by default.
 
     It dispatches ``connect`` (`ServerSocketConnectEvent`) for each client; ``close`` (`Event`) when the system closes
-    the listening socket, never for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a
+    the listening socket, but not for the program's own `close`; ``ioError`` (`IOErrorEvent`), at most once a
     second, when connections cannot be accepted, for instance because no descriptor is left; and with `tls`,
-    ``tlsError`` (`TLSErrorEvent`) for each client that does not come through the handshake. Clients are accepted as
-    soon as somebody listens to ``connect``.
+    ``tlsError`` (`TLSErrorEvent`) for each client whose handshake fails. Clients are accepted only while ``connect``
+    has a listener.
 
     Example:
         >>> import serversocket
@@ -59,7 +59,7 @@ class ServerSocket(Acceptor):
 
     _next_report: float = 0.0
     _handshake_timeout: float = 30.0
-    _name: SocketAddress | None = None  # what it is bound to, or was
+    _name: SocketAddress | None = None  # the address that it is or was bound to
 
     def __init__(self, *, reactor: Reactor | None = None) -> None:
         super().__init__()
@@ -74,22 +74,22 @@ class ServerSocket(Acceptor):
         dual_stack: bool = False,
         reuse_port: bool = False,
     ) -> None:
-        """Binds to a local address and port, at once (AIR: ``bind``).
+        """Binds to a local address and port, immediately (AIR: ``bind``).
 
         Args:
-            local_port: 0 to 65535; 0 takes a free port, which `local_port` then tells.
+            local_port: 0 to 65535; 0 chooses a free port, which the property `local_port` returns afterwards.
             local_address: An IPv4 or IPv6 address, as a string or an object of the `ipaddress` module. ``"0.0.0.0"``
-                and ``""`` are all IPv4 addresses, ``"::"`` all IPv6 addresses.
-            dual_stack: An IPv6 address takes IPv4 connections too; their addresses read ``::ffff:192.0.2.1``.
-            reuse_port: Share the port with other sockets of the same user that are bound with `reuse_port` too; the
-                system spreads the connections over those that listen. `Supervisor` does all that goes with it.
+                and ``""`` mean all IPv4 addresses, ``"::"`` all IPv6 addresses.
+            dual_stack: True to accept IPv4 connections on an IPv6 address too; they look like ``::ffff:192.0.2.1``.
+            reuse_port: True to share the port with other sockets of the same user that are bound with `reuse_port`
+                too; the system distributes the connections over those that listen. See `Supervisor`, which uses it.
 
         Raises:
             RangeError: `local_port` is outside 0 to 65535 (#2003).
             ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
-            IOError: The socket is bound already, or the system refuses: the port is taken, needs privileges, or the
-                address is not one of this machine (#2002, with `errno`); or with `reuse_port`, it is not Linux and
-                does not spread connections over sockets that share a port (``ENOTSUP``).
+            IOError: The socket is already bound; or the system refuses, because the port is taken, needs privileges,
+                or the address is not one of this machine (#2002, with `errno`); or `reuse_port` is set and the system
+                is not Linux, so it does not distribute connections over sockets that share a port (``ENOTSUP``).
             TypeError: An argument has the wrong type.
 
         Example:
@@ -121,7 +121,7 @@ class ServerSocket(Acceptor):
         self._name = name
 
     def _inherit(self, descriptor: int) -> None:
-        """Takes over a descriptor that is bound or listens. If this raises it is the caller's, as it was."""
+        """Takes over a descriptor that is bound or listens. If this raises, the caller still owns it, unchanged."""
         self._check_thread()
         if self.bound:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -132,19 +132,19 @@ class ServerSocket(Acceptor):
 
     @property
     def local_address(self) -> str | None:
-        """The IP address that the socket is bound to, or ``None`` (AIR: ``localAddress``)."""
+        """The IP address that the socket is bound to, ``None`` if it is not bound (AIR: ``localAddress``)."""
         return host_of(self._name) if self.bound else None
 
     @property
     def local_port(self) -> int:
-        """The port that the socket is bound to, or 0 (AIR: ``localPort``)."""
+        """The port that the socket is bound to, 0 if it is not bound (AIR: ``localPort``)."""
         return port_of(self._name) if self.bound else 0
 
     @property
     def max_connections(self) -> int | None:
-        """How many connections may be open at once; ``None``, at first, for any number.
+        """How many connections may be open at once; ``None``, the default: any number.
 
-        Clients beyond it are accepted and closed at once, so that they know; `turned_away` counts them.
+        Further clients are accepted and closed at once, so that they notice; `turned_away` counts them.
 
         Raises:
             TypeError: The value is neither an integer nor ``None``.
@@ -221,13 +221,13 @@ class ServerSocket(Acceptor):
             admission.timeout = self._handshake_timeout
 
     def listen(self, backlog: SupportsIndex = 0, *, defer_accept: SupportsIndex = 0) -> None:
-        """Begins to listen (AIR: ``listen``); ``connect`` events follow from the reactor.
+        """Starts listening (AIR: ``listen``); the reactor then delivers ``connect`` events.
 
         Args:
-            backlog: How many clients may wait to be accepted; 0, and what is larger than the system allows, is the
+            backlog: How many clients may wait to be accepted; 0, and values beyond the system's maximum, mean the
                 system's maximum.
-            defer_accept: Seconds, 0 for off. The system shows a client only when it has sent something, or once it has
-                been silent for about so long: for protocols in which the client speaks first. Linux only.
+            defer_accept: Seconds, 0 for off. The system reports a client only when it has sent something, or after it
+                has been silent for about so long: for protocols in which the client speaks first. Linux only.
 
         Raises:
             IOError: The socket is not bound, or the system refuses; or `defer_accept` is not 0 and the system is not
@@ -243,7 +243,7 @@ class ServerSocket(Acceptor):
         """
         self._check_thread()
         if not self.bound:
-            raise errors.not_open("listen")
+            raise errors.invalid_socket("listen", "the socket is not bound: call bind() first")
         length = as_backlog("backlog", backlog)
         seconds = as_defer_accept("defer_accept", defer_accept)
         try:
@@ -253,9 +253,9 @@ class ServerSocket(Acceptor):
             raise errors.invalid_socket("listen", self._endpoint(), error) from None
 
     def close(self) -> None:
-        """Stops listening and gives the port back (AIR: ``close``); there is no event. It may be bound again.
+        """Stops listening and releases the port, without an event (AIR: ``close``). It may be bound again.
 
-        Connections that were accepted live on; clients that wait to be accepted are reset by the system.
+        Accepted connections stay open; the system resets clients that are still waiting to be accepted.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -263,9 +263,9 @@ class ServerSocket(Acceptor):
         self._close()
 
     def _accept_failed(self, code: int, lasting: bool) -> None:
-        """Says that a client could not be accepted; `lasting`: and that nobody can, for a while."""
+        """Reports that a client could not be accepted. If `lasting`, no client can be: pauses for a while."""
         if lasting:
-            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # first: paused without it would be for ever
+            self.reactor.call_later(ACCEPT_BACK_OFF, self._accept_again)  # before the pause, so it cannot last forever
             self._pause()
         now = time.monotonic()
         if now >= self._next_report and self.has_event_listener(IOErrorEvent.IO_ERROR):

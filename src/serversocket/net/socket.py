@@ -25,17 +25,17 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
     """A TCP connection (AIR: ``flash.net.Socket``).
 
     Args:
-        host: Connect at once, as `connect` does; ``None`` (the default) makes an unconnected socket.
+        host: The host to connect to at once, see `connect`; ``None`` (the default) makes an unconnected socket.
         port: The port to connect to.
-        reactor: What delivers its events; the calling thread's by default.
+        reactor: The reactor that delivers its events; the calling thread's by default.
 
     It dispatches ``connect`` (`Event`), ``socketData`` (`ProgressEvent`), ``outputProgress`` (`OutputProgressEvent`),
     ``ioError`` (`IOErrorEvent`) and ``close`` (`Event`); with `allow_half_open` also ``end`` (`Event`). The peer's last
-    bytes come before its ``close`` and stay readable in and after it. A socket that has a listener lives as long as it
-    is open, even if the program keeps no reference to it.
+    bytes arrive before its ``close`` and stay readable during and after it. A socket with a listener stays alive while
+    it is open, even if the program keeps no reference to it.
 
-    Nagle's algorithm is on, as in AIR: a small write may wait up to 40 ms for the acknowledgement of the one before it.
-    Set `tcp_no_delay` to have each leave at once, as asyncio, trio and `serversocket.aio` do.
+    Nagle's algorithm is on, as in AIR: a small write may wait up to 40 ms for the acknowledgement of the previous one.
+    Set `tcp_no_delay` to send each write at once, as asyncio, trio and `serversocket.aio` do.
 
     Example:
         >>> import serversocket
@@ -44,7 +44,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
         (False, None, 0)
     """
 
-    # Class attributes until they are set, so that a connection which does not use them does not pay for them.
+    # Class attributes until they are set, so that a connection that does not use them does not pay for them.
     _timeout: int = DEFAULT_TIMEOUT
     _high_water_mark: int = HIGH_WATER_MARK
     _host: str = ""
@@ -60,9 +60,9 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def timeout(self) -> int:
-        """Milliseconds that a `connect` may take, 20,000 by default (AIR: ``timeout``); less than 250 becomes 250.
+        """How long a `connect` may take, in milliseconds; 20,000 by default, at least 250 (AIR: ``timeout``).
 
-        More than any clock can count is cut.
+        Smaller values become 250; values beyond the range of the clock are clamped.
 
         Raises:
             TypeError: The value is not an integer.
@@ -76,10 +76,13 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def allow_half_open(self) -> bool:
-        """Whether the connection stays open for output when the peer has ended its own; off at first, as in AIR.
+        """True if the connection stays open for output after the peer has ended its own; off by default, as in AIR.
 
-        Then ``end`` (`Event`) tells of the peer's end, and the program closes the socket when it has written what it
-        has to say. ``close`` follows only where it has called `write_eof`, or where the connection breaks.
+        If it is set, an ``end`` event (`Event`) reports the peer's end, and the program closes the socket after its
+        last write. ``close`` follows only if the program calls `write_eof`, or if the connection breaks.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
 
         Example:
             >>> import serversocket
@@ -101,11 +104,14 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def abort_on_error(self) -> bool:
-        """True if a listener of this socket that raises breaks the connection; False, at first, as in AIR.
+        """True if the connection breaks when a listener of this socket raises; False, the default, as in AIR.
 
-        Then the peer is reset instead of waiting for an answer that never comes. The error becomes ``uncaughtError``
-        as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the reactor. It stays set over
-        reconnects.
+        If it is set, the connection is reset, so that the peer does not wait for an answer that never comes. The error
+        becomes ``uncaughtError`` as always; ``ioError`` with ``errno.ECONNABORTED`` and ``close`` follow from the
+        reactor. The value is kept over reconnects.
+
+        Raises:
+            RuntimeError: Another thread owns the socket.
 
         Example:
             >>> import serversocket
@@ -123,12 +129,12 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def buffer_limit(self) -> int:
-        """The most bytes of unread input and unsent output that the socket may keep; 256 MiB at first.
+        """The most bytes of unread input and unsent output that the socket may hold; 256 MiB by default.
 
-        A `write` that would pass it raises, and the connection is broken: the peer must not get a stream with a hole
-        in it. Input that the program leaves unread breaks the connection in the same way; what was kept can still be
-        read. Its ``ioError`` has ``errno.ENOBUFS``. `congested` and `pause` are for never coming so far: no read
-        brings more than there is room for, so a program that pauses when so much is there is in time.
+        A `write` over the limit raises, and the connection is broken, because the peer must not get a stream with a
+        gap. Unread input over the limit breaks the connection too; it can still be read. The ``ioError`` has
+        ``errno.ENOBUFS``. Use `congested` and `pause` (backpressure) to stay below the limit: no read takes more than
+        there is room for, so a program that pauses at the limit is in time.
 
         Raises:
             TypeError: The value is not an integer.
@@ -148,7 +154,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def high_water_mark(self) -> int:
-        """How many bytes may be pending before the socket is `congested`; 65,536 at first.
+        """How many bytes of output may be pending before the socket is `congested`; 65,536 by default.
 
         Raises:
             TypeError: The value is not an integer.
@@ -163,9 +169,9 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
     @property
     def congested(self) -> bool:
-        """True if more is pending than `high_water_mark`. Check it after a `write` to see whether the peer keeps up.
+        """True if more output is pending than `high_water_mark`: the backpressure of a peer that does not keep up.
 
-        A program that produces output stops then, and goes on when an ``outputProgress`` event finds this False.
+        Check it after a `write`. If it is True, stop writing until an ``outputProgress`` event finds it False.
 
         Example:
             >>> import serversocket
@@ -181,15 +187,15 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
     def connect(
         self, host: Host, port: SupportsIndex, *, local_address: Host | None = None, local_port: SupportsIndex = 0
     ) -> None:
-        """Begins to connect (AIR: ``connect``); ``connect`` or ``ioError`` tells how it went.
+        """Starts connecting (AIR: ``connect``); a ``connect`` or ``ioError`` event reports the outcome.
 
-        A host name is looked up in the background, and the addresses of both families are tried. Up to 16 names are
-        looked up at once, the others wait in order; `timeout` counts from the call on. An existing connection is closed
-        first, as `close` does it.
+        A host name is resolved in the background, and its addresses of both families are tried. Up to 16 names are
+        resolved at once, others wait in order; `timeout` counts from the call on. An existing connection is closed
+        first, as by `close`.
 
-        Whatever the system refuses, be it a thread, a descriptor or the connection, is told by one ``ioError`` from the
-        reactor. A connection to itself, which the system makes if no server listens and it chooses the same port for
-        this end, counts as refused.
+        If the system refuses a thread, a descriptor or the connection, the reactor dispatches one ``ioError``. A
+        connection to itself counts as refused: the system makes one if no server listens on the port and it chooses
+        the same port for this end.
 
         Args:
             host: A host name, an IP address as a string or an object of the `ipaddress` module.
@@ -201,7 +207,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
         Raises:
             SecurityError: `port` is outside 0 to 65535 (#2003).
             RangeError: `local_port` is outside 0 to 65535 (#2003).
-            TypeError: `host` is ``None`` (#1009) or no string, or another argument has the wrong type.
+            TypeError: `host` is ``None`` (#1009) or not a string, or another argument has the wrong type.
             ArgumentError: `host` cannot be a host name (#2004): empty, a URI, too long, or with blanks or NULs in it;
                 or `local_address` is not a well-formed IP address (#2004).
 
@@ -219,7 +225,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
             target = parse_host(host)
             name = target.text if isinstance(target, Address) else target
             origin = parse_origin(local_address, own_port)
-        except errors.IOError as error:  # about the interface that one of them names, or what no machine has
+        except errors.IOError as error:  # an unknown interface, or an address that no machine can have
             target, name, origin = error.with_traceback(None), str(host), None
         source = _shown_origin(local_address, own_port)
         if self._opened:
@@ -266,7 +272,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
         raise errors.wrong_type("data", data, "bytes-like")
 
     def _move(self, target: bytearray, offset: int, size: int, call: str, /) -> None:
-        # The target may be `read_buffer`, in which the input stands: `readinto` moves what is still to be read.
+        # The target may be `read_buffer`, which contains the input: `readinto` moves the unread rest.
         if size > self.bytes_available:
             raise errors.end_of_file(call, size, self.bytes_available)
         if offset + size > len(target):
@@ -294,7 +300,7 @@ class Socket(Stream, Liveness, Secure, DataInput, DataOutput):
 
 
 def _shown_origin(address: Host | None, port: int) -> str:
-    """What a client connects from, as its errors tell it."""
+    """Returns the local address and port of a connect as its errors show them."""
     if address is None:
         return f" from port {port}" if port else ""
     return f" from {format_endpoint(str(address), port) if port else address}"

@@ -1,4 +1,4 @@
-"""How a connection notices that its peer has gone without a word."""
+"""Timeouts that detect a dead or silent peer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEEDED = {"keep_alive": ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), "user
 
 @with_as3_names
 class Liveness:
-    """The timeouts of a connection. The engine's stream is the other base of a socket."""
+    """The timeouts of a connection. The engine's stream is the other base class of a socket."""
 
     if TYPE_CHECKING:
         connected: Any
@@ -27,23 +27,23 @@ class Liveness:
         def _set_option(self, level: int, name: int, value: int) -> None: ...
         def _set_longest(self, milliseconds: int) -> None: ...
 
-    # Class attributes until they are set, so that a connection which does not use them does not pay for them.
+    # Class attributes until they are set, so that a connection that does not use them does not pay for them.
     _keep_alive: float = 0.0
     _user_timeout: float = 0.0
     _idle_timeout: float = 0.0
 
     @property
     def keep_alive(self) -> float | None:
-        """Seconds of silence after which the system asks whether the peer is still there; ``None``, at first: never.
+        """Seconds of silence after which the system probes the peer with TCP keep-alives; ``None``, the default: never.
 
-        It asks three times, as far apart as a third of that. Where nobody answers, the connection breaks: ``ioError``
-        with ``errno.ETIMEDOUT``, then ``close``. That costs a few packets and nothing else, and the peer's program sees
-        nothing of it. The system counts in whole seconds. It stays set over reconnects.
+        It sends three probes, a third of that time apart. Without an answer, the connection breaks: ``ioError`` with
+        ``errno.ETIMEDOUT``, then ``close``. The probes cost a few packets, and the peer's program does not notice them.
+        The system counts in whole seconds. The value is kept over reconnects.
 
         Raises:
             TypeError: The value is neither a number nor ``None``.
             RangeError: It is negative or not-a-number (#2006).
-            IOError: The system does not have it (#2002, with ``errno.ENOTSUP``).
+            IOError: The system does not support it (#2002, with ``errno.ENOTSUP``).
 
         Example:
             >>> import serversocket
@@ -61,15 +61,16 @@ class Liveness:
 
     @property
     def user_timeout(self) -> float | None:
-        """Seconds for which what was sent may stay unacknowledged; ``None``, at first: the system's own many minutes.
+        """Seconds for which sent data may stay unacknowledged; ``None``, the default: the system's own many minutes.
 
-        Then the connection breaks: ``ioError`` with ``errno.ETIMEDOUT``, then ``close``. It sees what `keep_alive` does
-        not, because the system does not ask while something is under way. It stays set over reconnects. Linux only.
+        Then the connection breaks: ``ioError`` with ``errno.ETIMEDOUT``, then ``close``. It detects failures that
+        `keep_alive` misses, because the system sends no probes while data is in flight. The value is kept over
+        reconnects. Linux only.
 
         Raises:
             TypeError: The value is neither a number nor ``None``.
             RangeError: It is negative or not-a-number (#2006).
-            IOError: The system does not have it (#2002, with ``errno.ENOTSUP``).
+            IOError: The system does not support it (#2002, with ``errno.ENOTSUP``).
         """
         return self._user_timeout or None
 
@@ -82,12 +83,12 @@ class Liveness:
 
     @property
     def idle_timeout(self) -> float | None:
-        """Seconds for which the peer may neither send nor fetch a byte; ``None``, at first, for any time.
+        """Seconds for which the peer may neither send nor acknowledge a byte; ``None``, the default: no limit.
 
-        Then the connection breaks, whether the peer is there or not: ``ioError`` with ``errno.ETIMEDOUT``, then
-        ``close``. It is looked for eight times in that time, but not more often than every 10 milliseconds and not
-        less often than every second. It stays set over reconnects, and counts from its being set. That the peer fetches
-        is heard of in steps of up to its whole receive buffer, often 128 KiB: a slow one needs the time for so much.
+        Then the connection breaks, even if the peer is still there: ``ioError`` with ``errno.ETIMEDOUT``, then
+        ``close``. The time counts from when the value was set. The reactor checks eight times per timeout, but at most
+        every 10 milliseconds and at least every second. The value is kept over reconnects. Acknowledgements of a slow
+        reader may come only for its whole receive buffer at once, often 128 KiB: allow it the time to read so much.
 
         Raises:
             TypeError: The value is neither a number nor ``None``.
@@ -96,7 +97,7 @@ class Liveness:
         Example:
             >>> import serversocket
             >>> def greet(event):
-            ...     event.socket.idle_timeout = 30  # who says nothing for so long has to go
+            ...     event.socket.idle_timeout = 30  # silent clients are disconnected
             >>> server = serversocket.ServerSocket()
             >>> server.add_event_listener("connect", greet)
         """
@@ -111,7 +112,7 @@ class Liveness:
             self.reactor._watch_idle(seconds)
 
     def _connection_made(self) -> None:
-        """A connect has succeeded: what was set before it takes effect."""
+        """Applies the values that were set before the connect succeeded."""
         if self._keep_alive:
             self._apply_keep_alive(self._keep_alive)
         if self._user_timeout:
@@ -134,7 +135,7 @@ class Liveness:
 
     def _apply_keep_alive(self, seconds: float) -> None:
         if seconds:
-            # The system takes no more than 32,767 of them.
+            # The system accepts at most 32,767 seconds.
             idle = min(math.ceil(seconds), 32767)
             self._set_option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
             self._set_option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, math.ceil(idle / _PROBES))

@@ -1,4 +1,4 @@
-"""A worker whose `setup` is a coroutine function: it runs in a loop of asyncio. Imported in such a worker only."""
+"""A worker whose `setup` is a coroutine function: it runs in an asyncio loop. Imported only in such a worker."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..loop.reactor import Reactor
 from ..net.server import ServerSocket
 from .worker import AsyncSetup, Farewell, Ties, as_farewell, ignored, unblock_signals
 
-LOOK_AGAIN = 0.05  # seconds; while what is open at the end is waited for
+LOOK_AGAIN = 0.05  # seconds between checks, while the worker drains
 
 
 def serve(setup: AsyncSetup, listener: int, ties: Ties, loop_factory: Callable[[], Any] | None) -> None:
-    """Serves until the coroutine has returned, the server is closed, and nothing else is open either."""
+    """Serves until the coroutine has returned, the server is closed, and nothing else is open."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_Life(setup, ties).run(listener))
 
 
 class WorkerSocket(ServerSocket):
-    """A server that tells when somebody has begun to listen to it."""
+    """A server that calls a function when a listener is added to it."""
 
     def __init__(self, listened_to: Callable[[], object]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class WorkerSocket(ServerSocket):
 
 
 class _Life:
-    """It accepts as soon as somebody listens for clients, at the latest when its coroutine has returned."""
+    """The worker's life. It accepts as soon as `connect` has a listener, at the latest when its coroutine returns."""
 
     def __init__(self, setup: AsyncSetup, ties: Ties) -> None:
         self._setup = setup
@@ -45,7 +45,7 @@ class _Life:
     async def run(self, listener: int) -> None:
         server = self._server = WorkerSocket(self._listened_to)
         reactor: Reactor = server.reactor
-        signal.signal(signal.SIGTERM, ignored)  # so it is when the loop is closed, and the rest of the worker ends
+        signal.signal(signal.SIGTERM, ignored)  # restored when the loop is closed, while the worker exits
         reactor.on_signal(signal.SIGTERM, self._leave)
         unblock_signals()
         server._inherit(listener)
@@ -57,17 +57,17 @@ class _Life:
             self._accept()
             await self._over.wait()
         await _call(farewell)
-        # A coroutine that does not return before the end has waited for its tasks: those that are left are cancelled.
+        # A coroutine that serves until the end has waited for its tasks itself: those that are left are cancelled.
         while (serves_on and len(asyncio.all_tasks()) > 1) or not reactor._is_idle():  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_AGAIN)  # nothing tells of it
+            await asyncio.sleep(LOOK_AGAIN)  # there is no event for it
 
     def closed_here(self) -> None:
-        """The worker was told to end, or its program has closed the server."""
+        """Ends the wait: the worker was told to end, or its program has closed the server."""
         self._over.set()
 
     def _listened_to(self) -> None:
         if not self._accepts and self._server.has_event_listener("connect"):
-            asyncio.get_running_loop().call_soon(self._accept)  # when what is being done for it is done
+            asyncio.get_running_loop().call_soon(self._accept)  # after the current step has set everything up
 
     def _accept(self) -> None:
         if not self._accepts:

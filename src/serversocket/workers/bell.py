@@ -1,4 +1,4 @@
-"""What a supervisor is asked for, by signals and by calls, and what wakes it then."""
+"""The requests to a supervisor, by signals and by calls, and the pipe that wakes it."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ Handler = Callable[[int, Any], object]
 
 
 class Bell:
-    """A pipe that wakes, and a queue of numbers of signals, which calls append likewise.
+    """A wake-up pipe, and a queue of signal numbers, to which calls append too.
 
-    Python writes to the pipe when a signal arrives, in whichever thread. It may be full, so it tells nothing else.
+    Python writes to the pipe when a signal arrives, in any thread. The pipe only wakes; it may be full, so the requests
+    are in the queue.
     """
 
     def __init__(self) -> None:
         self._asked: deque[int] = deque()
         self._pipe = Pipe()
-        self.lock = threading.RLock()  # of the pipe; reentrant, for a signal's handler may ring too
+        self.lock = threading.RLock()  # guards the pipe; reentrant, because a signal handler may ring too
 
     def fileno(self) -> int:
-        """Returns the descriptor that is readable when it has rung."""
+        """Returns the descriptor that becomes readable when it rings."""
         return self._pipe.reading
 
     def ring(self, number: int) -> None:
-        """Asks for what a signal does. From any thread; of a bell that is closed, it does nothing."""
+        """Requests what a signal does. May be called from any thread; does nothing if the bell is closed."""
         self._asked.append(number)
-        with self.lock, suppress(OSError):  # it is closed: there is nobody to be told; or full: it rings anyway
+        with self.lock, suppress(OSError):  # it is closed, so nothing waits for it; or full, so it rings anyway
             os.write(self._pipe.writing, b"\0")
 
     def empty(self) -> None:
-        """It does not wake any more until it rings again."""
+        """Drains the pipe, so that it wakes only when it rings again."""
         os.read(self._pipe.reading, 4096)
 
     def asked(self) -> Iterator[int]:
-        """What was asked for since."""
+        """Yields the requests since the last call."""
         while self._asked:
             yield self._asked.popleft()
 
@@ -51,10 +52,10 @@ class Bell:
 
     @contextmanager
     def rung_by_signals(self, contained: Callable[[Handler], Handler]) -> Iterator[None]:
-        """While it lasts, SIGTERM, SIGINT, SIGHUP and SIGCHLD ring. A signal that is ignored stays so, SIGCHLD aside.
+        """Makes SIGTERM, SIGINT, SIGHUP and SIGCHLD ring inside the block. Ignored signals stay so, except SIGCHLD.
 
         Args:
-            contained: Makes of another handler of the program's one that raises nothing.
+            contained: Wraps another signal handler of the program, so that it raises nothing.
         """
         handlers: dict[int, Handler] = {number: contained(handler) for number, handler in _handlers().items()}
         for asking in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -69,24 +70,24 @@ class Bell:
             yield
 
     def _rung(self, number: int, frame: Any) -> None:
-        self.ring(number)  # although Python does: the program may have it write to another descriptor
+        self.ring(number)  # although Python does: the program may have set another wake-up descriptor
 
 
 def _handlers() -> dict[int, Handler]:
-    """The handlers of the program."""
+    """Returns the program's signal handlers."""
     found = {int(number): signal.getsignal(number) for number in signal.valid_signals()}
     return {number: handler for number, handler in found.items() if callable(handler)}
 
 
 def _write_to(fd: int) -> None:
-    """Has Python write to that descriptor again, if it is still one that it can write to."""
+    """Restores the wake-up descriptor, if it can still be written to."""
     with suppress(OSError, ValueError):
         signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(fd)
 
 
 def _restore(number: int, before: Any, ours: Handler) -> None:
-    """A signal does what it did before, unless the program has chosen another handler meanwhile."""
+    """Restores the previous handler of a signal, unless the program has set another one meanwhile."""
     if signal.getsignal(number) is ours:
         with suppress(OSError):
-            signal.signal(number, signal.SIG_DFL if before is None else before)  # None: none of Python's
+            signal.signal(number, signal.SIG_DFL if before is None else before)  # None: not set by Python

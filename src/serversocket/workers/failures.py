@@ -1,4 +1,4 @@
-"""What fails in a supervisor's own turn: it is said once, and ends nothing."""
+"""Failures in a supervisor's own turn: each is logged once, and none ends the supervisor."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ LONGEST_PAUSE = 1.0
 
 
 def say(level: int, text: str, *arguments: object, error: BaseException | None = None) -> None:
-    """Logs a line; a handler or a filter of the program's that raises keeps nobody from going on.
+    """Logs a line. Exceptions of the program's logging handlers and filters are dropped.
 
     Args:
         level: One of the levels of `logging`.
-        text: The text, with places for the arguments.
-        arguments: What stands in them.
-        error: What is logged with its traceback.
+        text: The text, with placeholders for the arguments.
+        arguments: The values of the placeholders.
+        error: An exception to log with its traceback.
     """
     try:
         logger.log(level, text, *arguments, exc_info=error)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
-        pass  # there is nobody left to tell
+        pass  # logging itself failed, so it cannot be reported
 
 
 class Faults:
-    """What fails at present.
+    """The steps that fail at present.
 
-    A step that fails is tried again, and said to fail when it does so for the first time, or for another reason.
+    A failed step is tried again. A failure is logged when it occurs for the first time, or for another reason.
     """
 
     def __init__(self) -> None:
@@ -42,13 +42,13 @@ class Faults:
 
     @contextmanager
     def contained(self, subject: object, trouble: str) -> Iterator[None]:
-        """A step that may fail. `KeyboardInterrupt` and `SystemExit` are no failures.
+        """Contains a step that may fail. `KeyboardInterrupt` and `SystemExit` propagate.
 
-        What would have had to wait, or was interrupted, has not failed either, and is quietly tried again.
+        A step that would block or was interrupted has not failed; it is tried again without a log record.
 
         Args:
-            subject: Who is in trouble, as the log calls it.
-            trouble: What it is, as in "cannot be heard".
+            subject: The process or place concerned, as the log names it.
+            trouble: The failure in words, such as "cannot be killed".
         """
         try:
             yield
@@ -62,7 +62,7 @@ class Faults:
             self.result(subject, trouble, None)
 
     def result(self, subject: object, trouble: str, error: BaseException | None) -> None:
-        """Says that a step has failed, where that is not known; without an error it has succeeded."""
+        """Logs a failure that is not known yet; without an error, notes that the step has succeeded."""
         if error is None:
             self._known.pop((subject, trouble), None)
             return
@@ -73,12 +73,12 @@ class Faults:
             say(ERROR, "%s %s: %s", subject, trouble, reason, error=None if isinstance(error, OSError) else error)
 
     def forget(self, subject: object) -> None:
-        """Nobody speaks of this one any more."""
+        """Drops the known failures of a subject that is gone."""
         for known in [each for each in self._known if each[0] is subject]:
             del self._known[known]
 
     def pause(self) -> float:
-        """Returns for how many seconds to wait before the next turn: what fails again and again must not spin."""
+        """Returns how many seconds to wait before the next turn, so that repeated failures do not spin."""
         failed, self._new = self._new, False
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE) if failed else 0.0
         return self._pause

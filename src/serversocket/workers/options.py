@@ -1,4 +1,4 @@
-"""How many workers a `Supervisor` has, and what makes their loops."""
+"""Checks of a `Supervisor`'s number of workers and loop factory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from . import worker
 
 
 def parse_workers(value: object) -> int:
-    """The number of workers.
+    """Returns the number of workers.
 
     Args:
         value: An int, or anything with ``__index__``; ``None`` for the number of usable cores.
 
     Raises:
-        TypeError: Any other type, `bool` included.
-        RangeError: Less than 1 (#2006).
+        TypeError: It has any other type, `bool` included.
+        RangeError: It is less than 1 (#2006).
     """
     if value is None:
         return _usable_cores()
@@ -33,16 +33,16 @@ def parse_workers(value: object) -> int:
 
 def _usable_cores() -> int:
     if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox forbids the question
+        with suppress(OSError):  # a sandbox forbids the call
             return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def parse_loop_factory(value: Any, setup: object) -> Callable[[], Any] | None:
-    """What makes a loop of asyncio, or ``None``.
+    """Returns the function that makes the asyncio loops, or ``None``.
 
     Raises:
-        TypeError: It cannot be called, or `setup` is no coroutine function and needs no loop.
+        TypeError: It is not callable, or `setup` is not a coroutine function and needs no loop.
     """
     if value is not None and not callable(value):
         raise errors.wrong_type("loop_factory", value, "callable or None")

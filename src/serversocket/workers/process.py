@@ -1,4 +1,4 @@
-"""What a supervisor has of each worker process: pipes to it, a phase, and how long it may take."""
+"""A supervisor's view of each worker process: its pipes, its phase and its deadline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import ExitStack, closing, suppress
 
 from . import worker
 
-LEAST_LIFE = 1.0  # seconds; a worker that did not live so long has died at once
+LEAST_LIFE = 1.0  # seconds; a worker with a shorter life counts as failed at the start
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 10.0
-BEATS = 4  # of a worker that is watched, in the time that it may be silent
-ADJUSTMENTS = 4  # of the clock at least, while somebody's time runs
+BEATS = 4  # heartbeats of a watched worker per watchdog timeout
+ADJUSTMENTS = 4  # how often the clock is read at least, while a deadline is running
 KILL_AGAIN = 2.0  # seconds
 
 
@@ -25,7 +25,7 @@ def close(fd: int) -> None:
 
 
 class Pipe:
-    """A pipe of which neither end blocks; an end that is closed in this process is -1."""
+    """A pipe with non-blocking ends; an end that is closed in this process is -1."""
 
     def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
@@ -52,9 +52,9 @@ class Pipe:
 
 
 class Clock:
-    """The seconds for which the supervisor was awake.
+    """Counts the seconds for which the supervisor was awake.
 
-    Where a machine sleeps, or Ctrl-Z stops the supervisor and its workers together, nobody's time runs out meanwhile.
+    So no deadline expires while a machine is suspended, or while Ctrl-Z stops the supervisor with its workers.
     """
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class Clock:
         self._seen = time.monotonic()
 
     def advance(self, most: float) -> None:
-        """Counts what has passed since the last call, but no more than it was meant to be."""
+        """Adds the time since the last call, but not more than was planned."""
         seen = time.monotonic()
         self.now += min(seen - self._seen, most)
         self._seen = seen
 
 
 def how_it_ended(status: int) -> str:
-    """How a process ended, from what waitpid tells."""
+    """Returns in words how a process ended, from the status of waitpid."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"
@@ -80,16 +80,16 @@ def how_it_ended(status: int) -> str:
 
 
 class Phase(enum.Enum):
-    """Where a process is in its life."""
+    """The phase of a process's life."""
 
-    STARTING = enum.auto()  # it has not said that it accepts
+    STARTING = enum.auto()  # it has not reported yet that it accepts
     SERVING = enum.auto()
     ENDING = enum.auto()  # it was told to end
-    KILLED = enum.auto()  # and has not ended yet
+    KILLED = enum.auto()  # it was killed, and has not exited yet
 
 
 class Place:
-    """One of the workers, whichever process it is at the time; its socket stays the same."""
+    """One of the workers. Its process may be replaced; its socket stays the same."""
 
     def __init__(self, number: int, listener: int) -> None:
         self.number = number
@@ -98,7 +98,7 @@ class Place:
         self.delay = 0.0
 
     def take_listener(self) -> int:
-        """Returns the listening descriptor, which is the caller's from here on."""
+        """Returns the listening descriptor, which the caller owns from then on."""
         listener, self.listener = self.listener, -1
         return listener
 
@@ -107,7 +107,7 @@ class Place:
             close(self.take_listener())
 
     def back_off(self, lived: float, now: float) -> None:
-        """Sets when the next process is to be started, after one that has lived for so many seconds."""
+        """Sets when the next process is to be started, after one that lived for `lived` seconds."""
         doubled = min(max(2 * self.delay, FIRST_DELAY), LONGEST_DELAY)
         self.delay = doubled if lived < LEAST_LIFE else 0.0
         self.due = now + self.delay
@@ -117,13 +117,13 @@ class Place:
 
 
 class Process:
-    """One process, while it starts, serves, or finishes its connections.
+    """A process, while it starts, serves, or drains its connections.
 
     Args:
-        place: Whose it is.
-        clock: What its time is measured by.
+        place: The place that it serves.
+        clock: The clock for its deadlines.
         start_timeout: Seconds that it has to become ready.
-        watchdog: Seconds for which it may be silent afterwards; infinite where it is not watched.
+        watchdog: Seconds for which it may be silent afterwards; infinite if it is not watched.
     """
 
     def __init__(self, place: Place, clock: Clock, start_timeout: float, watchdog: float) -> None:
@@ -136,7 +136,7 @@ class Process:
         self._clock = clock
         self._born = clock.now
         self._watchdog = watchdog
-        self._heard = math.inf  # when; of one that is watched
+        self._heard = math.inf  # when it last reported, if it is watched
         self.give(start_timeout, f"it was not ready within {start_timeout:g} seconds")
         with ExitStack() as opened:
             # The system sends a signal when the writing end of its pipe is closed.
@@ -149,7 +149,7 @@ class Process:
     # ---- its pipes
 
     def ties(self) -> worker.Ties:
-        """In the worker: closes what is the supervisor's, and returns the rest."""
+        """Closes the supervisor's ends, in the worker, and returns the others."""
         for pipe in self._signals.values():
             pipe.close_writing()
         self._status.close_reading()
@@ -157,7 +157,7 @@ class Process:
         return worker.Ties({number: pipe.reading for number, pipe in self._signals.items()}, self._status.writing, beat)
 
     def keep(self) -> None:
-        """In the supervisor: closes what is the worker's."""
+        """Closes the worker's ends, in the supervisor."""
         for pipe in self._signals.values():
             pipe.close_reading()
         self._status.close_writing()
@@ -169,28 +169,28 @@ class Process:
 
     @property
     def status(self) -> int:
-        """The descriptor by which it says that it is ready and alive; -1 where it is not listened to any more."""
+        """The descriptor on which it reports that it is ready and alive; -1 if it is not read any more."""
         return self._status.reading if self._audible else -1
 
     def hear(self) -> None:
-        """Reads what it has said.
+        """Reads its reports.
 
         Raises:
-            OSError: The pipe cannot be read. It is not listened to any more: what was there is taken for its word.
-            BlockingIOError, InterruptedError: There is nothing now.
+            OSError: The pipe cannot be read. It is not read any more, and the worker counts as ready.
+            BlockingIOError, InterruptedError: There is nothing to read now.
         """
         try:
             said = os.read(self._status.reading, 4096)
         except (BlockingIOError, InterruptedError):
             raise
         except OSError:
-            self._audible = False  # the descriptor stays: a worker that speaks on must not get SIGPIPE
+            self._audible = False  # the descriptor stays open: a worker that writes again must not get SIGPIPE
             self._spoke(math.inf)
             raise
         if said:
             self._spoke(self._clock.now if self._watchdog < math.inf else math.inf)
         else:
-            self._heard = math.inf  # it will say nothing more, so its silence means nothing
+            self._heard = math.inf  # it has closed its end, so its silence means nothing
             self._status.close_reading()
 
     def _spoke(self, now: float) -> None:
@@ -207,28 +207,28 @@ class Process:
 
     @property
     def may_be_stuck(self) -> bool:
-        """Returns True if it should be ready by now."""
+        """True if it should be ready by now."""
         return not self.ready and self.age >= LEAST_LIFE
 
     def give(self, seconds: float, verdict: str) -> None:
-        """From now on it has so many seconds for what it does; afterwards this is what is to be said."""
+        """Sets its deadline, in seconds from now, and the text that explains it once it has expired."""
         self._limit = seconds
         self._deadline = self._clock.now + seconds
         self.verdict = verdict
 
     def serve(self) -> None:
-        """It is ready, and has all the time that it wants."""
+        """Notes that it is ready; it has no deadline from then on."""
         self.phase = Phase.SERVING
         self.give(math.inf, "")
 
     @property
     def is_overdue(self) -> bool:
-        """Returns True if its time is over."""
+        """True if its deadline has expired."""
         return self._deadline <= self._clock.now
 
     @property
     def is_silent(self) -> bool:
-        """Returns True if it is watched, and has not spoken for too long: the time between two beats comes on top."""
+        """True if it is watched and has been silent for too long: the timeout plus the time between two heartbeats."""
         return self._heard + self._patience <= self._clock.now
 
     @property
@@ -236,7 +236,7 @@ class Process:
         return self._watchdog * (1 + 1 / BEATS)
 
     def next_look(self) -> float:
-        """Returns in how many seconds somebody has to look at it, or at the clock."""
+        """Returns in how many seconds the process, or the clock, has to be checked."""
         now = self._clock.now
         watched = self._heard < math.inf
         return min(
@@ -249,34 +249,34 @@ class Process:
     # ---- its end
 
     def tell_to_end(self, grace: float, verdict: str) -> None:
-        """It has so many seconds for its open connections; as long as it is not ready, no more than before."""
+        """Tells it to drain its connections within `grace` seconds; before it is ready, its deadline gets no later."""
         self.phase = Phase.ENDING
         if self.ready or self._clock.now + grace < self._deadline:
             self.give(grace, verdict)
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kills it, again if need be.
+        """Kills it; may be repeated.
 
         Raises:
-            OSError: The system refuses that, and it may be that it lives on.
+            OSError: The system refuses, and the process may still be alive.
         """
         self.phase = Phase.KILLED
         self.kills += 1
         self._heard = math.inf
-        self.give(KILL_AGAIN, "it lives on")
+        self.give(KILL_AGAIN, "it is still alive")
         self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
-        """Sends a signal, or has the system send it where the supervisor may not: to a worker with another user."""
+        """Sends a signal. If the worker runs as another user, the system sends it instead, because a pipe is closed."""
         pipe = self._signals[number]
         try:
             if self.pid:
                 os.kill(self.pid, number)
-            else:  # it is not known whether it was forked
+            else:  # the fork may or may not have happened
                 pipe.close_writing()
         except ProcessLookupError:
-            pass  # somebody else has waited for it
+            pass  # other code in this program has reaped it
         except OSError:
             if pipe.writing < 0:
                 raise

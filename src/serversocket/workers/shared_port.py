@@ -1,4 +1,4 @@
-"""The port of a `Supervisor`: as many listening sockets as there are workers, which nobody else shares."""
+"""The port of a `Supervisor`: one listening socket per worker, and none of other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .process import close
 
 @contextmanager
 def whole() -> Iterator[ExitStack]:
-    """Where not everything can be opened, nothing stays open, and the error is one of AIR's."""
+    """Closes everything if not everything can be opened, and makes the error one of AIR's."""
     with ExitStack() as opened:
         try:
             yield opened
@@ -31,9 +31,9 @@ def whole() -> Iterator[ExitStack]:
 def listen(
     opened: ExitStack, count: int, port: SupportsIndex, address: Host, dual_stack: bool, backlog: SupportsIndex
 ) -> tuple[list[int], str, int]:
-    """So many descriptors that listen on one port, its address and its number.
+    """Returns `count` descriptors that listen on one port, with its address and number.
 
-    The first is bound alone, so that a port which anybody else has is refused, and shares its port only then.
+    The first is bound without sharing the port, so a port of another program is refused; only then it shares its port.
     """
     with closing(Reactor()) as reactor:
         servers: list[ServerSocket] = []
@@ -53,7 +53,7 @@ def listen(
 
 
 def _share_port(fd: int) -> None:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fd)  # of whichever family
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fd)  # the real family does not matter here
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     finally:

@@ -26,39 +26,39 @@ from .options import parse_loop_factory, parse_workers
 from .process import LEAST_LIFE, Clock, Phase, Place, Process, how_it_ended
 from .shared_port import listen, whole
 
-SUPERVISOR = "the supervisor"  # as the log calls it
-LONGEST_WAIT = 1e6  # seconds; what the system takes is bounded
+SUPERVISOR = "the supervisor"  # its name in the log
+LONGEST_WAIT = 1e6  # seconds; the system's range is limited
 __all__ = ["Supervisor"]
 
-KILLS = 5  # of one process; then it is left behind, where the supervisor ends
-LAST_KILLS = 10.0  # seconds that they may take, where it ends because of an error
+KILLS = 5  # of one process; a supervisor that ends then leaves it behind
+LAST_KILLS = 10.0  # seconds for the kills, if the supervisor ends because of an error
 
 
 @with_as3_names
 class Supervisor:
-    """Runs worker processes behind one port, so that a server uses all cores; Linux only. AIR has nothing like it.
+    """Runs worker processes behind one port, so that a server uses all cores; Linux only. AIR has no equivalent.
 
-    The port is bound, and clients may connect, as soon as it is made. `run` forks the workers. Each gets a listening
-    socket of its own on that port, and the system spreads the connections over them. The supervisor keeps these
-    sockets open too: what waits to be accepted by a worker that has died waits for the next one.
+    The port is bound, and clients may connect, as soon as the supervisor is made. `run` forks the workers. Each gets a
+    listening socket of its own on that port, and the system distributes the connections over them. The supervisor keeps
+    these sockets open too: clients that wait to be accepted by a worker that has died are accepted by the next one.
 
     Args:
         setup: Called in each worker with its listening `ServerSocket`, to which it adds its listeners. It may return
-            something to call when the worker is told to end: to close what else the program has open, such as timers
-            and connections to other servers. What it raises ends the worker. A coroutine function runs in a loop of
-            asyncio that the worker has for itself. It may return once it has set up all that is needed, or serve until
-            the server is closed, as with ``async with AsyncServer(server) as clients: await clients.serve(handler)``.
-        local_port: As for `ServerSocket.bind`; 0 takes a free port, which `local_port` then tells.
+            a function to call when the worker is told to end, to close other things that the program has open, such as
+            timers and connections to other servers. If it raises, the worker ends. A coroutine function runs in an
+            asyncio loop of the worker. It may return after setting everything up, or serve until the server is closed,
+            as with ``async with AsyncServer(server) as clients: await clients.serve(handler)``.
+        local_port: As for `ServerSocket.bind`; 0 chooses a free port, which the property `local_port` returns.
         local_address: As for `ServerSocket.bind`.
-        workers: How many; ``None`` is the number of cores that this process may use.
+        workers: The number of workers; ``None`` is the number of cores that this process may use.
         dual_stack: As for `ServerSocket.bind`.
         backlog: As for `ServerSocket.listen`, for each worker.
-        grace: Seconds that a worker has for its open connections when it is told to end; then it is killed.
-        start_timeout: Seconds that a worker has to become ready: for `setup` to return, or, where that is a coroutine
+        grace: Seconds that a worker has to drain its open connections when it is told to end; then it is killed.
+        start_timeout: Seconds that a worker has to become ready: for `setup` to return, or, if it is a coroutine
             function, to listen for clients. Then it is killed, and counts as one that died.
-        watchdog: Seconds after which a worker whose reactor does not turn is killed and replaced, because it is stopped
-            or stuck in a listener; ``None`` for never. A listener has to take less than that.
-        loop_factory: What makes the loop for a `setup` that is a coroutine function, such as
+        watchdog: Seconds after which a worker is killed and replaced if its reactor does not turn, because the worker
+            is stopped or stuck in a listener; ``None`` for never. Every listener has to take less than that.
+        loop_factory: A function that makes the loop for a `setup` that is a coroutine function, such as
             ``uvloop.new_event_loop``; ``None`` for asyncio's own.
 
     Raises:
@@ -66,7 +66,7 @@ class Supervisor:
             negative, or `start_timeout` or `watchdog` is not more than 0 (#2006).
         ArgumentError: `local_address` is not a well-formed IP address (#2004), or is IPv4 with `dual_stack`.
         IOError: The system is not Linux, or refuses: the port is taken, by another supervisor too (#2002).
-        TypeError: An argument has the wrong type, or there is a `loop_factory` for a `setup` that is no coroutine
+        TypeError: An argument has the wrong type, or there is a `loop_factory` for a `setup` that is not a coroutine
             function.
 
     Example:
@@ -113,8 +113,8 @@ class Supervisor:
         self._places = [Place(number, listener) for number, listener in enumerate(listeners, 1)]
         self._processes: list[Process] = []
         self._to_replace: list[Place] = []
-        self._handled: deque[BaseException | None] = deque()  # what the program's handlers of signals have raised
-        self._parting: BaseException | None = None  # what `run` raises in the end
+        self._handled: deque[BaseException | None] = deque()  # exceptions of the program's signal handlers
+        self._parting: BaseException | None = None  # what `run` raises at the end
         self._stopping = False
         self._running = False
         self._closed = False
@@ -131,30 +131,30 @@ class Supervisor:
 
     @property
     def workers(self) -> int:
-        """How many workers there are."""
+        """The number of workers."""
         return len(self._places)
 
     def run(self) -> None:
         """Runs the workers until `stop` is called, or SIGTERM or SIGINT arrives; then everything is closed.
 
-        SIGHUP does what `restart` does. Signals that are ignored stay so. Afterwards they are as they were before. A
-        worker that dies is logged by the logger ``serversocket``, and started anew: at once, or if it has
-        lived for less than a second or was not ready, after 0.1 s, doubled each time up to 10 s.
+        SIGHUP does the same as `restart`. Ignored signals stay ignored. At the end the previous handlers are restored.
+        A worker that dies is logged by the logger ``serversocket`` and replaced: at once, or if it lived for less than
+        a second or was not ready, after 0.1 s, doubled each time up to 10 s.
 
-        What fails here is logged, once until it works again, and tried again: it neither ends this nor touches a
-        worker. So it is with what a handler of the program's for another signal raises; `KeyboardInterrupt` and
-        `SystemExit` do what `stop` does, and are raised in the end.
+        Failures of the supervisor itself are logged, once until they are over, and the step is tried again; they
+        neither end the supervisor nor affect a worker. The same holds for exceptions of the program's handlers for
+        other signals, except that `KeyboardInterrupt` and `SystemExit` do what `stop` does, and are raised at the end.
 
         Raises:
-            RuntimeError: It has run already or is closed, or this is not the main thread, which alone gets signals.
+            RuntimeError: It has already run or is closed, or this is not the main thread, which alone gets signals.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
-                f"a supervisor is run by the main thread, which gets the signals, not by "
+                f"a supervisor has to run in the main thread, which gets the signals, not in "
                 f"{threading.current_thread().name!r}"
             )
         if self._running or self._closed:
-            state = "runs already" if self._running else "has run already or is closed; make another one"
+            state = "is already running" if self._running else "has already run or is closed; make another one"
             raise RuntimeError(f"this supervisor {state}")
         self._running = True
         try:
@@ -168,30 +168,30 @@ class Supervisor:
             raise self._parting
 
     def stop(self) -> None:
-        """Makes `run` return: the workers accept nobody any more and have `grace` seconds for their open connections.
+        """Makes `run` return after a graceful shutdown: workers stop accepting and have `grace` seconds to drain.
 
-        From any thread, and from a signal's handler. Called again, it kills them at once. Called before `run`, it
-        ends that.
+        May be called from any thread and from a signal handler. A second call kills the workers at once. Called before
+        `run`, it ends that one.
         """
         self._bell.ring(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Replaces the workers one after another; from any thread, and from a signal's handler.
+        """Replaces the workers one after another, without losing a connection.
 
-        A new one is started; when it accepts, the old one accepts no more, and has `grace` seconds for
-        its open connections. No connection is lost. Where a new one fails before it is ready, the old ones that are
-        left go on. Called again, it begins anew.
+        A new worker is started; when it accepts, the old one stops accepting, and has `grace` seconds to drain its open
+        connections. If a new worker fails before it is ready, the old workers that are left continue. A second call
+        starts over. May be called from any thread and from a signal handler.
         """
         self._bell.ring(signal.SIGHUP)
 
     def close(self) -> None:
-        """Closes the port, where `run` was not called. A second call does nothing.
+        """Closes the port, if `run` was not called. A second call does nothing.
 
         Raises:
-            RuntimeError: It runs; `stop` ends that.
+            RuntimeError: It is running; call `stop`.
         """
         if self._running:
-            raise RuntimeError("the supervisor is running; stop() it")
+            raise RuntimeError("the supervisor is running; call stop()")
         self._release()
 
     def __enter__(self) -> Self:
@@ -205,7 +205,7 @@ class Supervisor:
         return f"<serversocket.Supervisor of {self.workers} workers, {state}>"
 
     def _release(self) -> None:
-        """Closes every descriptor that the supervisor has; in a worker too, which needs none of them."""
+        """Closes all of the supervisor's descriptors; used in a worker too, which needs none of them."""
         self._closed = True
         for place in self._places:
             place.close()
@@ -213,12 +213,12 @@ class Supervisor:
             process.close()
         self._bell.close()
 
-    # ---- what is asked of it
+    # ---- requests
 
     def _contained(self, handler: Handler) -> Handler:
-        """A handler of the program's; what it raises does not come between any two lines of the supervisor.
+        """Wraps a signal handler of the program, so that its exceptions never interrupt the supervisor's code.
 
-        It is said later: the signal may have come while something is being logged.
+        They are logged later, because the signal may have interrupted the logging itself.
         """
 
         def handle(number: int, frame: Any) -> None:
@@ -251,7 +251,7 @@ class Supervisor:
         say(INFO, "the workers are told to end")
 
     def _begin_to_replace(self) -> None:
-        """Those that are starting will be of no use; they are waited for only where nobody else serves."""
+        """Plans to replace every worker. Ends starting processes too, unless no other process serves their place."""
         self._to_replace.clear()
         for place in self._places:
             served = self._of(Phase.SERVING, place)
@@ -277,7 +277,7 @@ class Supervisor:
                 self._parting = error
                 if not self._stopping:
                     self.stop()
-            except BaseException as error:  # of a handler that another one has put in place, between two turns
+            except BaseException as error:  # from a handler that another handler has set, between two turns
                 self._faults.result(SUPERVISOR, "was interrupted", error)
 
     def _take_turns(self) -> None:
@@ -288,20 +288,20 @@ class Supervisor:
                 self._turn(pause)
 
     def _turn(self, paused: float) -> None:
-        """Does what there is to do, after seconds of a pause: what has failed in the last turn is tried again."""
+        """Runs one turn. After a pause of `paused` seconds, it tries the steps again that failed in the last turn."""
         heard = self._wait(paused)
         if self._bell.fileno() in heard:
             with self._faults.contained(SUPERVISOR, "cannot read the pipe that wakes it"):
                 self._bell.empty()
         for process in list(self._processes):
             if process.status in heard:
-                with self._faults.contained(process, "cannot be heard"):
+                with self._faults.contained(process, "cannot be read from"):
                     self._hear(process)
         for process in list(self._processes):
             with self._faults.contained(process, "cannot be waited for"):
                 self._reap(process)
         while self._handled:
-            self._faults.result("a signal's handler", "failed", self._handled.popleft())
+            self._faults.result("a signal handler", "failed", self._handled.popleft())
         for number in self._bell.asked():
             self._heed(number)
         for process in list(self._processes):
@@ -312,10 +312,10 @@ class Supervisor:
             self._start_due()
 
     def _wait(self, paused: float) -> set[int]:
-        """Waits for a signal, a worker that says something, or the next thing that is due; not after a pause.
+        """Waits for a signal, a report of a worker, or the next deadline; after a pause, does not wait.
 
         Returns:
-            The descriptors that can be read; all of them, where the system does not tell which.
+            The descriptors that are readable; all of them if the wait failed.
         """
         seconds = 0.0 if paused else self._until_due()
         descriptors = {self._bell.fileno(), *(process.status for process in self._processes if process.status >= 0)}
@@ -328,14 +328,14 @@ class Supervisor:
         return descriptors
 
     def _until_due(self) -> float:
-        """Returns how long to wait at most, in seconds, of which the system takes whole milliseconds."""
+        """Returns how long to wait at most, in seconds, rounded up to the milliseconds that the system takes."""
         due = [place.due - self._clock.now for place in self._places]
         due += [process.next_look() for process in self._processes]
         seconds = max(min(due), 0.0)
         return math.ceil(min(seconds, LONGEST_WAIT) * 1000) / 1000 if seconds < math.inf else math.inf
 
     def _of(self, phase: Phase, place: Place | None = None) -> list[Process]:
-        """The processes in this phase, everywhere or in one place."""
+        """Returns the processes in a phase, of all places or of one."""
         return [each for each in self._processes if each.phase is phase and place in (None, each.place)]
 
     def _end_all(self) -> None:
@@ -346,7 +346,7 @@ class Supervisor:
             place.close()
 
     def _start_due(self) -> None:
-        """Starts what is due; the next one that is to be replaced, once the last one that was started is ready."""
+        """Starts the processes that are due. The next worker to be replaced is due when no process is starting."""
         if self._to_replace and not self._of(Phase.STARTING):
             self._to_replace.pop(0).due = self._clock.now
         for place in self._places:
@@ -366,11 +366,11 @@ class Supervisor:
 
     def _fork(self, place: Place) -> None:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # what is in their buffers would be written twice
+            with suppress(Exception):  # otherwise both processes would write the buffered output
                 stream.flush()
         process = Process(place, self._clock, self._start_timeout, self._watchdog)
         try:
-            # No signal finds a worker with the supervisor's handlers, and no thread leaves it with a lock that is held.
+            # So no signal runs the supervisor's handlers in the worker, and the bell's lock is free there.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 with self._bell.lock:
@@ -381,12 +381,12 @@ class Supervisor:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except BaseException:
-            process.close()  # should there be a worker after all, this ends it
+            process.close()  # if the worker was forked after all, this ends it
             raise
         process.keep()
 
     def _become(self, process: Process) -> NoReturn:
-        """In the forked child: keeps what the worker needs, and never returns."""
+        """Becomes the worker, in the forked child: keeps only what it needs, and never returns."""
         try:
             listener = process.place.take_listener()
             self._release()
@@ -403,7 +403,7 @@ class Supervisor:
                 self._became_ready(process)
 
     def _became_ready(self, process: Process) -> None:
-        if process.phase is Phase.ENDING:  # it was told so, and accepts those who wait
+        if process.phase is Phase.ENDING:  # it was told to end, and accepts the clients that wait
             process.give(self._grace, self._grace_is_over)
         if process.phase is not Phase.STARTING:
             return
@@ -417,7 +417,7 @@ class Supervisor:
                 self._tell_to_end(other)
 
     def _look_at(self, process: Process) -> None:
-        """Does what has to be done about one that takes too long."""
+        """Kills a process that is overdue or silent for too long."""
         if process.is_silent:
             why = f"its reactor has not turned for {self._watchdog:g} seconds"
         elif process.is_overdue:
@@ -450,7 +450,7 @@ class Supervisor:
     def _reap(self, process: Process) -> None:
         try:
             pid, status = os.waitpid(process.pid, os.WNOHANG)
-        except ChildProcessError:  # somebody else in this program has waited for it
+        except ChildProcessError:  # other code in this program has reaped it
             self._ended(process, "unknown exit status")
         else:
             if pid:
@@ -471,16 +471,16 @@ class Supervisor:
         self._faults.forget(process)
 
     def _lost(self, process: Process, phase: Phase, how: str) -> None:
-        """Says what has become of a process that was in this phase, and sees to it that there is another."""
+        """Logs the loss of a process that was in this phase, and sees to its replacement."""
         place = process.place
         starting = self._of(Phase.STARTING, place)
         if self._of(Phase.SERVING, place):
             self._to_replace.clear()
-            say(ERROR, "%s %s; what is not replaced yet goes on", process, how)
+            say(ERROR, "%s %s; the workers not replaced yet continue", process, how)
         elif starting:
-            if phase is Phase.SERVING:  # the one that starts has a second; it may be stuck
+            if phase is Phase.SERVING:  # the starting one has a second; it may be stuck
                 place.due = min(place.due, self._clock.now + max(LEAST_LIFE - starting[-1].age, 0.0))
-            say(WARNING, "%s %s; the next one starts already", process, how)
+            say(WARNING, "%s %s; the next one is already starting", process, how)
         else:
             place.back_off(process.age if phase is Phase.SERVING else 0.0, self._clock.now)
             say(WARNING, "%s %s; the next one starts in %g s", process, how, place.delay)
@@ -490,7 +490,7 @@ class Supervisor:
         say(ERROR, "%s could not be killed and is left behind", process)
 
     def _abandon(self) -> None:
-        """After an error that nothing contains: leaves no process behind, if that can be helped."""
+        """Kills all processes that are left, after an error that ended the supervisor."""
         for process in self._processes:
             self._kill(process)
         end = time.monotonic() + LAST_KILLS

@@ -1,4 +1,4 @@
-"""What runs in a worker process of a `Supervisor`: from the fork to its exit."""
+"""The code of a `Supervisor`'s worker process, from the fork to its exit."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if sys.platform == "linux":
     import fcntl
 
 Farewell = Callable[[], object]
-"""What is to be called at the end."""
+"""A function to call at the end."""
 
 PlainSetup = Callable[[ServerSocket], Farewell | None]
 AsyncSetup = Callable[[ServerSocket], Coroutine[Any, Any, Farewell | None]]
 Setup = PlainSetup | AsyncSetup
-"""What a program gives its workers: called with the server, it may return what is to be called at the end."""
+"""The program's function for its workers: called with the server, it may return a function to call at the end."""
 
 
 class Ties(NamedTuple):
-    """What ties a worker to its supervisor: ends of pipes, whose other ends nobody but the supervisor has."""
+    """The pipes between a worker and its supervisor: the worker's ends; only the supervisor has the others."""
 
     signals: dict[int, int]
     """Reading ends, by the signal that the system sends to the worker when the other end is closed."""
 
     status: int
-    """A writing end: the first byte says that the worker accepts, further ones that its reactor turns."""
+    """A writing end: the first byte reports that the worker accepts, further ones that its reactor turns."""
 
     beat: float
-    """Seconds between these; infinite for none."""
+    """Seconds between these heartbeats; infinite for none."""
 
     def obey(self) -> None:
-        """Has the system send the signals, whatever the process is doing then.
+        """Makes the system send the signals when the pipes are closed, whatever the process is doing then.
 
-        Unlike PR_SET_PDEATHSIG it does not depend on the thread that has forked.
+        Unlike PR_SET_PDEATHSIG, this does not depend on the thread that has forked.
         """
         poll = select.poll()
         for number, fd in self.signals.items():
@@ -57,16 +57,16 @@ class Ties(NamedTuple):
         self.belong()
         closed = [fd for fd, _ in poll.poll(0)]
         for number, fd in self.signals.items():
-            if fd in closed:  # before that
+            if fd in closed:  # it was closed before F_SETOWN
                 os.kill(os.getpid(), number)
 
     def belong(self) -> None:
-        """The system sends them in the name of the user that the worker has now: to itself it always may."""
+        """Makes the worker the owner, as the user that it has now: a process may always signal itself."""
         for fd in self.signals.values():
             fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
 
     def accepts(self, reactor: Reactor) -> None:
-        """Tells the supervisor that the worker accepts, and goes on to tell that its reactor turns."""
+        """Reports to the supervisor that the worker accepts, and from then on periodically that its reactor turns."""
         self.belong()  # `setup` may have changed the user
         os.write(self.status, b"\0")
         if self.beat < math.inf:
@@ -76,12 +76,12 @@ class Ties(NamedTuple):
                 os.close(self.status)
 
     def _beat(self) -> None:
-        with suppress(OSError):  # a supervisor that is stopped reads nothing, and the pipe is full
+        with suppress(OSError):  # the pipe is full, because a stopped supervisor does not read
             os.write(self.status, b"\0")
 
 
 def is_coroutine_function(setup: object) -> bool:
-    """Returns True if calling this makes a coroutine."""
+    """Returns True if a call of `setup` makes a coroutine."""
     return inspect.iscoroutinefunction(setup) or inspect.iscoroutinefunction(type(setup).__call__)
 
 
@@ -89,10 +89,10 @@ def work(setup: Setup, listener: int, ties: Ties, loop_factory: Callable[[], Any
     """Runs a worker and ends the process.
 
     Args:
-        setup: The program's.
-        listener: A listening descriptor, the worker's own from here on.
-        ties: Its pipes.
-        loop_factory: What makes the loop of asyncio for a `setup` that is a coroutine function; ``None`` for its own.
+        setup: The program's function.
+        listener: A listening descriptor, which the worker owns from then on.
+        ties: The worker's pipes.
+        loop_factory: Makes the asyncio loop for a `setup` that is a coroutine function; ``None`` for the default.
     """
     status = 1
     try:
@@ -108,7 +108,7 @@ def work(setup: Setup, listener: int, ties: Ties, loop_factory: Callable[[], Any
     except BaseException as error:
         logger.critical("a worker (pid %d) failed", os.getpid(), exc_info=error)
     finally:
-        # What the supervisor's program wants done at its own exit is not done here: hence no other way out than this.
+        # Exit handlers of the supervisor's program must not run here, so `os._exit` is the only way out.
         for finish in (end_logging, _flush):
             with suppress(Exception):
                 finish()
@@ -116,7 +116,7 @@ def work(setup: Setup, listener: int, ties: Ties, loop_factory: Callable[[], Any
 
 
 def _serve(setup: Any, listener: int, ties: Ties) -> None:
-    """Serves until SIGTERM has closed the server and nothing else is open either."""
+    """Serves until SIGTERM has closed the server and nothing else is open."""
     server = ServerSocket()
     reactor = server.reactor
     farewell: Farewell | None = None
@@ -132,7 +132,7 @@ def _serve(setup: Any, listener: int, ties: Ties) -> None:
         nonlocal told
         if not told:
             told = True
-            reactor.call_soon_threadsafe(leave)  # in the reactor's turn, after it has accepted who waits
+            reactor.call_soon_threadsafe(leave)  # in the reactor's turn, after it has accepted waiting clients
 
     signal.signal(signal.SIGTERM, terminated)
     unblock_signals()
@@ -141,28 +141,29 @@ def _serve(setup: Any, listener: int, ties: Ties) -> None:
         farewell = as_farewell(setup(server))
         if is_coroutine_function(farewell):
             raise TypeError(
-                f"setup returned {farewell!r}, a coroutine function, and is none itself: nobody would await it"
+                f"setup returned the coroutine function {farewell!r}, which a plain setup cannot await; "
+                "make setup an `async def` function too"
             )
         ties.accepts(reactor)
         reactor.run()
 
 
 def as_farewell(returned: Any) -> Farewell | None:
-    """What `setup` has returned, if that can be called at the end.
+    """Returns the function that `setup` has returned, or ``None``.
 
     Raises:
-        TypeError: It cannot.
+        TypeError: It is not callable.
     """
     if returned is None or callable(returned):
         return returned  # type: ignore[no-any-return]
     if inspect.iscoroutine(returned):
         returned.close()
-        raise TypeError("setup returned a coroutine that nobody awaits; give the Supervisor the `async def` function")
-    raise errors.wrong_type("what setup returns", returned, "callable or None")
+        raise TypeError("setup returned a coroutine, which is not awaited; pass the `async def` function to Supervisor")
+    raise errors.wrong_type("the return value of setup", returned, "callable or None")
 
 
 def _reset_signals() -> None:
-    """Every signal is as after an exec, save for what a terminal sends to all processes: that is for the supervisor."""
+    """Resets all signals as an exec does, but ignores those that a terminal sends to all: they are the supervisor's."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
@@ -172,16 +173,16 @@ def _reset_signals() -> None:
 
 
 def unblock_signals() -> None:
-    """The fork has blocked them: the worker hears what has come since, once it has its handlers."""
+    """Unblocks the signals, which the fork has blocked; those that arrived meanwhile reach the worker's handlers."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def ignored(number: int, frame: FrameType | None) -> None:
-    """Unlike SIG_IGN, a handler is not passed on to the programs that a worker starts."""
+    """Does nothing. Unlike SIG_IGN, a handler is not inherited by programs that a worker starts."""
 
 
 def _status_of(end: SystemExit) -> int:
-    """The exit status that Python would give."""
+    """Returns the exit status that Python would use."""
     if end.code is None:
         return 0
     if isinstance(end.code, int):

@@ -1,4 +1,4 @@
-"""The async library that a coroutine runs in, and how tasks wait and begin there: asyncio with any loop, or trio."""
+"""The async library that a coroutine runs in, and how its tasks wait and start: asyncio with any loop, or trio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Group", "Library", "Waiter", "current_library"]
 
 
 class Waiter(Protocol):
-    """What one task waits for: the part of `asyncio.Future` that is needed here."""
+    """An object that one task awaits: the part of `asyncio.Future` that is needed here."""
 
     def done(self) -> bool: ...
     def set_result(self, result: Any, /) -> None: ...
@@ -29,14 +29,14 @@ class Group(Protocol):
 
 
 class Library:
-    """What is asked of an async library, by a server and its clients or by one connection.
+    """The functions of an async library, used by a server and its clients or by one connection.
 
     Args:
         create_waiter: Makes a `Waiter`.
         open_group: Makes a `Group`.
-        checkpoint: Lets others run, and be cancelled.
-        allowance: So many calls in a row may return without having waited; then comes a checkpoint. Where each call
-            has to be one, it is 0.
+        checkpoint: Lets other tasks run, and this task be cancelled.
+        allowance: How many calls in a row may return without waiting, before a checkpoint is due. 0 if each call has to
+            be a checkpoint.
     """
 
     __slots__ = ("_checkpoint", "allowance", "create_waiter", "open_group", "unwaited")
@@ -52,10 +52,10 @@ class Library:
         self.open_group = open_group
         self._checkpoint = checkpoint
         self.allowance = allowance
-        self.unwaited = 0  # calls, since somebody has waited
+        self.unwaited = 0  # calls since the last wait
 
     def owes_checkpoint(self) -> bool:
-        """Whether a call that does not wait has to let others run first, and be cancelled; it counts as one."""
+        """Returns True if a call that does not wait has to make a checkpoint first; counts the call."""
         self.unwaited += 1
         return self.unwaited > self.allowance
 
@@ -64,15 +64,15 @@ class Library:
         await self._checkpoint()
 
     def with_checkpoints(self) -> Library:
-        """The same, with a checkpoint in each call."""
+        """Returns the same library with a checkpoint in each call."""
         return Library(self.create_waiter, self.open_group, self._checkpoint, 0)
 
 
 def current_library(call: str) -> Library:
-    """The library that the calling task runs in.
+    """Returns the library that the calling task runs in.
 
     Args:
-        call: What needs it, for the text of the error.
+        call: The call that needs it, for the text of the error.
 
     Raises:
         RuntimeError: There is none: the call is not made from a coroutine.
@@ -85,4 +85,4 @@ def current_library(call: str) -> Library:
     if loop is not None:
         library = import_module(".asyncio", __name__).library(loop)
         return library
-    raise RuntimeError(f"{call} is for coroutines: no loop of asyncio and no trio runs in this thread")
+    raise RuntimeError(f"{call} is for coroutines: neither an asyncio loop nor trio is running in this thread")

@@ -1,4 +1,4 @@
-"""asyncio, with any of its loops. Imported only where one runs."""
+"""asyncio, with any of its loops. Imported only if one is running."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Self
 from ...engine import LoopWaiter
 from . import Library
 
-#: A round of the loop costs as much as two or three calls, and so few that do not wait keep nobody waiting.
+#: An iteration of the loop costs as much as two or three calls, and so few calls without waiting delay no other task.
 ALLOWANCE = 64
 
 
 class _Group:
-    """Tasks that end together, as those of `asyncio.TaskGroup` do; but one that fails ends nobody else.
+    """Tasks that end together, like those of `asyncio.TaskGroup`; but a task that fails does not cancel the others.
 
-    It costs a task a third less: each tells that it is done from its own last step, not by way of the loop.
+    A task costs a third less, because it removes itself in its own last step, without a callback of the loop.
     """
 
     def __init__(self) -> None:

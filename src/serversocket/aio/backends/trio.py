@@ -1,4 +1,4 @@
-"""trio. Imported only where it runs."""
+"""trio. Imported only if it is running."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TrioWaiter:
 
     def _abort(self, _: Callable[[], object]) -> lowlevel.Abort:
         self._task = None
-        self._done = True  # nobody waits any more
+        self._done = True  # no task waits for it any more
         return lowlevel.Abort.SUCCEEDED
 
 

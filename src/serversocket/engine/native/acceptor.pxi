@@ -2,8 +2,8 @@
 
 cdef enum:
     ACCEPTS_PER_TURN = 64       # of one acceptor, so that a flood of clients cannot starve the connections
-    LUCK = 8                    # first reads in vain, one after the other, before they are given up
-    TRY_YOUR_LUCK = 16          # then only the first read of every so manieth connection is tried
+    LUCK = 8                    # speculative reads without input, in succession, before they are given up
+    TRY_YOUR_LUCK = 16          # then one connection in so many gets a speculative read
 
 
 @cython.no_gc_clear
@@ -14,14 +14,14 @@ cdef class Acceptor(Source):
     cdef type socket_class
     cdef bint _listening_now
     cdef bint paused
-    cdef Tally counter          # those that it has accepted, as long as they are open
-    cdef Py_ssize_t most        # of them; 0: any number
+    cdef Tally counter          # counts the open connections that it has accepted
+    cdef Py_ssize_t most        # how many of them may be open at once; 0: any number
     cdef Py_ssize_t refused     # clients that were closed at once
-    cdef bint deferring         # the system shows clients only when they have sent something
-    cdef object admission       # asked for the filter of each client; None: they have none
-    cdef dict held              # clients whose `connect` waits for their filters, by id, the oldest first
+    cdef bint deferring         # the system reports clients only when they have sent something
+    cdef object admission       # called for the filter of each client; None: no filters
+    cdef dict held              # clients whose `connect` waits for their filters, by id, oldest first
     cdef list entering          # those of them for whom it is due
-    cdef int luck               # how many first reads in vain are still allowed
+    cdef int luck               # how many speculative reads without input are still allowed
     cdef uint32_t accepted
 
     def __cinit__(self):
@@ -51,17 +51,17 @@ cdef class Acceptor(Source):
 
     @property
     def bound(self):
-        """Whether the socket is bound to a local address and port (AIR: ``bound``)."""
+        """True if the socket is bound to a local address and port (AIR: ``bound``)."""
         return self.fd >= 0
 
     @property
     def listening(self):
-        """Whether the socket listens for connections (AIR: ``listening``)."""
+        """True if the socket listens for connections (AIR: ``listening``)."""
         return self._listening_now
 
     @property
     def connections(self):
-        """How many connections that this server has accepted are open, those that still send their last included."""
+        """How many of the accepted connections are open, including closed ones that still send their last output."""
         return self.counter.open
 
     @property
@@ -75,11 +75,11 @@ cdef class Acceptor(Source):
 
     @property
     def turned_away(self):
-        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
+        """How many clients were closed at once: they exceeded `max_connections`, or no descriptor was left."""
         return self.refused
 
     def _take(self, int fd, bint listening):
-        """Takes over a descriptor that is bound, and perhaps listens; if this raises it is still the caller's."""
+        """Takes over a descriptor that is bound, and perhaps listens; if this raises, the caller still owns it."""
         self._check()
         self._own(fd)
         self._listening_now = listening
@@ -134,7 +134,7 @@ cdef class Acceptor(Source):
             raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     cdef int _settle(self) except -1:
-        """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
+        """Registers what follows from the state: it accepts nothing before there is a listener of `connect`."""
         if self.fd < 0:
             return 0
         self._hold(self.listeners is not None)
@@ -154,7 +154,7 @@ cdef class Acceptor(Source):
         for _ in range(ACCEPTS_PER_TURN):
             entries = listeners_of(self, CONNECT)
             if not self._listening_now or self.paused or entries is None:
-                return self._settle()   # reported although nobody wants it: a change of the registration has failed
+                return self._settle()   # reported unasked: a change of the registration has failed
             length = sizeof(Address)
             fd = system.accept4(self.fd, &peer.head, &length, system.SOCK_NONBLOCK | system.SOCK_CLOEXEC)
             if fd < 0:
@@ -169,12 +169,12 @@ cdef class Acceptor(Source):
                 continue
             self._accepted(fd, &peer, entries)
         if failures == ACCEPTS_PER_TURN:
-            self._accept_failed(code, True)     # what ought to concern one client concerns all of them
+            self._accept_failed(code, True)     # an error of one client's that concerns all of them
         return 0
 
     @cython.final
     cdef int _accepted(self, int fd, Address *peer, tuple entries) except -1:
-        """Dispatches `connect` for a new client, or where `fd` is negative for the next whose filter has held it back.
+        """Dispatches `connect` for a new client or, if `fd` is negative, for the next one that was held back.
 
         All in one function: making the connection in another one costs 40 instructions.
         """
@@ -190,7 +190,7 @@ cdef class Acceptor(Source):
             made_stream = <object> made
             Py_DECREF(made_stream)
             if not self._listening_now:
-                system.close(fd)    # making it has run something that closed the server
+                system.close(fd)    # making it has run code that closed the server
                 return 0
             if not isinstance(made_stream, Stream) or (<Stream> made_stream)._reactor is not None:
                 system.close(fd)
@@ -199,7 +199,7 @@ cdef class Acceptor(Source):
             made_stream = None
             stream._reactor = self._reactor
             stream.quiet = True
-            stream.fd = fd      # from here on, whatever happens, it is closed with the stream
+            stream.fd = fd      # from here on, it is closed with the stream in any case
             self._reactor.poller.enroll(stream, fd)
             stream.tally = self.counter
             self.counter.open += 1
@@ -221,7 +221,7 @@ cdef class Acceptor(Source):
             try:
                 stream._served()
             finally:
-                # What nobody listens to or holds goes with this reference, and is closed at once.
+                # A stream without listeners and other references goes with this one, and is closed at once.
                 stream.quiet = stream.listeners is None and only_reference(<PyObject *> stream)
                 if not stream.quiet:
                     self._begin(stream, interrupted or fd < 0)
@@ -269,7 +269,7 @@ cdef class Acceptor(Source):
 
     @cython.final
     cdef int _forget_held(self, Stream stream, Wire wire) except -1:
-        """One whose `connect` was held back has ended."""
+        """Forgets a client that ended while its `connect` was held back."""
         wire.server = None
         self.held.pop(id(stream), None)
         if stream in self.entering:
@@ -300,20 +300,20 @@ cdef class Acceptor(Source):
                 del self.entering[0]
                 stream._reset()
                 self.refused += 1
-                stream._discard()       # nobody is there to be told any more, or the filter has raised
+                stream._discard()       # no listener is left, or the filter has raised
                 wire.reason = wire.error
                 self._tell_dropped(wire)
                 continue
-            stream = None       # what nobody listens to or holds is known by its references
+            stream = None       # so that a stream without listeners and other references is closed
             self._accepted(-1, NULL, entries)
         return 0
 
     @cython.final
     cdef int _begin(self, Stream stream, bint interrupted) except -1:
-        """Begins to read, with what a client has sent at once where clients of this server do.
+        """Begins to read, with a speculative read if clients of this server usually have sent something by then.
 
-        They do where the client speaks first, and the server comes to accept it only after others. What is read here
-        needs no wait, and a connection that ends with its first answer never meets epoll.
+        They have if the client sends first, and the server accepts it only after others. Input that is read here needs
+        no wait, and a connection that ends with its first answer never meets epoll.
         """
         self.accepted += 1
         try:
@@ -325,7 +325,7 @@ cdef class Acceptor(Source):
 
     @cython.final
     cdef bint _accept_goes_on(self, int code) except -1:
-        """Acts on a failed accept; whether the next one may be tried in this turn."""
+        """Acts on a failed accept; returns True if the next one may be tried in this turn."""
         action = action_for(code)
         if action is Action.RETRY:
             return True
@@ -338,7 +338,7 @@ cdef class Acceptor(Source):
     cdef bint _shed(self) except -1:
         """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
 
-        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
+        Returns True if that works. Where it does not, because another process was quicker to take the descriptor or the
         system has none at all, only time helps.
         """
         cdef int fd, code, _
@@ -358,7 +358,7 @@ cdef class Acceptor(Source):
 
     @cython.final
     cdef bint _gone(self) except -1:
-        """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
+        """Returns True if the listening socket was shut down from outside; then it is closed and says so, once."""
         cdef int accepting = 0
         cdef system.socklen_t length = sizeof(accepting)
         if system.getsockopt(

@@ -1,7 +1,7 @@
 # `Connector`: a connect to one address.
 
 cdef enum:
-    IP_BIND_ADDRESS_NO_PORT = 24    # Linux has it from 4.2 on, glibc's headers later
+    IP_BIND_ADDRESS_NO_PORT = 24    # in Linux since 4.2, in glibc's headers later
 
 
 @cython.no_gc_clear
@@ -12,9 +12,9 @@ cdef class Connector(Source):
     Args:
         reactor: The `Reactor` that watches it.
         family: ``AF_INET`` or ``AF_INET6``.
-        address: ``(host, port)`` or ``(host, port, flow, scope)``.
-        callback: Called with the connector when `errno` tells how it went.
-        local: What to connect from, in the same form; ``None`` lets the system choose.
+        address: Where to connect to: ``(host, port)`` or ``(host, port, flow, scope)``.
+        callback: Called with the connector when the connect has succeeded or failed, as `errno` tells.
+        local: The address to connect from, in the same form; ``None`` lets the system choose.
     """
 
     cdef Address address
@@ -33,11 +33,11 @@ cdef class Connector(Source):
 
     @property
     def errno(self):
-        """Why the connect failed; 0 where it did not."""
+        """Why the connect failed, an errno; 0 if it succeeded."""
         return self.code
 
     def start(self):
-        """Begins; the callback comes from the reactor, never from here."""
+        """Starts the connect; the callback is called by the reactor, never from here."""
         cdef int fd
         self._check()
         fd = system.socket(
@@ -67,7 +67,7 @@ cdef class Connector(Source):
             self._reactor._postpone(self)
 
     def cancel(self):
-        """Ends it; the callback is not called any more."""
+        """Ends the connect; the callback is not called any more."""
         self.callback = None
         self._shut()
 
@@ -104,7 +104,7 @@ cdef class Connector(Source):
 
 
 cdef int _bind_local(int fd, Address *address, system.socklen_t length) noexcept:
-    """Binds the end that connects; 0 or the error's number."""
+    """Binds this end of the connection; returns 0 or an errno."""
     cdef int on = 1
     if port_of(address):
         # The port may be in TIME_WAIT, or connected to another peer.

@@ -22,7 +22,7 @@ cdef object report_error = None
 
 
 def set_error_reporter(reporter):
-    """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
+    """Sets the function that is called with ``(exception, dispatcher)`` for each listener that raised."""
     global report_error
     report_error = reporter
 
@@ -37,7 +37,7 @@ cdef int report(error, dispatcher) except -1:
 @cython.final
 @cython.auto_pickle(False)
 cdef class Registration:
-    """One listener, where the listener alone does not say it all; plain ones stand in the tuples as they are."""
+    """A listener with options; listeners without any stand in the tuples as they are."""
 
     cdef object listener        # or a weak reference to it
     cdef Py_ssize_t priority
@@ -74,7 +74,7 @@ cdef bint _is_bare(listener) except -1:
 
 
 cdef object _plain(listener):
-    """A direct method as the one that it stands for: a method of the interpreter's own kind."""
+    """Returns a direct method's original: a method of the interpreter's own kind."""
     if type(listener) is BuiltinMethodType and isinstance(listener.__self__, Stream):
         if listener.__name__ in METHOD_NAMES:
             return MethodType(getattr(Stream, listener.__name__), listener.__self__)
@@ -102,7 +102,7 @@ cdef class EventDispatcher:
     """Keeps listeners and hands events to them (AIR: ``flash.events.EventDispatcher``).
 
     Args:
-        target: What events dispatched here have as `Event.target`; this dispatcher itself by default.
+        target: The `Event.target` of events that are dispatched here; this dispatcher itself by default.
 
     Example:
         >>> dispatcher = EventDispatcher()
@@ -112,7 +112,7 @@ cdef class EventDispatcher:
         True
     """
 
-    # By Kind: None, or a tuple of listeners and Registrations that is not empty. None while nobody listens to anything.
+    # By Kind: None, or a tuple of listeners and Registrations that is not empty. None without any listener.
     cdef tuple listeners
     cdef object aggregate
     cdef object __weakref__
@@ -125,7 +125,7 @@ cdef class EventDispatcher:
         return 0
 
     cdef int _listening_changed(self, kind) except -1:
-        """Called when the first listener of a type came or the last one went."""
+        """Called when the first listener of a type was added or the last one was removed."""
         return 0
 
     cdef int _listener_failed(self) except -1:
@@ -147,7 +147,7 @@ cdef class EventDispatcher:
                 a wrong type.
 
         Warns:
-            UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
+            UserWarning: `type` is no event of this class, but nearly the name of one. Other names are the program's.
 
         Example:
             >>> EventDispatcher().add_event_listener("ready", print, priority=10)
@@ -169,7 +169,7 @@ cdef class EventDispatcher:
         entries = self._entries_at(place, type)
         if place == KINDS and not entries:
             warn_of_name(self, type)
-            entries = self._entries_at(place, type)    # a warning may run anything
+            entries = self._entries_at(place, type)    # a warning may run any code
         for entry in entries:
             if _matches(entry, listener, use_capture):
                 return
@@ -193,8 +193,8 @@ cdef class EventDispatcher:
 
         Args:
             type: The event's type.
-            listener: What was registered.
-            use_capture: As it was registered.
+            listener: The listener that was registered.
+            use_capture: The same value as when it was registered.
 
         Raises:
             TypeError: `listener` is ``None``, or `type` is not a string.
@@ -223,7 +223,7 @@ cdef class EventDispatcher:
 
     @cython.final
     cdef tuple _entries(self, str kind):
-        """The listeners of any type; empty if there are none."""
+        """Returns the listeners of a type; empty if there are none."""
         return self._entries_at(_place(kind), kind)
 
     @cython.final
@@ -260,7 +260,7 @@ cdef class EventDispatcher:
         return 0
 
     def has_event_listener(self, type):
-        """Whether anybody listens to a type of event (AIR: ``hasEventListener``).
+        """Returns True if there is a listener of a type of event (AIR: ``hasEventListener``).
 
         Raises:
             TypeError: `type` is not a string.
@@ -270,7 +270,7 @@ cdef class EventDispatcher:
         return any([_alive(entry) for entry in self._entries(type)])
 
     def will_trigger(self, type):
-        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
+        """Does the same as `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
 
         Raises:
             TypeError: `type` is not a string.
@@ -309,7 +309,7 @@ cdef class EventDispatcher:
         return not event.is_default_prevented()
 
     def to_string(self):
-        """``[object ClassName]`` (AIR: ``toString``).
+        """Returns ``[object ClassName]`` (AIR: ``toString``).
 
         Example:
             >>> EventDispatcher().to_string()
@@ -325,7 +325,7 @@ cdef class EventDispatcher:
 
     @cython.final
     cdef int _tell(self, int kind, double part, double total) except -1:
-        """Dispatches what the engine has to tell, if somebody listens."""
+        """Dispatches an event of the engine's, if it has a listener."""
         cdef tuple entries = listeners_of(self, kind)
         return 0 if entries is None else self._tell_listeners(entries, kind, part, total)
 
@@ -374,7 +374,7 @@ cdef class EventDispatcher:
 
     @cython.final
     cdef bint _call_registered(self, Registration registration, Event event, bint *stale) except -1:
-        """Whether there was somebody to call; stale: somebody who is collected."""
+        """Returns True if it has called the listener; sets `stale` if that was collected."""
         cdef PyObject *answer
         listener = registration.resolve()
         if listener is None or registration.use_capture:
@@ -405,14 +405,14 @@ cdef int coroutine_flags = MAKES_COROUTINE
 
 
 cdef int _within_another() except -1:
-    """A dispatch begins while others of its thread are under way."""
+    """Counts a dispatch that begins while others of its thread are under way."""
     global dispatch_depth
     dispatch_depth = nesting.enter(dispatch_depth)
     return 0
 
 
 cdef int _left_by_greenlet() except -1:
-    """A dispatch ends where each greenlet counts for itself."""
+    """Counts a dispatch that ends while greenlets are counted separately."""
     nesting.leave()
     return 0
 
@@ -424,7 +424,7 @@ cdef object DEFAULT_PRIORITY = 0
 
 
 cdef Py_ssize_t _place(str kind) except -1:
-    """Where in a dispatcher's table the listeners of a type stand."""
+    """Returns the place of a type's listeners in a dispatcher's table."""
     place = PLACES.get(kind)
     return KINDS if place is None else place
 
@@ -451,7 +451,7 @@ cdef Registration _registration(listener, bint use_capture, Py_ssize_t priority,
 
 
 cdef str event_type(kind):
-    """The type of an event, checked; of a subclass of str, which could run anything when it is compared, a copy."""
+    """Returns a checked type of an event; a copy for a subclass of str, which could run any code in comparisons."""
     if kind is None:
         raise errors.null("type")
     if not isinstance(kind, str):
@@ -468,13 +468,13 @@ cdef int _require_event(event) except -1:
 
 
 cdef inline tuple listeners_of(EventDispatcher dispatcher, int kind):
-    """The listeners of what the engine dispatches, or None."""
+    """Returns the listeners of an event of the engine's, or None."""
     if dispatcher.listeners is None:
         return None
     return <tuple> borrowed_item(<PyObject *> dispatcher.listeners, kind)
 
 
 cdef inline bint heard(EventDispatcher dispatcher, int kind) noexcept:
-    """Returns True if anybody listens to what the engine dispatches."""
+    """Returns True if an event of the engine's has a listener."""
     cdef PyObject *listeners = <PyObject *> dispatcher.listeners
     return listeners != <PyObject *> None and borrowed_item(listeners, kind) != <PyObject *> None

@@ -1,7 +1,7 @@
-# Events: what the engine tells a program, and the classes of those it tells most of.
+# Events: how the engine tells a program what happened, and the classes of the most frequent ones.
 
-# What the engine itself dispatches, and what most programs listen for besides. The number is the place of the type's
-# listeners in a dispatcher's table.
+# The events that the engine itself dispatches, and others that most programs listen to. The number is the place of the
+# type's listeners in a dispatcher's table.
 cdef enum Kind:
     CONNECT
     CLOSE
@@ -9,7 +9,7 @@ cdef enum Kind:
     OUTPUT_PROGRESS
     END
     IO_ERROR
-    KINDS                   # how many; in the table, at this place: the listeners of all other types, in a dictionary
+    KINDS                   # how many; this place of the table has the listeners of all other types, in a dictionary
     CLIENT = KINDS          # not for tables: the event of a server's CONNECT
 
 
@@ -21,12 +21,12 @@ cdef enum:
 @cython.freelist(32)
 @cython.auto_pickle(False)
 cdef class Event:
-    """An event: what happened, and to whom (AIR: ``flash.events.Event``).
+    """An event: what happened, and to which dispatcher (AIR: ``flash.events.Event``).
 
     Args:
         type: What happened, such as ``"connect"``.
         bubbles: Kept for AIR's programs; sockets have no parents to bubble to.
-        cancelable: Whether `prevent_default` has an effect.
+        cancelable: True if `prevent_default` has an effect.
 
     Raises:
         TypeError: `type` is not a string.
@@ -63,7 +63,7 @@ cdef class Event:
         return 2
 
     def clone(self):
-        """A new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
+        """Returns a new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
 
         Example:
             >>> Event("ready", cancelable=True).clone().cancelable
@@ -72,11 +72,11 @@ cdef class Event:
         return Event(self.type, self.bubbles, self.cancelable)
 
     def is_default_prevented(self):
-        """Whether `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
+        """Returns True if `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
         return bool(self.flags & PREVENTED)
 
     def prevent_default(self):
-        """Cancels what would follow by default; no effect unless `cancelable` (AIR: ``preventDefault``)."""
+        """Cancels the event's default action; no effect unless `cancelable` (AIR: ``preventDefault``)."""
         if self.cancelable:
             self.flags |= PREVENTED
 
@@ -88,10 +88,10 @@ cdef class Event:
         self.flags |= STOPPED
 
     def format_to_string(self, class_name, *names):
-        """``[class_name name=value …]`` as AIR prints events (AIR: ``formatToString``).
+        """Returns ``[class_name name=value …]``, as AIR prints events (AIR: ``formatToString``).
 
         Args:
-            class_name: What stands first.
+            class_name: The name of the class, which comes first.
             *names: Attributes to print, in AS3 or PEP 8 spelling.
 
         Example:
@@ -101,7 +101,7 @@ cdef class Event:
         return format_event(self, class_name, names)
 
     def to_string(self):
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
 
     def __str__(self):
@@ -127,7 +127,7 @@ cdef class Event:
 
 
 cdef inline object number(double value):
-    """A Number as Python writes it: whole ones as an int."""
+    """Returns a Number as Python writes it: a whole one as an int."""
     return <int64_t> value if fabs(value) < 2.0**53 and value == <double> <int64_t> value else value
 
 
@@ -174,11 +174,11 @@ cdef class ProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `ProgressEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `ProgressEvent` with the same fields (AIR: ``clone``)."""
         return ProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
         )
@@ -192,7 +192,7 @@ cdef class OutputProgressEvent(Event):
         type: ``OutputProgressEvent.OUTPUT_PROGRESS``.
         bubbles: See `Event`.
         cancelable: See `Event`.
-        bytes_pending: How many bytes still wait to be sent.
+        bytes_pending: How many bytes are still waiting to be sent.
         bytes_total: How many bytes were written to the socket since it was connected.
 
     Raises:
@@ -210,7 +210,7 @@ cdef class OutputProgressEvent(Event):
 
     @property
     def bytes_pending(self):
-        """How many bytes still wait to be sent."""
+        """How many bytes are still waiting to be sent."""
         return number(self.part)
 
     @bytes_pending.setter
@@ -227,11 +227,11 @@ cdef class OutputProgressEvent(Event):
         self.total = value
 
     def clone(self):
-        """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
         return OutputProgressEvent(self.type, self.bubbles, self.cancelable, number(self.part), number(self.total))
 
     def to_string(self):
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
         )
@@ -269,18 +269,18 @@ cdef class ServerSocketConnectEvent(Event):
         self.subject = value
 
     def clone(self):
-        """A new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
+        """Returns a new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
         return ServerSocketConnectEvent(self.type, self.bubbles, self.cancelable, self.subject)
 
     def to_string(self):
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )
 
 
 # ------------------------------------------------------------------------------------------------ event pool
-# One event of each kind that the engine dispatches is used again, where no listener has kept it.
+# One event of each kind that the engine dispatches is used again if no listener has kept it.
 
 cdef tuple TYPES = ("connect", "close", "socketData", "outputProgress", "end", "ioError", "connect")
 cdef tuple CLASSES = (Event, Event, ProgressEvent, OutputProgressEvent, Event, None, ServerSocketConnectEvent)
@@ -288,7 +288,7 @@ cdef PyObject *spares[CLIENT + 1]
 
 
 cdef Event take_event(int kind):
-    """An event of what the engine dispatches, as new."""
+    """Returns an event of the engine's, as new."""
     cdef PyObject *found = spares[kind]
     if found == NULL:
         found = new_instance(<type> PyTuple_GET_ITEM(CLASSES, kind), ())
@@ -300,7 +300,7 @@ cdef Event take_event(int kind):
 
 
 cdef int give_back(Event event, int kind) except -1:
-    """What was taken; the caller holds the only reference that counts here."""
+    """Returns the event that was taken; the caller holds the only counted reference."""
     if not only_reference(<PyObject *> event):
         return 0
     event._target = None
@@ -309,7 +309,7 @@ cdef int give_back(Event event, int kind) except -1:
     if <PyObject *> event.type != borrowed_item(<PyObject *> TYPES, kind):
         event.type = <str> PyTuple_GET_ITEM(TYPES, kind)
     if not only_reference(<PyObject *> event) or spares[kind] != NULL:
-        return 0        # what went may have been the last reference to what runs Python code
+        return 0        # a dropped reference may have been the last one, and have run Python code
     event.flags = 0
     event.bubbles = event.cancelable = False
     event.part = event.total = 0

@@ -1,17 +1,16 @@
-# What the interpreter calls without a detour: slots of types and methods, and types' dictionaries.
+# Faster calls by the interpreter, through slots of types and methods, and types' dictionaries.
 #
-# None of this is promised to an extension either, but all of it is how CPython calls: each part does what a usual call
-# ends up with, and leaves it to the usual way where it does not know better. What each part gains stands in
-# docs/design.md.
+# CPython does not promise this to extensions, but it is how CPython calls: each part does what a usual call does in the
+# end, and makes a usual call in all cases that it does not know. docs/design.md tells what each part gains.
 
 cdef extern from "Python.h":
     """
     #include "structmember.h"
 
-    /* An instance as calling the class makes it, but without __init__; NULL with an exception set. */
+    /* Makes an instance as a call of the class does, but without __init__; NULL with an exception set. */
     #define new_instance(cls, arguments) (((PyTypeObject *)(cls))->tp_new((PyTypeObject *)(cls), (arguments), NULL))
 
-    /* Of a native type, which `setattr` refuses. Who changes it has to call PyType_Modified. */
+    /* The dictionary of a native type, which `setattr` refuses. Call PyType_Modified after a change. */
     #define type_dictionary(cls) (((PyTypeObject *)(cls))->tp_dict)
 
     /* Functions and methods, as most listeners are, are called where a call would end up in any case. */
@@ -114,14 +113,14 @@ cdef enum:
     METHODS = 3
 
 cdef tuple METHOD_NAMES = ("read", "write", "close")
-cdef list definition_texts = []      # what the definitions point to
+cdef list definition_texts = []      # the texts that the definitions point to
 
 
 def quicken(type cls):
-    """Gives a subclass of `Stream` direct methods: the class that most connections are of.
+    """Gives a subclass of `Stream` direct methods: the class of most connections.
 
-    What a method descriptor is made from has to outlive it, so it is never freed: no more than one class is quickened,
-    but for a program that imports the package anew.
+    The definition of a method descriptor has to outlive it, so it is never freed: only one class is quickened, unless a
+    program imports the package anew.
     """
     cdef void *functions[METHODS]
     cdef int index
@@ -143,12 +142,12 @@ def quicken(type cls):
 
 
 def _signature(method):
-    """As the text before a builtin's documentation has it."""
+    """Returns a signature in the form that precedes the documentation of a builtin."""
     return str(inspect.signature(method)).replace("(self", "($self", 1)
 
 
 def _documentation(method):
-    """Without the signature that Cython puts before it."""
+    """Returns a docstring without the signature that Cython puts before it."""
     return inspect.getdoc(method).partition("\n\n")[2]
 
 

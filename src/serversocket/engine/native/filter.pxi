@@ -1,4 +1,4 @@
-# `Filter`: what stands between a connection's descriptor and its program. `Wire`: what a connection that has one needs.
+# `Filter`: a layer between a connection's descriptor and its program. `Wire`: the state of a connection with a filter.
 
 cdef enum:
     PIECE = 65536               # bytes of output that a filter is given at once
@@ -8,11 +8,11 @@ cdef enum:
 
 @cython.auto_pickle(False)
 cdef class Filter:
-    """What stands between the descriptor of a connection and its program: TLS, a compression, a header in front.
+    """A layer between the descriptor of a connection and its program: TLS, a compression, a header in front.
 
-    The connection calls it, from its reactor, with what has happened, and takes what it returns; it does no I/O of its
-    own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
-    connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
+    The connection calls its methods, from its reactor, and uses the bytes that they return; a filter does no I/O of its
+    own. This class passes all bytes unchanged: a subclass overrides what it needs. An exception of one of its methods
+    breaks the connection: ``ioError`` reports an `OSError`; any other exception becomes an ``uncaughtError``, too.
 
     `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being
     reset. A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
@@ -35,43 +35,43 @@ cdef class Filter:
     cdef list outbox
 
     def send(self, bytes data not None):
-        """Sends bytes of the filter's own, from inside one of its methods, ahead of what that returns."""
+        """Sends bytes of the filter's own, from inside one of its methods, ahead of the bytes that this returns."""
         if self.outbox is None:
             self.outbox = []
         self.outbox.append(data)
 
     def started(self):
-        """The connection is there.
+        """Called when the connection is made.
 
         Returns:
-            What is sent before anything else.
+            Bytes to send before any output.
         """
         return b""
 
     def received(self, data):
-        """Bytes have come.
+        """Called when bytes have arrived.
 
         Args:
-            data: What the peer has sent; empty if `Stream._ask_filter` was called.
+            data: The bytes that the peer has sent; empty if `Stream._ask_filter` was called.
 
         Returns:
-            The input that they make.
+            The program's input that they make.
         """
         return data
 
     def written(self, data):
-        """Output goes, now that the system has room for it.
+        """Called for output once the system has room for it.
 
         Args:
-            data: What the program has written.
+            data: Bytes that the program has written.
 
         Returns:
-            What is sent for it.
+            The bytes to send for them.
         """
         return data
 
     def ended(self):
-        """The peer has ended its output. Raise what says so if that is too early.
+        """Called when the peer has ended its output. Raises an error if that is too early.
 
         Returns:
             The last of the input.
@@ -79,10 +79,10 @@ cdef class Filter:
         return b""
 
     def closing(self):
-        """The program has ended its output, and `written` has got all of it.
+        """Called when the program has ended its output, and `written` has got all of it.
 
         Returns:
-            What is sent behind it.
+            Bytes to send after it.
         """
         return b""
 
@@ -98,7 +98,7 @@ cdef class Filter:
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Wire:
-    """What only connections with a filter have: the filter, and what it has made of output.
+    """The state that only connections with a filter need: the filter, and the bytes that it has made of output.
 
     Output stays as the program wrote it until the system has room. It is pending until the last byte that the filter
     has made of it is with the system.
@@ -106,7 +106,7 @@ cdef class Wire:
 
     cdef Reactor reactor
     cdef Filter filter
-    cdef Acceptor server        # whose `connect` waits for the filter; None for a client, and afterwards
+    cdef Acceptor server        # its `connect` waits for the filter; None for a client, and afterwards
     cdef bytearray made         # what the filter has made of output, from `offset` on
     cdef Py_ssize_t offset
     cdef Py_ssize_t taken       # how much of the output that is pending the filter has got
@@ -134,7 +134,7 @@ cdef class Wire:
         self.held = filter.holding
 
     def __dealloc__(self):
-        # Its connection goes after it, and takes all that is pending for unfiltered.
+        # Its connection is deallocated after it, and treats all that is pending as unfiltered.
         self.reactor.kept += self.taken - self.left()
 
     cdef inline Py_ssize_t left(self) noexcept:
@@ -205,7 +205,7 @@ cdef class Wire:
         return True
 
     cdef int transmit(self, Output stream) except -1:
-        """As `Output._transmit`, of what the filter makes."""
+        """Does the same as `Output._transmit`, with what the filter makes."""
         cdef ssize_t count
         cdef Py_ssize_t left
         if self.busy:
@@ -244,7 +244,7 @@ cdef class Wire:
         return 0
 
     cdef int gone(self, Output stream, Py_ssize_t count) except -1:
-        """The system has taken so many bytes."""
+        """Notes that the system has taken `count` bytes."""
         cdef Py_ssize_t size, done = 0
         self.sent += count
         self.offset += count
@@ -267,7 +267,7 @@ cdef class Wire:
         return 0
 
     cdef int drop(self) except -1:
-        """Forgets what is not sent."""
+        """Drops what is not sent yet."""
         self.reactor.kept -= self.left()
         self.made = bytearray()
         self.records = []
@@ -290,7 +290,7 @@ cdef class Wire:
         return 0
 
     cdef int hand_on(self, Stream stream, bytes data, bint at_end) except -1:
-        """Asks the filter what input that is, and delivers it."""
+        """Has the filter turn the bytes into input, and delivers that."""
         cdef Filter filter = self.filter
         try:
             self.busy = True
@@ -317,7 +317,7 @@ cdef class Wire:
         return 0
 
     cdef int leave(self, Stream stream, bytes rest) except -1:
-        """The filter takes itself out: another one takes its place, or nothing stands there any more."""
+        """Removes the filter at its own request: another one takes its place, or none is left."""
         cdef Filter successor = self.filter.successor
         if successor is not None:
             self.filter = successor
@@ -336,7 +336,7 @@ cdef class Wire:
         return 0
 
     cdef int vacate(self, Stream stream) except -1:
-        """Ends the detour if nothing needs it any more."""
+        """Removes the empty filter and the wire if nothing needs them any more."""
         if self.vacant and not self.held and not self.taken and not self.left() and stream.filtered:
             stream._remove_filter()
         return 0
@@ -344,7 +344,7 @@ cdef class Wire:
     # ---- `connect`
 
     cdef int enter(self, Stream stream) except -1:
-        """The filter lets `connect` follow, in the last step of this turn."""
+        """Called when the filter lets `connect` follow, in the last step of this turn."""
         self.entering = True
         if self.server is not None:
             self.server._let_in(stream)
@@ -353,7 +353,7 @@ cdef class Wire:
         return 0
 
     cdef int refuse(self, Stream stream) except -1:
-        """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
+        """Resets the peer, as `connect` will not follow. A server counts it, a client gets an event."""
         cdef int code = stream.failure or system.ECONNRESET
         self.reason = self.error or OSError(code, os.strerror(code))
         stream._reset()
@@ -364,10 +364,10 @@ cdef class Wire:
         stream._refused(self.reason)
         return 0
 
-    # ---- what goes wrong
+    # ---- errors
 
     cdef int failed(self, Output stream, error) except -1:
-        """The filter has raised: the connection breaks in the last step of the turn."""
+        """Breaks the connection in the last step of the turn, after the filter has raised."""
         cdef int code = system.ECONNABORTED
         self.busy = False
         if isinstance(error, OSError):

@@ -1,7 +1,7 @@
-# `Flow`: both directions of a connection together: what the program writes, what may be kept, how long it may be idle.
+# `Flow`: both directions of a connection: writing, the limit of unread and unsent data, and the idle timeout.
 
 cdef enum:
-    COPY_BELOW = 4096           # smaller writes behind another are joined, larger ones queued as they are
+    COPY_BELOW = 4096           # smaller writes are joined with the one before, larger ones are queued as they are
     TAIL_LIMIT = 65536          # how far joined writes may grow
 
 
@@ -15,13 +15,13 @@ cdef enum Owed:                 # what happened while there was no listener for 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Flow(Input):
-    """What the program writes, within the limits of what may be kept, and what a connection without any flow means."""
+    """Writing within the limit of unread and unsent data, and the idle timeout."""
 
     cdef int64_t written
-    cdef uint32_t moment    # when something was last received or fetched, as the reactor's clock had it
+    cdef uint32_t moment    # when something was last received or acknowledged, by the reactor's clock
     cdef flag serving       # its own listener runs: output is sent when that returns
     cdef flag resting       # the program wants no input for now
-    cdef flag owed          # Owed: to be told when somebody begins to listen
+    cdef flag owed          # Owed: events that the first listener has still to get
 
     @property
     def _buffer_limit(self):
@@ -40,14 +40,14 @@ cdef class Flow(Input):
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
 
         Args:
-            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
+            data: Any bytes-like object. ``bytes`` are kept by reference, a mutable object is copied.
 
         Returns:
-            How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
+            How many bytes were queued: all of them. Check `congested` afterwards to see whether the peer keeps up.
 
         Raises:
-            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be passed (#2002, the
-                last with ENOBUFS).
+            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be exceeded (#2002;
+                with ENOBUFS for the last reason).
             TypeError: `data` is not bytes-like.
         """
         return self._write(data)
@@ -102,7 +102,7 @@ cdef class Flow(Input):
 
     @cython.final
     cdef bint _queue_behind(self, bytes chunk, Py_ssize_t count) except -1:
-        """Queues behind what is there; False if nothing is, any more."""
+        """Queues behind what is there; returns False if nothing is there any more."""
         cdef bytearray joined = self._prepare(chunk, count)
         cdef object last
         if self.head is None:
@@ -116,9 +116,9 @@ cdef class Flow(Input):
 
     @cython.final
     cdef bytearray _prepare(self, bytes chunk, Py_ssize_t count):
-        """Makes what a piece behind another one needs; for a small one that has to begin a new piece, that piece.
+        """Makes the objects that another piece needs; returns that piece if a small write has to begin it.
 
-        Whatever is made may have the garbage collector run finalizers, and they may write here, flush or close.
+        Each allocation may have the garbage collector run finalizers, and they may write here, flush or close.
         """
         cdef bytearray joined = None
         cdef list more
@@ -133,7 +133,7 @@ cdef class Flow(Input):
 
     @cython.final
     cdef object _last_joined(self, Py_ssize_t count):
-        """The last piece, if a small write of `count` bytes is to be joined to it; else None."""
+        """Returns the last piece if a small write of `count` bytes is to be joined to it; else None."""
         cdef object last
         if count >= COPY_BELOW or not self.more:
             return None
@@ -142,7 +142,7 @@ cdef class Flow(Input):
 
     @cython.final
     cdef int _make_room(self, Py_ssize_t count) except -1:
-        """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
+        """Refuses output over a limit unless shedding makes room. A stream with a gap is of no use, so it ends."""
         cdef Py_ssize_t kept = self.pending + self.size
         if count > self._limit() - kept:
             self._fail(system.ENOBUFS)
@@ -155,19 +155,19 @@ cdef class Flow(Input):
 
     @cython.final
     cdef inline Py_ssize_t _room(self, Py_ssize_t size) noexcept:
-        """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
+        """Returns how much of `size` to receive: no more than may be kept, so that a program can still pause then."""
         cdef Py_ssize_t left = self._limit() - self.pending - self.size
         return size if size <= left else max(left, 1)
 
     @cython.final
     cdef int _crowded(self) except -1:
-        """Whether unread input is over a limit: then the connection has to end."""
+        """Returns True if unread input is over a limit: then the connection has to end."""
         return self.size + self.pending > self._limit() or (
             self._reactor.kept > self._reactor.limit and not shed(self._reactor, self, 0)
         )
 
     def _shed(self):
-        """It keeps more than all others, and there is no room for more."""
+        """Breaks this connection, which keeps more than all others, as there is no room for more."""
         self._check()
         if self.state == FINISHED:
             self._discard()
@@ -177,7 +177,7 @@ cdef class Flow(Input):
         self._fail(system.ENOBUFS)
 
     cdef Py_ssize_t _kept(self) noexcept:
-        # When it is deallocated, `store` is gone: what is there lay in it, for nothing else outlives a listener.
+        # When it is deallocated, `store` is gone, and unread input with it: no other memory outlives a listener.
         return (0 if self.store is None else self.size) + Output._kept(self)
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
@@ -201,7 +201,7 @@ cdef class Flow(Input):
 
     @cython.final
     cdef int _why_idle(self) noexcept:
-        """An errno; 0 if something has come that there was no time to read, for the program was busy with others."""
+        """Returns an errno; 0 if input is waiting that was not read yet, because the program was busy with others."""
         cdef char byte
         if self.resting or self.incoming:
             return system.ETIMEDOUT
@@ -211,17 +211,17 @@ cdef class Flow(Input):
 
     @cython.final
     cdef int64_t _sent(self) noexcept:
-        """How many bytes the system has taken of this connection's."""
+        """Returns how many bytes of this connection the system has taken."""
         cdef Wire wire = self._wire()
         return self.written - self.pending if wire is None else wire.sent
 
     @cython.final
     cdef uint32_t _got(self) noexcept:
-        """How many bytes the peer has got, modulo 2 ** 32."""
+        """Returns how many bytes the peer has acknowledged, modulo 2 ** 32."""
         return <uint32_t> (self._sent() - self._unfetched())
 
     def _write_through(self, data):
-        """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
+        """Writes and sends at once, for callers outside this stream's listeners; returns how much is pending then."""
         cdef bint serving = self.serving
         self.serving = True
         try:
@@ -233,7 +233,7 @@ cdef class Flow(Input):
         return self.pending
 
     def flush(self):
-        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
+        """Hands as much queued output to the system as it takes, at once (AIR: ``flush``).
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -242,9 +242,9 @@ cdef class Flow(Input):
         self._send_output()
 
     def write_eof(self):
-        """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
+        """Ends the output (half-close): the peer gets what is pending, then the end of the stream. Input continues.
 
-        The connection is over when the peer ends its output too. Called again, it does nothing.
+        The connection ends when the peer ends its output too. A second call does nothing.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -266,7 +266,7 @@ cdef class Flow(Input):
 
     @property
     def output_ended(self):
-        """Whether `write_eof` was called on this connection."""
+        """True if `write_eof` was called on this connection."""
         return self.outgoing != OPEN
 
     @cython.final
@@ -286,7 +286,7 @@ cdef class Flow(Input):
 
     @cython.final
     cdef int _served(self) except -1:
-        """Sends what its own listener wrote, while it is still in the processor's cache."""
+        """Sends what its own listener has written, while that is still in the processor's cache."""
         self.serving = False
         if not self.dirty:
             self._send_output()
@@ -297,11 +297,11 @@ cdef class Flow(Input):
         """Tells the peer that nothing more comes."""
         Output._end_output(self)
         if not self.failure and self.incoming == ENDED:
-            self._reactor._postpone(self)   # the connection is over, which nobody hears of inside his own call
+            self._reactor._postpone(self)   # the connection is over; no listener runs inside the program's own call
         return 0
 
     @cython.final
     cdef int _fail(self, int failure) except -1:
-        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        """Breaks the connection in the last step of the turn: no listener runs inside the program's own call."""
         self.resting = False
         return Output._fail(self, failure)

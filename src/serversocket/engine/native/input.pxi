@@ -1,39 +1,39 @@
-# `Input`: what has arrived at a connection and is not read yet, and how the program reads it.
+# `Input`: input that has arrived at a connection and is not read yet, and how the program reads it.
 
 cdef enum State:
     CLOSED = 0              # fresh, or closed by the program
     CONNECTING = 1
     CONNECTED = 2
-    FINISHED = 3            # the peer is gone; unread input and its address remain
+    FINISHED = 3            # the peer has left; unread input and its address remain
 
 
 cdef enum:
     READS_PER_TURN = 4          # of one connection, so that a fast sender cannot starve the others
-    LEAST_STORE = 256           # bytes; what is kept grows by quarters from here
-    WORTH_GIVING = 8192         # from here on, handing memory over costs less than copying what is in it
+    LEAST_STORE = 256           # bytes; from here on, a store grows by quarters
+    WORTH_GIVING = 8192         # bytes; from here on, handing memory over costs less than copying its content
 
 cdef object ALL = -1
 
 
 @cython.no_gc_clear
-@cython.auto_pickle(False)      # it would take `data` for a text
+@cython.auto_pickle(False)      # it would take `data` for a string
 cdef class Input(Output):
     """The reading half of a connection.
 
     Input is a view, `data` and `size`. While a listener of `socketData` runs it lies where it was received: in the
     reactor's memory or in the program's `read_buffer`. What the listener leaves is moved to memory of its own
     (`store`) when it returns. So a message that is read at once is copied once, from there to where the program wants
-    it; and a large one not at all, for then the program gets the memory itself. It is lent: a program that has let go
-    of the bytes by the time of the next read gives the memory back by that. Where it has not, the bytes keep more
-    memory than they need, so for some while the next ones get just what they need, for good.
+    it; and a large one not at all, for then the program gets the memory itself. If the program has dropped the bytes
+    by the time of the next read, the memory is used again. If it has not, the bytes keep more memory than they need, so
+    for some while the next ones get memory of just their size, and keep it.
 
     Memory that the program can see, through a view or as bytes, is never written to again: it is used again only where
-    the reference that counts is the only one.
+    the engine's reference is the only one.
     """
 
     cdef State state
-    cdef flag torn          # input was lost: what comes after it is not read
-    cdef flag incoming      # the Half that the peer writes, where the connection goes on without it
+    cdef flag torn          # truncated: input was lost, and what comes after it is not read
+    cdef flag incoming      # the Half of the peer's output, where the connection goes on without it
     cdef char *data         # what has not been read yet
     cdef Py_ssize_t size
     cdef bytes store        # memory of its own, in which `data` lies; None while it lies where it was received
@@ -41,24 +41,25 @@ cdef class Input(Output):
 
     @property
     def bytes_available(self):
-        """How many bytes can be read (AIR: ``bytesAvailable``)."""
+        """How many bytes can be read now (AIR: ``bytesAvailable``)."""
         return self.size
 
     @property
     def read_buffer(self):
-        """The program's own memory that input is received into; ``None``, the default: the engine's.
+        """The user buffer: the program's own memory to receive into; ``None``, the default, for the engine's memory.
 
-        A bytearray, a writable memoryview, an array, an mmap: what has a writable contiguous buffer. What arrives is
-        received straight into it, as much at once as it holds. While the listeners of ``socketData`` run, the bytes
-        lie at its beginning, unless some were left from earlier: `readinto` always puts them in their place, and
-        copies nothing where they lie there already. What the listeners leave is moved to memory of the socket's own,
-        so that between events the buffer is the program's: it may be changed, resized, and shared by several sockets.
+        It is a writable contiguous buffer, such as a bytearray, a writable memoryview, an array or an mmap. Input is
+        received directly into it, in each read at most as much as fits. While the listeners of ``socketData`` run, the
+        bytes are at its beginning, unless some were left unread before. `readinto` always puts them in the right place,
+        and copies nothing if they are there already. Bytes that the listeners leave unread are moved to the socket's
+        own memory. So between events the program may change and resize the buffer, and share it among sockets.
 
-        It stays set over reconnects. A buffer that can be had no more, or is empty by then, becomes ``None``; the bytes
-        arrive even so. If it was released or closed, the error becomes an ``uncaughtError`` event.
+        It stays set over reconnects. If the buffer is empty or no longer usable when input arrives, `read_buffer`
+        becomes ``None``, and the bytes arrive in the engine's memory. If the buffer was released or closed, the error
+        becomes an ``uncaughtError`` event.
 
         Raises:
-            TypeError: The value is no writable contiguous buffer.
+            TypeError: The value is not a writable contiguous buffer.
             ArgumentError: The buffer is empty (#2004).
 
         Example:
@@ -82,13 +83,13 @@ cdef class Input(Output):
         self.lent = buffer
 
     def read(self, size=-1):
-        """Reads what is there, at once.
+        """Reads the bytes that are available, without waiting.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
-            The bytes; ``b""`` if nothing is there.
+            The bytes; ``b""`` if none are available.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -104,10 +105,10 @@ cdef class Input(Output):
         return self._take(wanted)
 
     def peek(self, size=-1):
-        """As `read`, but the bytes stay.
+        """Does the same as `read`, but the bytes stay unread.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -118,13 +119,13 @@ cdef class Input(Output):
         return PyBytes_FromStringAndSize(self.data, wanted)
 
     def view(self, size=-1):
-        """As `peek`, but without a copy: the bytes where they lie.
+        """Does the same as `peek`, but without a copy: the view shows the bytes in the engine's memory.
 
-        The view stays valid, with the same bytes, for as long as the program keeps it, whatever becomes of the socket.
-        Where `read_buffer` is set, a view that is made by a listener shows that buffer: it is the program's to keep.
+        The view stays valid, with the same bytes, for as long as the program keeps it, whatever happens to the socket.
+        If `read_buffer` is set, a view that a listener makes shows that buffer, which the program then must not change.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
             A read-only view of the bytes.
@@ -147,10 +148,10 @@ cdef class Input(Output):
         return self._shown(wanted)
 
     def skip(self, size=-1):
-        """As `read`, but makes nothing of the bytes: for those that a `view` has shown, or that nobody wants.
+        """Consumes bytes without returning them: for those that `view` has shown, or that the program does not need.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
             How many bytes were consumed.
@@ -165,17 +166,17 @@ cdef class Input(Output):
         return wanted
 
     def readinto(self, buffer):
-        """Reads what is there into a writable buffer. Bytes that lie there already are not copied.
+        """Reads the bytes that are available into a writable buffer. Bytes that are there already are not copied.
 
         Args:
-            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
+            buffer: A writable contiguous buffer, such as a bytearray, a writable memoryview or an array.
 
         Returns:
             How many bytes were read.
 
         Raises:
             IOError: The socket is not open (#2002).
-            TypeError: `buffer` is no writable buffer.
+            TypeError: `buffer` is not a writable buffer.
         """
         cdef Py_buffer view
         cdef Py_ssize_t count
@@ -235,7 +236,7 @@ cdef class Input(Output):
 
     @cython.final
     cdef bytes _whole(self):
-        """All input as the bytes object in which it lies; None if there is none that nobody else sees."""
+        """Returns all input as the bytes object in which it lies; None if there is none, or it is visible elsewhere."""
         cdef Reactor reactor = self._reactor
         cdef bint landed = self.store is None
         cdef PyObject *memory = <PyObject *> reactor.buffer if landed else <PyObject *> self.store
@@ -287,12 +288,12 @@ cdef class Input(Output):
         offset = self._offset_in_lent()
         if offset >= 0:
             return memoryview(self.lent).cast("B")[offset:offset + size].toreadonly()
-        size = min(size, self.size)     # a buffer made in Python may have read meanwhile
+        size = min(size, self.size)     # a buffer that is written in Python may have read meanwhile
         return memoryview(PyBytes_FromStringAndSize(self.data, size))
 
     @cython.final
     cdef Py_ssize_t _offset_in_lent(self) except -2:
-        """Where in `read_buffer` the input stands; -1: not there, or in a format that no view can be cast from."""
+        """Returns where in `read_buffer` the input is; -1 if elsewhere, or in a format that cannot be cast to bytes."""
         cdef Py_buffer view
         cdef Py_ssize_t offset
         if self.lent is None:
@@ -321,7 +322,7 @@ cdef class Input(Output):
 
     @cython.final
     cdef void _compact(self) noexcept:
-        """Moves what is there out of memory of which it is the smaller part."""
+        """Moves unread input to smaller memory if it takes up the smaller part of its own."""
         if PyBytes_GET_SIZE(self.store) > 2 * (self.size + LEAST_STORE):
             self._move_input(self.size)
 
@@ -335,7 +336,7 @@ cdef class Input(Output):
 
     @cython.final
     cdef bint _append_input(self, const char *data, Py_ssize_t size) except -1:
-        """Appends to memory of its own; False, with all that was there still there, if the system has no memory."""
+        """Appends to its own memory; returns False, with the earlier input unchanged, if the system has no memory."""
         cdef Py_ssize_t needed = self.size + size
         cdef Py_ssize_t wanted = needed + needed // 4
         if self.store is None or not only_reference(<PyObject *> self.store):
@@ -351,7 +352,7 @@ cdef class Input(Output):
 
     @cython.final
     cdef bint _move_input(self, Py_ssize_t capacity) noexcept:
-        """Moves what is there to new memory of its own; False, and it stays, if the system has none."""
+        """Moves unread input to new memory of its own; returns False, and leaves it, if the system has no memory."""
         cdef bytes store
         try:
             store = PyBytes_FromStringAndSize(NULL, max(capacity, <Py_ssize_t> LEAST_STORE))
@@ -365,7 +366,7 @@ cdef class Input(Output):
 
     @cython.final
     cdef Py_ssize_t _extend_store(self, Py_ssize_t capacity) except -1:
-        """Makes the most of memory that nobody else sees, and more of it if that is too little; how much it is then."""
+        """Makes room in memory that is visible nowhere else, and enlarges it if necessary; returns its size."""
         cdef PyObject *store = <PyObject *> self.store
         system.memmove(PyBytes_AS_STRING(self.store), self.data, self.size)
         if PyBytes_GET_SIZE(self.store) < capacity:
@@ -376,7 +377,7 @@ cdef class Input(Output):
         return PyBytes_GET_SIZE(self.store)
 
     cdef int _input_lost(self) except -1:
-        """What was there is gone, for want of memory: what comes must not be taken for what comes next."""
+        """Called when input was dropped for want of memory: the stream is truncated, and must not go on."""
         return 0
 
 

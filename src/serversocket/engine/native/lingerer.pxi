@@ -1,21 +1,21 @@
-# `Lingerer`: what outlives a connection.
+# `Lingerer`: sends the rest of a connection that the program has closed.
 
 @cython.final
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Lingerer(Output):
-    """What is left of a stream that was closed too early to just close its descriptor.
+    """Owns the descriptor of a stream that was closed before a plain close of the descriptor was safe.
 
-    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
-    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
-    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
+    It sends the pending output, ends the output, and closes when the peer does, or a while after the peer has
+    acknowledged everything. A peer that acknowledges nothing for a while is reset. Meanwhile input is read and dropped:
+    with unread input, a close would make the system reset the connection and drop the output that is not acknowledged.
     """
 
-    cdef object timer       # looks whether the peer still fetches
-    cdef list waiting       # what to call when the system has taken everything, or takes no more; None for nothing
+    cdef object timer       # checks that the peer still acknowledges
+    cdef list waiting       # callbacks for when the system has taken everything, or takes no more; None without any
     cdef object patience    # how long it may take
     cdef bint ended         # the peer's output is at its end
-    cdef bint told          # that nothing more comes
+    cdef bint told          # the peer was told that nothing more comes
 
     cdef int _settle(self) except -1:
         cdef uint32_t interest = 0 if self.ended else system.EPOLLIN | system.EPOLLRDHUP
@@ -39,18 +39,18 @@ cdef class Lingerer(Output):
                     return self._discard()  # Python code has run, and closed the reactor
             self._reactor.poller.watch(self, interest)
         except (OSError, MemoryError):
-            self._reset()       # nobody would ever say that it may go on; the peer must not take this for the end
+            self._reset()       # nothing would ever wake it; the peer must not take this for the end
             self._discard()
         return 0
 
     def _when_sent(self, callback):
-        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        """Calls `callback`, which must run no code of the program, once the system has all output, or takes no more."""
         if self.waiting is None:
             self.waiting = []
         self.waiting.append(callback)
 
     def abort(self):
-        """Drops what is pending and resets the connection."""
+        """Drops the pending output and resets the connection."""
         self._check()
         if self.fd >= 0:
             self._reset()
@@ -83,7 +83,7 @@ cdef class Lingerer(Output):
 
     @cython.final
     cdef int64_t _unfetched_in_all(self) noexcept:
-        """How many bytes the peer has still to get."""
+        """Returns how many bytes the peer has not acknowledged."""
         return self.pending + self._unfetched() + (self.extras.wire.left() if self.filtered else 0)
 
     cdef int _ready(self, uint32_t events) except -1:
@@ -97,7 +97,7 @@ cdef class Lingerer(Output):
         return self._settle()
 
     cdef int _waste(self) except -1:
-        """Reads and forgets."""
+        """Reads input and drops it."""
         cdef ssize_t count
         cdef int _
         for _ in range(READS_PER_TURN):
@@ -112,7 +112,7 @@ cdef class Lingerer(Output):
         return 0
 
     cdef int _attend(self) except -1:
-        self._reset()               # a send has failed: nobody is there any more; or too much is kept
+        self._reset()               # a send has failed: the peer has gone; or too much is kept
         return self._discard()
 
     cdef int _discard(self) except -1:

@@ -1,25 +1,24 @@
-# Memory: all that goes by the count of an object's references, or changes the header of an object.
+# Memory: all code that depends on an object's reference count, or changes an object's header.
 #
-# The interpreter promises none of this to an extension: it holds in CPython, whose lock the engine has. So it stands
-# here and nowhere else, and what a build without that lock needs is decided here. What each trick gains stands in
-# docs/design.md.
+# The interpreter does not promise this to extensions: it holds in CPython, whose lock the engine has. So it is all in
+# this file, where a build without that lock makes its changes. docs/design.md tells what each part gains.
 
 cdef class Event        # see `our_event`
 
 
 cdef extern from "Python.h":
     """
-    /* Returns 1 if the reference in the caller's hands, its own or borrowed from a field of the engine, is the only one
-       there is: nothing else keeps the object, and nobody sees what is done to it.
+    /* Returns 1 if the caller's reference, its own or borrowed from a field of the engine, is the only one: nothing
+       else keeps the object, and no other code sees its changes.
        Without the interpreter's lock this is PyUnstable_Object_IsUniquelyReferenced. */
     #define only_reference(thing) (Py_REFCNT(thing) == 1)
 
-    /* Returns 1 if a borrowed pointer may become a reference; what is being deallocated must not be counted any more.
+    /* Returns 1 if a borrowed pointer may become a reference; an object that is being deallocated must not get one.
        Without the interpreter's lock this is PyUnstable_TryIncRef, which counts it too. */
     #define any_reference(thing) (Py_REFCNT(thing) > 0)
 
-    /* As every deallocator does before it runs anything: nobody gets a reference to what is dying any more. Cython has
-       given it one for as long as __dealloc__ runs, and this may only be done to what has none. */
+    /* Clears weak references before a deallocator runs other code, so that a dying object gets no new reference. Cython
+       has given it one while __dealloc__ runs, and the clearing requires that it has none. */
     static void forget_weak_references(PyObject *dying)
     {
         Py_SET_REFCNT(dying, Py_REFCNT(dying) - 1);
@@ -27,13 +26,13 @@ cdef extern from "Python.h":
         Py_SET_REFCNT(dying, Py_REFCNT(dying) + 1);
     }
 
-    /* An item of a tuple, of which no reference is counted, nor of the tuple: something else holds both meanwhile. */
+    /* An item of a tuple, without counting a reference to it or to the tuple: other references keep both meanwhile. */
     #define borrowed_item(items, index) PyTuple_GET_ITEM((items), (index))
 
-    /* A reference that is the caller's already, as an Event: it is counted no second time. */
+    /* A reference that the caller owns already, as an Event: it is not counted again. */
     #define our_event(pointer) ((void *)(pointer))
 
-    /* What was written since the program took the hash must not go by it. */
+    /* Forgets a hash that was taken before the content changed. */
     static void forget_hash(PyObject *memory)
     {
         _Pragma("GCC diagnostic push")
@@ -42,8 +41,8 @@ cdef extern from "Python.h":
         _Pragma("GCC diagnostic pop")
     }
 
-    /* The beginning of a bytes object that nobody else holds, as all of it; its memory stays as large as it was. So it
-       is lent: `reclaim` makes it whole again. */
+    /* Shortens a bytes object with one reference, and returns a second one for the program. Its memory keeps its size:
+       `reclaim` makes it whole again. */
     static PyObject *cut(PyObject *memory, Py_ssize_t size)
     {
         forget_hash(memory);
@@ -52,7 +51,7 @@ cdef extern from "Python.h":
         return Py_NewRef(memory);
     }
 
-    /* Takes back what `cut` has lent, of which `size` is all; 0 if somebody still has it. */
+    /* Restores the `size` of an object that `cut` has shortened; returns 0 if it has other references. */
     static inline int reclaim(PyObject *memory, Py_ssize_t size)
     {
         if (!only_reference(memory))
@@ -61,7 +60,7 @@ cdef extern from "Python.h":
         return 1;
     }
 
-    /* Cuts a bytes object that nobody else has seen, or that nobody else holds any more. Takes the reference. */
+    /* Shortens a bytes object with one reference for good. Takes the reference. */
     static PyObject *shorten(PyObject *memory, Py_ssize_t size)
     {
         forget_hash(memory);
@@ -70,8 +69,8 @@ cdef extern from "Python.h":
         return memory;
     }
 
-    /* Makes a bytes object that nobody else holds larger, in its place where the system can; without memory for that it
-       stays as it was. Takes the reference. */
+    /* Enlarges a bytes object with one reference, in its place if the system can; without memory for that it stays as
+       it was. Takes the reference. */
     static PyObject *lengthen(PyObject *memory, Py_ssize_t size)
     {
         PyObject *moved = PyObject_Realloc(memory, PyBytes_Type.tp_basicsize + size);

@@ -1,8 +1,8 @@
-# `Output`: the queue of what is to be sent on a connection, and how it is sent.
+# `Output`: the queue of a connection's pending output, and how it is sent.
 
 cdef enum:
-    CHUNKS_PER_SEND = 64        # pieces of output in one sendmsg
-    MESSAGES_PER_TURN = 1024    # of the system, about what was sent
+    CHUNKS_PER_SEND = 64        # pieces of output in one call of sendmsg
+    MESSAGES_PER_TURN = 1024    # of the system's error queue
 
 
 cdef enum Half:             # of a connection: one of its two directions
@@ -14,7 +14,7 @@ cdef enum Half:             # of a connection: one of its two directions
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Output(Source):
-    """What is to be sent on a connection: a queue.
+    """The pending output of a connection: a queue.
 
     It is the object being sent (`head`, from `offset`) and those behind it (`more`): `bytes` as the program
     gave them, and bytearrays, known only to this class, in which small writes are joined.
@@ -24,25 +24,25 @@ cdef class Output(Source):
     cdef Py_ssize_t offset  # how much of `head` is sent
     cdef list more
     cdef Py_ssize_t pending
-    cdef int failure        # why it is to be broken in the last step of the turn: an errno
+    cdef int failure        # an errno: the connection is broken for it in the last step of the turn
     cdef flag outgoing      # the Half that the program writes
     cdef flag blocked       # the system takes no more: wait for EPOLLOUT
     cdef flag progressed    # an outputProgress event is due
-    cdef flag guarded       # some output is unsent: whatever closes the descriptor, a kill included, resets
+    cdef flag guarded       # some output is unsent: closing the descriptor, even by a kill, resets the connection
 
     @cython.final
     cdef inline Wire _wire(self):
-        """What its filter needs; None where there is no filter."""
+        """The state of its filter; None without one."""
         return self.extras.wire if self.filtered else None
 
     @cython.final
     cdef inline bint _unsent(self) noexcept:
-        """Returns True if there is something that the system has still to take."""
+        """Returns True if the system has not taken all output."""
         return self.pending or (self.filtered and self.extras.wire.left())
 
     @property
     def _bytes_kept(self):
-        """How many bytes it keeps for the program, as the reactor has counted them."""
+        """Returns how many bytes it keeps for the program, as the reactor has counted them."""
         return self._kept()
 
     cdef Py_ssize_t _kept(self) noexcept:
@@ -50,27 +50,27 @@ cdef class Output(Source):
         return self.offset + self.pending
 
     def _shed(self):
-        """It keeps more than all others, and there is no room for more."""
+        """Breaks this connection, which keeps more than all others, as there is no room for more."""
         self._check()
         self._fail(system.ENOBUFS)
 
     @property
     def bytes_pending(self):
-        """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
+        """How many bytes were written but not sent yet (AIR: ``bytesPending``)."""
         return self.pending
 
     @cython.final
     cdef int _unfetched(self) noexcept:
-        """How much the system has taken that is still on its way to the peer."""
+        """Returns how much the system has taken and the peer has not acknowledged."""
         cdef int count = 0
         system.ioctl(self.fd, system.SIOCOUTQ, &count)
         return count
 
     @cython.final
     cdef void _empty_error_queue(self) noexcept:
-        """Drops what the system tells of sent data where the program has asked it to: it is EPOLLERR until it is read.
+        """Drops the system's messages about sent data, which the program has asked for: until read, they are EPOLLERR.
 
-        That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+        They are timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
         """
         cdef system.msghdr message
         cdef int _
@@ -83,18 +83,18 @@ cdef class Output(Source):
         """Tells the peer that nothing more comes."""
         self.outgoing = ENDED
         if system.shutdown(self.fd, system.SHUT_WR) < 0:
-            # It was connected, so it is the peer that has reset it.
+            # It was connected, so the peer has reset it.
             return self._fail(system.ECONNRESET if system.errno == system.ENOTCONN else system.errno)
         return 0
 
     @cython.final
     cdef int _transmit(self) except -1:
-        """Sends what the system takes, without calling into the program."""
+        """Sends what the system takes, without calling code of the program."""
         cdef ssize_t sent
         cdef Py_ssize_t offered
         if self.failure:
-            if not self.progressed:         # first, the program is told how much was pending
-                self._drop_output()         # what is broken says no more: something may be missing before this
+            if not self.progressed:         # first, a listener hears how much was pending
+                self._drop_output()         # a broken connection sends nothing more: output before this may be missing
             return 0
         if self.filtered:
             return self._transmit_filtered()
@@ -110,7 +110,7 @@ cdef class Output(Source):
                 self.progressed = True
             self._take_off(sent)
             if sent < offered:
-                self._block()           # more would only be refused
+                self._block()           # the system would refuse more
                 return 0
         if self.guarded:
             self.blocked = False
@@ -132,16 +132,16 @@ cdef class Output(Source):
 
     @cython.final
     cdef void _guard(self, bint on) noexcept:
-        """Has the system reset the connection if the descriptor is closed, by whatever, before all output is sent.
+        """Has the system reset the connection if the descriptor is closed in any way before all output is sent.
 
-        So the peer never takes a part for the whole, even if this process is killed.
+        So the peer never takes a truncated stream for a complete one, even if this process is killed.
         """
         self.guarded = on
         reset_when_closed(self.fd, on)
 
     @cython.final
     cdef inline ssize_t _send_some(self, Py_ssize_t *offered) except -2:
-        """What the system took of what was offered to it; -1 and `errno` if nothing."""
+        """Returns how much of the offered output the system has taken; -1 with `errno` if none."""
         cdef ssize_t sent
         if self.more:
             return self._send_several(offered)
@@ -174,7 +174,7 @@ cdef class Output(Source):
 
     @cython.final
     cdef int _take_off(self, Py_ssize_t count) except -1:
-        """Takes what was sent off the queue. A piece of which some is left is kept whole, and counts so."""
+        """Takes what was sent off the queue. A partly sent piece is kept whole, and counts so."""
         cdef Py_ssize_t index, done = 0
         self.pending -= count
         count += self.offset
@@ -195,7 +195,7 @@ cdef class Output(Source):
                 del self.more[:done]
         except MemoryError:
             for index in range(done):
-                self.more[index] = b""      # goes with the next
+                self.more[index] = b""      # dropped with the next
         return 0
 
     @cython.final
@@ -245,8 +245,8 @@ cdef class Output(Source):
     @cython.final
     cdef int _after_sending(self) except -1:
         """Registers the wait for EPOLLOUT and asks for the due event."""
-        # Settled already where nothing was left, nothing was waited for, and not the output alone kept it alive. Who
-        # hears of progress may write more: EPOLLOUT stays until then.
+        # Settled already if nothing was left, nothing was waited for, and not the output alone kept it alive. A
+        # listener of progress may write more: EPOLLOUT stays until then.
         if self.watched and (
             self.blocked or self.listeners is None or (self.interest & system.EPOLLOUT and not self.progressed)
         ):
@@ -260,7 +260,7 @@ cdef class Output(Source):
         return 0
 
     cdef int _fail(self, int failure) except -1:
-        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        """Breaks the connection in the last step of the turn: no listener runs inside the program's own call."""
         self.failure = failure
         if not self.progressed or failure == system.ENOBUFS:
             self._drop_output()     # else when the program was told how much was pending

@@ -1,24 +1,24 @@
-# The poller: epoll, the table of those it watches, and what ends a wait.
+# The poller: epoll, the table of watched sources, and the ways to end a wait.
 
 cdef enum:
-    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes
+    NO_SLOT = 0xFFFFFFFF        # not enrolled; in an epoll tag: a descriptor that only wakes the wait
     READY_PER_TURN = 256        # descriptors reported by one epoll_wait
 
 
 cdef double NEVER = math.inf
 
 
-cdef class Source(EventDispatcher)      # whom it watches
+cdef class Source(EventDispatcher)      # the sources that it watches
 
 
 cdef struct Slot:
     PyObject *source            # borrowed; NULL where the slot is free
-    uint32_t generation         # raised when the slot is freed: by it, readiness of an earlier owner is known
-    uint32_t freed              # the round in which that was
+    uint32_t generation         # raised when the slot is freed: detects readiness of an earlier owner
+    uint32_t freed              # the round in which the slot was freed
 
 
 cdef inline int control(int epoll, int operation, int fd, uint32_t interest, uint32_t slot, uint32_t mark) noexcept:
-    """Changes a registration. `mark` is the slot's generation; of a descriptor without a slot it is the number."""
+    """Changes a registration. `mark` is the slot's generation or, for a descriptor without a slot, its number."""
     cdef system.epoll_event event
     event.events = interest
     event.data.u64 = (<uint64_t> mark) << 32 | slot
@@ -26,32 +26,32 @@ cdef inline int control(int epoll, int operation, int fd, uint32_t interest, uin
 
 
 @cython.final
-@cython.no_gc_clear     # as every Source, see there
+@cython.no_gc_clear     # as for every Source, see there
 @cython.auto_pickle(False)
 cdef class Poller:
-    """Waits for the system, and knows whose the descriptors are.
+    """Waits for the system, and knows the owners of the descriptors.
 
     A slot's index is the number of its descriptor. The owner is held weakly, by a borrowed pointer that its
-    deallocation takes back, or strongly besides (`hold`). No method calls a listener. It belongs to one reactor and is
-    used from that one's thread; any thread may `rouse`.
+    deallocation clears, or also strongly (`hold`). No method calls a listener. A poller belongs to one reactor and is
+    used from the reactor's thread only, except for `rouse`, which any thread may call.
     """
 
     cdef int epoll              # -1: closed
     cdef int wakeup             # an eventfd: calls from other threads, work left for a host
     cdef int alarm              # a timerfd, once a host polls
-    cdef list wakeups           # descriptors that only wake
-    cdef bint woken             # one of them has; the reactor takes it back when it has looked for calls
+    cdef list wakeups           # descriptors without a source, which only wake the wait
+    cdef bint woken             # one of them was readable; the reactor clears this when it has looked for calls
 
     cdef Slot *slots
     cdef uint32_t slot_count
-    cdef list owners            # by slot: the source where it is held strongly, else None
+    cdef list owners            # by slot: the source if it is held strongly, else None
     cdef Py_ssize_t watched     # sources registered with epoll
 
     cdef system.epoll_event *ready
-    cdef int found              # how many of `ready` the last wait has filled
+    cdef int found              # how many entries of `ready` the last wait has filled
     cdef int served             # how many of them had their turn; an interrupt leaves the others to the next one
     cdef uint32_t rounds        # waits so far, modulo 2 ** 32
-    cdef bint stale             # epoll reports a registration that nothing can take out of it: see `rebuild`
+    cdef bint stale             # epoll reports a stale registration: see `rebuild`
 
     def __cinit__(self):
         self.epoll = self.wakeup = self.alarm = -1
@@ -98,7 +98,7 @@ cdef class Poller:
         return 0
 
     cdef void disown(self, PyObject *dying) noexcept:
-        """As `Source._lost`, of one whose deallocation has begun: no reference to it may be counted any more."""
+        """As `Source._lost`, for a source whose deallocation has begun: it gets no reference any more."""
         self.vacate((<Source> dying).slot)
         if (<Source> dying).watched:
             (<Source> dying).watched = False
@@ -120,7 +120,7 @@ cdef class Poller:
         while after < least:
             after *= 2
         owners = [None] * (after - before)
-        if self.slot_count != before:   # the garbage collector has run finalizers, which have come here
+        if self.slot_count != before:   # the garbage collector has run finalizers, which have called this
             return self.grow(least) if self.slot_count < least else 0
         self.owners.extend(owners)
         slots = <Slot *> PyMem_Realloc(self.slots, after * sizeof(Slot))
@@ -164,8 +164,8 @@ cdef class Poller:
     cdef bint withdraw(self, Source source) noexcept:
         """Ends the registration: before the descriptor is closed, for a duplicate would keep it in epoll.
 
-        Returns True if the descriptor is still the source's. Where epoll does not know the number, somebody has closed
-        it behind the source's back, and it may be anybody's by now.
+        Returns True if the descriptor still belongs to the source. If epoll does not know the number, other code has
+        closed it, and it may have another owner by now.
         """
         cdef bint owned = True
         if source.slot == NO_SLOT:
@@ -173,7 +173,7 @@ cdef class Poller:
         if source.watched:
             source.watched = False
             self.watched -= 1
-            # What is dying when this is closed has no epoll to leave any more, and its descriptor is its own.
+            # A source that dies after this was closed has no epoll to leave any more, and still owns its descriptor.
             if self.epoll >= 0 and system.epoll_ctl(self.epoll, system.EPOLL_CTL_DEL, source.fd, NULL) < 0:
                 owned = system.errno not in (system.ENOENT, system.EBADF, system.EPERM)
         self.vacate(source.slot)
@@ -183,9 +183,9 @@ cdef class Poller:
     # ---- the wait
 
     cdef int wait(self, double timeout, double deadline) except -1:
-        """Waits for so many seconds, or until a deadline has come, and notes what is ready.
+        """Waits for `timeout` seconds, or until a deadline, and notes what is ready.
 
-        A signal's handler may raise, but what was found by then is not lost.
+        A signal handler may raise, but readiness that was found by then is not lost.
         """
         cdef int count
         cdef double remaining, end = deadline
@@ -222,7 +222,7 @@ cdef class Poller:
                 return 0
 
     cdef inline PyObject *next_ready(self, uint32_t *events) except? NULL:
-        """The next source that is ready, and for what. NULL for what has none: a free slot, or what only wakes."""
+        """Returns the next ready source, and its events; NULL for a free slot, or for a descriptor that only wakes."""
         cdef uint64_t tag = self.ready[self.served].data.u64
         cdef uint32_t slot = <uint32_t> tag
         events[0] = self.ready[self.served].events
@@ -231,20 +231,20 @@ cdef class Poller:
             self.drain(<int> (tag >> 32))
             return NULL
         if self.slots[slot].generation != <uint32_t> (tag >> 32) or not self.alive(slot):
-            # Freed in this round: what was ready before that. In an earlier one: it cannot be in epoll any more.
+            # Freed in this round: it was ready before. Freed in an earlier one: it cannot be in epoll any more.
             self.stale |= self.slots[slot].freed != self.rounds
             return NULL
         return self.slots[slot].source
 
     cdef inline bint has_work(self) noexcept:
-        """Returns True if something is left from the last wait: what was ready, or a look for calls."""
+        """Returns True if the last wait has left something to do: a ready source, or a look for calls."""
         return self.woken or self.served < self.found
 
     cdef bint rebuild(self) except -1:
-        """Puts a new epoll in the place of one that reports a stale registration; False where the next turn has to.
+        """Replaces an epoll that reports a stale registration by a new one; returns False if the next turn has to.
 
-        Somebody has closed that descriptor behind its source's back while a duplicate lives, in a forked child perhaps.
-        Epoll goes by what is open, not by the number: nothing can take it out, and it would end every wait.
+        Other code has closed that descriptor while a duplicate is open, in a forked child perhaps. Epoll keeps the open
+        file, not the number: the registration cannot be removed, and it would end every wait.
         """
         cdef int fresh = system.epoll_create1(system.EPOLL_CLOEXEC)
         self.stale = False
@@ -268,17 +268,17 @@ cdef class Poller:
             if not self.alive(index):
                 continue
             source = <Source> self.slots[index].source
-            # Where this fails, that descriptor too was closed behind its source's back, or memory is short.
+            # If this fails, other code has closed that descriptor too, or memory is short.
             if source.watched and control(
                 epoll, system.EPOLL_CTL_ADD, source.fd, source.interest, index, self.slots[index].generation
             ) < 0 and system.errno in (system.ENOMEM, system.ENOSPC):
                 raise_errno(system.errno)
         return 0
 
-    # ---- what ends a wait besides
+    # ---- other ways to end a wait
 
     cdef int add_wakeup(self, int fd) except -1:
-        """From now on a descriptor that belongs to no source ends the wait when it is readable, and is drained."""
+        """Adds a descriptor without a source, which ends the wait when it is readable, and is drained."""
         checked(control(self.epoll, system.EPOLL_CTL_ADD, fd, system.EPOLLIN, NO_SLOT, fd))
         self.wakeups.append(fd)
         return 0
@@ -292,20 +292,20 @@ cdef class Poller:
     cdef int drain(self, int fd) except -1:
         cdef char waste[64]
         if fd not in self.wakeups:
-            return 0        # removed since the wait: the number may be anybody's by now
+            return 0        # removed since the wait: the number may have another owner by now
         while system.read(fd, waste, sizeof(waste)) == sizeof(waste):
             pass
         self.woken = True
         return 0
 
     cdef void rouse(self) noexcept:
-        """Ends the wait, or the next one; from any thread."""
+        """Ends the wait, or the next one; may be called from any thread."""
         cdef uint64_t one = 1
         if self.wakeup >= 0:
             system.write(self.wakeup, &one, 8)
 
     cdef int open_alarm(self) except -1:
-        """Has epoll's own descriptor become readable at a deadline too, for a host that polls it."""
+        """Makes epoll's own descriptor become readable at a deadline too, for a host that polls it."""
         self.alarm = checked(system.timerfd_create(system.CLOCK_MONOTONIC, system.TFD_CLOEXEC | system.TFD_NONBLOCK))
         try:
             self.add_wakeup(self.alarm)

@@ -1,11 +1,11 @@
-# The reactor: whose it is, the turn, and what is kept.
+# The reactor: its thread, its turn, and the data that connections keep.
 
 cdef enum:
     READ_SIZE = 65536           # a larger buffer would cost an mmap each time it is allocated
     WARY = 64                   # large reads
 
 
-cdef double FAR_FUTURE = 1e12       # seconds; what the system takes as a time is bounded
+cdef double FAR_FUTURE = 1e12       # seconds; the system's times are bounded
 
 
 cdef double _seconds(timeout) except? -1:
@@ -22,29 +22,29 @@ cdef double _seconds(timeout) except? -1:
     return as_timeout("timeout", timeout)
 
 
-@cython.no_gc_clear     # as every Source, see there
+@cython.no_gc_clear     # as for every Source, see there
 @cython.auto_pickle(False)
 cdef class Reactor(EventDispatcher):
     """Waits for the system and delivers events. The public class is `serversocket.Reactor`."""
 
     cdef Poller poller
-    cdef int spare              # given up for a moment to tell waiting clients when descriptors run out
-    cdef uintptr_t thread       # whose it is; 0, nobody's, in a forked child
+    cdef int spare              # closed for a moment to turn waiting clients away when descriptors run out
+    cdef uintptr_t thread       # the owner; 0, no thread, in a forked child
     cdef str thread_name
-    cdef Py_ssize_t retained    # what is open without a descriptor
+    cdef Py_ssize_t retained    # how many things are open without a descriptor
 
-    # What a turn works with.
-    cdef bytes buffer           # where input is received; it may be lent, so nobody writes there but after `landing`
-    cdef int wary               # so many large reads are given memory for good: what was lent did not come back
-    cdef list dirty             # sources with output that nobody has tried to send yet
+    # The state of a turn.
+    cdef bytes buffer           # input is received here; programs may keep it, so it is written only after `landing`
+    cdef int wary               # so many large reads get memory of their own: a program has kept the shared one
+    cdef list dirty             # sources with output, before the first attempt to send it
     cdef list postponed         # sources to attend to in the last step of the turn
     cdef double deadline
 
-    # What is kept for programs, by all connections: unread input and unsent output.
+    # Data that all connections keep for programs: unread input and unsent output.
     cdef Py_ssize_t kept
-    cdef Py_ssize_t limit       # of it
-    cdef object finished        # sources by id, weakly, that have no slot any more but input to be read
-    cdef bint tracking          # some connection may not be idle for long: `moment` is kept up to date
+    cdef Py_ssize_t limit       # the most bytes that all connections may keep
+    cdef object finished        # sources by id, weakly, without a slot but with unread input
+    cdef bint tracking          # some connection has an idle limit: `moment` is kept up to date
     cdef uint32_t moment        # milliseconds of the monotonic clock when this turn began, modulo 2 ** 32
 
     cdef bint in_turn
@@ -79,10 +79,10 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef inline char *landing(self) except NULL:
-        """READ_SIZE bytes to receive into.
+        """Returns READ_SIZE bytes of memory to receive into.
 
-        They are a bytes object, so that a listener can have a large read whole, without a copy, or look at it for as
-        long as it likes: what somebody else holds is not written to again, and the next read gets a new one.
+        They are a bytes object, so that a listener can get a large read whole, without a copy, or keep a view of it. An
+        object with other references is not written to again: the next read gets a new one.
         """
         if self.buffer is None:
             self.buffer = PyBytes_FromStringAndSize(NULL, READ_SIZE)
@@ -93,7 +93,7 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef bint _serves(self) noexcept:
-        """Whether it is open, and this thread's."""
+        """Returns True if it is open and belongs to this thread."""
         return self.poller.epoll >= 0 and this_thread() == self.thread
 
     @cython.final
@@ -112,21 +112,21 @@ cdef class Reactor(EventDispatcher):
     def _check_thread(self):
         self._check_owner()
 
-    # ---- who is watched
+    # ---- watched sources
 
     @cython.final
     cdef inline bint _withdraw(self, Source source) noexcept:
         """Ends a registration; returns True if the descriptor is still the source's."""
         cdef bint owned = self.poller.withdraw(source)
         if this_thread() != self.thread and not self.dead:
-            self.poller.rouse()     # collected by another thread: it may have been all that `run` waits for
+            self.poller.rouse()     # collected in another thread: `run` may have waited for nothing else
         return owned
 
-    # ---- what is kept for the program
+    # ---- data kept for the program
 
     @property
     def _buffer_limit(self):
-        """The most that all connections together may keep."""
+        """The most bytes that all connections together may keep."""
         return self.limit
 
     @_buffer_limit.setter
@@ -137,12 +137,12 @@ cdef class Reactor(EventDispatcher):
     def bytes_kept(self):
         """How many bytes of unread input and unsent output all connections keep together.
 
-        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        The data of one `Socket.write` counts until all of it is sent, as it stays in memory until then.
         """
         return self.kept
 
     def _fullest(self):
-        """The connection that keeps most; None where there is none."""
+        """Returns the connection that keeps the most data; None if there is none."""
         cdef uint32_t index
         cdef Py_ssize_t kept, most = 0
         cdef Source source, fullest = None
@@ -162,13 +162,13 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef int _track_idle(self) except -1:
-        """From now on connections know when something was last sent or received."""
+        """Has connections note, from now on, when something was last sent or received."""
         self.moment = moment_of(now())
         self.tracking = True
         return 0
 
     def _end_idle(self):
-        """Breaks the connections that were idle for too long; whether others may still become so."""
+        """Breaks the connections that were idle for too long; returns True if others may still become so."""
         cdef uint32_t index, moment = moment_of(now())
         cdef Source source
         cdef bint any_limited = False
@@ -183,12 +183,12 @@ cdef class Reactor(EventDispatcher):
 
     @property
     def closed(self):
-        """Whether the reactor was closed."""
+        """True if the reactor was closed."""
         return self.poller.epoll < 0
 
     @property
     def running(self):
-        """Whether `run` is under way."""
+        """True while `run` is under way."""
         return self.in_run
 
     def run(self):
@@ -203,7 +203,7 @@ cdef class Reactor(EventDispatcher):
         try:
             while not self.stopping:
                 if self.dirty:
-                    self._send_dirty()      # it may be all that is left
+                    self._send_dirty()      # nothing else may be left
                 if not self._anything_left():
                     break
                 self._turn(NEVER)
@@ -212,10 +212,10 @@ cdef class Reactor(EventDispatcher):
             self.stopping = False
 
     def poll(self, timeout=None):
-        """Delivers what is ready, once.
+        """Runs one turn: waits, and delivers the events that are ready.
 
         Args:
-            timeout: Seconds to wait for something to be ready; ``None`` waits without end, 0 not at all.
+            timeout: Seconds to wait for something to be ready; ``None`` waits without a limit, 0 does not wait.
 
         Returns:
             How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
@@ -244,12 +244,12 @@ cdef class Reactor(EventDispatcher):
         return not self._anything_left()
 
     def stop(self):
-        """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
+        """Makes `run` return after the current turn, or the next `run` if none is under way; from any thread."""
         self.stopping = True
         self._wake()
 
     def fileno(self):
-        """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
+        """Returns a descriptor that is readable while ``poll(0)`` has work, so that another loop can host this reactor.
 
         Raises:
             IOError: The system's selector has no descriptor (#2002).
@@ -270,11 +270,11 @@ cdef class Reactor(EventDispatcher):
     def close(self):
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
-        Connections whose output the system has not taken completely are reset, so that no peer takes a part for the
-        whole; so are those that were closed before and still send.
+        Connections whose output the system has not taken completely are reset, so that no peer takes a truncated stream
+        for a complete one; so are those that were closed before and still send.
 
         Raises:
-            RuntimeError: A listener of this reactor is running, or another thread owns it.
+            RuntimeError: A listener of this reactor is running, or the reactor belongs to another thread.
         """
         cdef uint32_t index
         cdef Source source
@@ -292,7 +292,7 @@ cdef class Reactor(EventDispatcher):
         close_descriptor(&self.spare)
 
     def _forked(self):
-        """In a forked child: lets go of everything without touching what the parent still uses."""
+        """Releases everything in a forked child, without touching what the parent still uses."""
         cdef uint32_t index
         cdef Source source
         self.dead = True
@@ -331,9 +331,9 @@ cdef class Reactor(EventDispatcher):
 
     @cython.final
     cdef int _show_work(self) except -1:
-        """Makes a hosted reactor's descriptor readable while something waits that epoll does not know of.
+        """Makes a hosted reactor's descriptor readable while there is work that epoll does not know of.
 
-        An overdue timer is among that: the alarm was read in this turn, and nobody may have set it again.
+        That includes an overdue timer: the alarm was read in this turn, and may not have been set again.
         """
         if self.poller.alarm < 0 or self.in_turn:
             return 0
@@ -374,7 +374,7 @@ cdef class Reactor(EventDispatcher):
                 try:
                     source._ready(events)
                 except BaseException as error:
-                    # No single connection's trouble, such as memory running out, may end the service of the others.
+                    # An error of one connection, such as a lack of memory, must not end the service of the others.
                     if leaves(error):
                         raise
                     report(error, source)
@@ -385,7 +385,7 @@ cdef class Reactor(EventDispatcher):
                 handled += self._run_timers()
             if self.poller.woken:
                 handled += self._run_calls()
-                self.poller.woken = False   # last: what an interrupt leaves undone is looked for again
+                self.poller.woken = False   # last: an interrupt before this has the next turn look again
             if self.dirty:
                 self._send_dirty()
             if self.postponed:
@@ -396,7 +396,7 @@ cdef class Reactor(EventDispatcher):
         return handled
 
     def _send_unsent(self):
-        """Hands to the system what it takes of all output: what it refuses resets its connection when it is closed."""
+        """Hands all output to the system; a connection whose output it does not take is reset when it is closed."""
         if self._serves():
             self._send_dirty()
 
@@ -417,7 +417,7 @@ cdef class Reactor(EventDispatcher):
                         raise
                     report(error, source)
         finally:
-            self.dirty[:0] = sources[done:]     # what an interrupt left undone
+            self.dirty[:0] = sources[done:]     # left undone by an interrupt
         return 0
 
     @cython.final
@@ -440,7 +440,7 @@ cdef class Reactor(EventDispatcher):
                     return done     # in a child that a listener has forked
         finally:
             if done < len(sources) and not self.dead:
-                # From who was interrupted on: it may have more to attend to.
+                # From the interrupted source on: it may have more to attend to.
                 (<Source> sources[done]).postponed = True
                 self.postponed[:0] = sources[done:]
         return done

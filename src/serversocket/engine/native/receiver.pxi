@@ -1,16 +1,16 @@
-# `Receiver`: how input comes to a connection, through a filter where there is one, and is shown to listeners.
+# `Receiver`: receives a connection's input, through a filter if there is one, and delivers it to listeners.
 
 cdef enum:
-    READS_AT_THE_END = 1024     # of one that broke, which has no other turn
+    READS_AT_THE_END = 1024     # of a broken connection, which has no other turn
 
 
 @cython.no_gc_clear
 @cython.auto_pickle(False)
 cdef class Receiver(Flow):
-    """What comes from the descriptor, and goes to the listeners of socketData."""
+    """Receiving from the descriptor, and delivery to the listeners of socketData."""
 
     cdef int _input_ends(self, int failure) except -1:
-        """The peer has said that nothing more comes."""
+        """Handles the peer's end of output."""
         return 0
 
     cdef int _finish(self, int failure, str call) except -1:
@@ -18,7 +18,7 @@ cdef class Receiver(Flow):
         return 0
 
     cdef str _culprit(self, int failure):
-        """The call that an error is told of."""
+        """Returns the name of the call that an error is reported for."""
         return ""
 
     cdef int _ready(self, uint32_t events) except -1:
@@ -46,7 +46,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef int _hung_up(self) except -1:
-        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
+        """Handles a hangup after the peer has ended its output: nothing that is sent arrives any more."""
         cdef char nothing
         if self.outgoing == ENDED:
             return self._finish(0, "")
@@ -59,7 +59,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef bint _first_read(self) except -1:
-        """Reads before the system has said that there is something; whether there was."""
+        """Tries a speculative read, without a readiness notification; returns True if there was input."""
         cdef char *memory
         cdef Py_ssize_t room
         cdef ssize_t count
@@ -81,12 +81,11 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef int _receive(self, int ending) except -1:
-        """Reads and delivers, within the turn's bounds.
+        """Reads and delivers, within the limits of a turn.
 
         Args:
-            ending: Whether the end is known to follow: then a short read is not the last one. A positive number is
-                the errno of a failed send, which the system reports once only: it is what the end of the stream then
-                means.
+            ending: Not 0 if the end is known to follow: then a short read is not the last one. A positive number is
+                the errno of a failed send, which the system reports once only: it is the reason for the end.
         """
         cdef char *memory
         cdef Py_ssize_t room
@@ -109,9 +108,9 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef bint _receive_lent(self, int ending) except -1:
-        """Receives into `read_buffer`, which is locked until its listeners have returned; whether to go on.
+        """Receives into `read_buffer`, which is locked until its listeners have returned; returns True to go on.
 
-        Where the buffer is made in Python, its program runs when it is opened and released, and may close the socket.
+        If the buffer is written in Python, its code runs when it is opened and released, and may close the socket.
         """
         cdef Py_buffer view
         cdef Py_ssize_t room
@@ -135,7 +134,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef bint _open_lent(self, Py_buffer *view) except -1:
-        """Opens `read_buffer`; returns False if it cannot be had, and is given up, or if opening it has closed this."""
+        """Opens `read_buffer`; returns False if it is not usable, and is dropped, or if opening it has closed this."""
         cdef int fd = self.fd
         try:
             open_buffer("read_buffer", self.lent, view)
@@ -154,7 +153,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef bint _received(self, char *memory, ssize_t count, Py_ssize_t room, int ending) except -1:
-        """Delivers what `recv` has said; whether to go on."""
+        """Delivers the result of a `recv`; returns True to go on."""
         cdef uint32_t slot = self.slot
         cdef uint32_t generation = self._reactor.poller.slots[slot].generation
         if count <= 0:
@@ -177,14 +176,14 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef int _recv_failed(self, int code) except -1:
-        """Of two failures the earlier one is the reason."""
+        """Returns the failure to report: of two the earlier one."""
         if self.failure:
             return self._finish(self.failure, self._culprit(self.failure))
         return self._finish(code, "recv")
 
     @cython.final
     cdef int _arrived(self, char *data, Py_ssize_t count) except -1:
-        """Shows what has just arrived to the listeners of socketData and keeps what they leave."""
+        """Delivers new input to the listeners of socketData, and keeps what they leave unread."""
         cdef tuple entries = listeners_of(self, SOCKET_DATA)
         self.moment = self._reactor.moment
         if self.size or entries is None:
@@ -209,7 +208,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef int _arrived_filtered(self, bytes data) except -1:
-        """As `_arrived`, of what a filter has made; before `connect` it waits."""
+        """As `_arrived`, for input that a filter has made; before `connect` it is kept."""
         cdef Wire wire = self._wire()
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data), done = 0
         cdef Py_ssize_t count
@@ -234,7 +233,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef Py_ssize_t _arrived_in_lent(self, const char *data, Py_ssize_t size) except -1:
-        """Delivers by way of `read_buffer`, as much as it holds; returns how much that was, 0 if it cannot be had."""
+        """Delivers through `read_buffer`, as much as it holds; returns how much that was, 0 if it is not usable."""
         cdef Py_buffer view
         cdef Py_ssize_t count
         if not self._open_lent(&view):
@@ -249,7 +248,7 @@ cdef class Receiver(Flow):
 
     @cython.final
     cdef int _keep_input(self) except -1:
-        """Moves what the listeners have left out of memory that is about to be used again."""
+        """Moves unread input out of memory that is about to be used again."""
         cdef char *data = self.data
         cdef Py_ssize_t size = self.size
         if self.store is None:
@@ -319,7 +318,7 @@ cdef class Receiver(Flow):
 
     @property
     def _filter_error(self):
-        """What the filter has raised; None if it has not."""
+        """The error that the filter has raised; None if it has not."""
         cdef Wire wire = self._wire()
         return None if wire is None else wire.error
 

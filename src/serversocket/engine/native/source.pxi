@@ -16,15 +16,16 @@ cdef Py_ssize_t DEFAULT_LIMIT = CONNECTION_LIMIT
 
 
 @cython.final
+@cython.no_gc_clear         # a connection that is deallocated still asks its filter's `Wire`
 @cython.auto_pickle(False)
 cdef class Extras:
-    """What few connections have, made when the first of it is set: the others pay one pointer."""
+    """State that few connections need, made when the first part of it is set: the others pay one pointer."""
 
-    cdef list followers     # who is told, by `closed_here()`, that it was closed at this end; None for nobody
+    cdef list followers     # told by `closed_here()` when it is closed at this end; None without any
     cdef Py_ssize_t limit   # buffer_limit
     cdef uint32_t longest   # milliseconds that it may be idle; 0: for ever
-    cdef uint32_t fetched   # how much the peer had got when that was last looked at, modulo 2 ** 32
-    cdef Wire wire          # what a filter needs; None where there is none
+    cdef uint32_t fetched   # how much was acknowledged when last checked, modulo 2 ** 32
+    cdef Wire wire          # the state of its filter; None without one
 
     def __cinit__(self):
         self.limit = DEFAULT_LIMIT
@@ -40,7 +41,7 @@ cdef class Source(EventDispatcher):
     """Owns one descriptor of a reactor."""
 
     cdef Reactor _reactor
-    cdef Tally tally            # where this connection is counted while it is open
+    cdef Tally tally            # counts this connection while it is open
     cdef Extras extras          # None for most
     cdef int fd
     cdef uint32_t slot
@@ -49,7 +50,7 @@ cdef class Source(EventDispatcher):
     cdef flag dirty             # in the reactor's list of those with output to send
     cdef flag quiet             # collected by design: no ResourceWarning
     cdef flag postponed         # in the reactor's list of those to attend to
-    cdef flag filtered          # there is a filter: `extras.wire`
+    cdef flag filtered          # it has a filter: `extras.wire`
     cdef flag dying             # its deallocation has begun, and may run Python code
 
     def __cinit__(self):
@@ -62,7 +63,7 @@ cdef class Source(EventDispatcher):
         self.dying = True
         if fd >= 0:
             forget_weak_references(<PyObject *> self)
-            self._abandon()     # first: the warning may run anything
+            self._abandon()     # first: the warning may run any code
         kept = self._kept()
         if kept and self._reactor is not None:
             self._reactor.kept -= kept
@@ -88,7 +89,7 @@ cdef class Source(EventDispatcher):
         self._check()
 
     def _follow(self, follower):
-        """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
+        """Calls `follower.closed_here()` when this is closed at this end. That must not run code of the program."""
         cdef Extras extras = self._with_extras()
         if extras.followers is None:
             extras.followers = []
@@ -107,7 +108,7 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef int _close_here(self) except -1:
-        """Closes without events, and tells the coroutines that wait for some."""
+        """Closes without events, and tells the coroutines that wait for events."""
         self._discard()
         if self.extras is not None:
             for follower in list(self.extras.followers or ()):
@@ -121,12 +122,12 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef bint _reactor_is_dead(self) noexcept:
-        """Whether this is a forked child's copy: closing it is no error, nothing else is possible."""
+        """Returns True if this is a forked child's copy: it can be closed, and nothing else."""
         return self._reactor is not None and self._reactor.dead
 
     @cython.final
     cdef int _own(self, int fd) except -1:
-        """Takes a descriptor over; if this raises it is still the caller's."""
+        """Takes a descriptor over; if this raises, the caller still owns it."""
         if self.fd >= 0:
             raise RuntimeError("there is a descriptor already")
         self._reactor.poller.enroll(self, fd)
@@ -135,7 +136,7 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef int _own_or_close(self, int fd) except -1:
-        """As `_own`, of a descriptor that is nobody else's."""
+        """As `_own`, but closes the descriptor if this raises."""
         try:
             return self._own(fd)
         except BaseException:
@@ -144,7 +145,7 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef int _let_go(self) noexcept:
-        """Gives the descriptor up, out of epoll first, and returns it; it may be nobody's."""
+        """Takes the descriptor out of epoll, gives it up and returns it; the number may have another owner by now."""
         cdef int fd = self.fd
         self._hold(False)
         self._reactor._withdraw(self)
@@ -153,7 +154,7 @@ cdef class Source(EventDispatcher):
 
     @cython.final
     cdef void _shut(self) noexcept:
-        """Closes the descriptor, out of epoll first."""
+        """Takes the descriptor out of epoll and closes it."""
         cdef int fd = self.fd
         if fd < 0:
             return
@@ -165,12 +166,12 @@ cdef class Source(EventDispatcher):
         self._uncount()
 
     cdef void _abandon(self) noexcept:
-        """It is open, and nobody can reach it any more."""
+        """Called when it is collected while it is open."""
         self._shut()
 
     @cython.final
     cdef int _lost(self) except -1:
-        """Somebody closed the descriptor behind this source's back, and the system has given its number out again."""
+        """Called when other code has closed the descriptor, and the system has reused its number."""
         self._hold(False)
         self._reactor._withdraw(self)
         self.fd = -1
@@ -189,15 +190,15 @@ cdef class Source(EventDispatcher):
         self._reactor.poller.hold(self, strongly)
 
     cdef int _ready(self, uint32_t events) except -1:
-        """The descriptor is ready."""
+        """Called when the descriptor is ready."""
         return 0
 
     cdef int _attend(self) except -1:
-        """What was postponed is due."""
+        """Called when the postponed work is due."""
         return 0
 
     cdef int _send_output(self) except -1:
-        """Output was written outside of the source's own listeners."""
+        """Called when output was written outside the source's own listeners."""
         return 0
 
     cdef int _discard(self) except -1:
@@ -206,18 +207,18 @@ cdef class Source(EventDispatcher):
         return 0
 
     cdef Py_ssize_t _kept(self) noexcept:
-        """How many bytes it keeps for the program, as the reactor has counted them."""
+        """Returns how many bytes it keeps for the program, as the reactor has counted them."""
         return 0
 
     cdef bint _idle_too_long(self, uint32_t moment) except -1:
-        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        """Breaks the connection if it was idle for too long; returns True if it has a limit and is still open."""
         return False
 
     def fileno(self):
-        """The descriptor.
+        """Returns the descriptor.
 
         Raises:
-            IOError: There is none: the socket is not open (#2002).
+            IOError: The socket is not open (#2002).
         """
         self._check()
         if self.fd < 0:

@@ -1,7 +1,7 @@
 # Connections: `Stream`.
 
 cdef enum:
-    SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to who has acknowledged nothing yet
+    SURELY_ARRIVED = 16384      # bytes: about what the system sends at once to a peer that has acknowledged nothing yet
 
 
 @cython.no_gc_clear
@@ -10,42 +10,42 @@ cdef class Stream(Receiver):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
     cdef Address peer
-    cdef Address local      # once FINISHED; until then the descriptor is asked
+    cdef Address local      # set once FINISHED; until then the system is asked
     cdef flag no_delay
-    cdef flag half_open     # the peer's end of output is not the end of the connection
-    cdef flag fragile       # a listener that raises breaks the connection
+    cdef flag half_open     # the connection goes on after the peer's end of output
+    cdef flag fragile       # an exception of a listener breaks the connection
 
     # ---- state
 
     @property
     def connected(self):
-        """Whether the socket is connected (AIR: ``connected``)."""
+        """True if the socket is connected (AIR: ``connected``)."""
         return self.state == CONNECTED
 
     @property
     def _opened(self):
-        """Whether there is something to close."""
+        """True if there is something to close."""
         return self.state == CONNECTED or self.state == CONNECTING
 
     @property
     def remote_address(self):
-        """The peer's IP address, or ``None`` (AIR: ``remoteAddress``); it outlives the peer's leaving."""
+        """The peer's IP address, or ``None`` (AIR: ``remoteAddress``); it remains after the peer has left."""
         return host_of(&self.peer) if self.state >= CONNECTED else None
 
     @property
     def remote_port(self):
-        """The peer's port, or 0 (AIR: ``remotePort``); it outlives the peer's leaving."""
+        """The peer's port, or 0 (AIR: ``remotePort``); it remains after the peer has left."""
         return port_of(&self.peer) if self.state >= CONNECTED else 0
 
     @property
     def local_address(self):
-        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
+        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it remains after the peer has left."""
         cdef Address address
         return host_of(&address) if self._local_address(&address) else None
 
     @property
     def local_port(self):
-        """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
+        """The port of this end, or 0 (AIR: ``localPort``); it remains after the peer has left."""
         cdef Address address
         return port_of(&address) if self._local_address(&address) else 0
 
@@ -61,10 +61,10 @@ cdef class Stream(Receiver):
     def tcp_no_delay(self):
         """True if small writes are sent at once, without Nagle's algorithm (AIR: ``tcpNoDelay``).
 
-        Off at first, as in AIR: a small write that follows another one may wait until the peer has acknowledged that,
-        up to 40 ms. asyncio, trio and Go have it on, and so has `serversocket.aio`. Turn it on where the program writes
-        several times in a row, at different moments, without waiting for an answer. It holds for later connections of
-        this socket, too.
+        The default is False, as in AIR: a small write that follows another one may wait, up to 40 ms, until the peer
+        has acknowledged that. In asyncio, trio, Go and `serversocket.aio` it is on. Turn it on if the program writes
+        several times in a row, at different moments, without waiting for an answer. The setting also applies to later
+        connections of this socket.
 
         Example:
             >>> import serversocket
@@ -99,7 +99,7 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef int _pay(self) except -1:
-        """Tells what happened before somebody listened, in the order in which it happened."""
+        """Dispatches what happened before there was a listener, in the order in which it happened."""
         if self.owed & OWED_INPUT and not self.resting:
             self.owed &= ~OWED_INPUT
             if self.size:
@@ -125,7 +125,7 @@ cdef class Stream(Receiver):
             return 0
         self._hold(self.listeners is not None or self._unsent())
         try:
-            # Hanging up is reported even where nothing is asked for: at the edge only once, so a paused reader sleeps.
+            # A hangup is reported unasked; edge-triggered only once, so a paused connection does not spin.
             self._reactor.poller.watch(
                 self,
                 (
@@ -162,7 +162,7 @@ cdef class Stream(Receiver):
         if self.filtered:
             self._end_that_waited()
         if failure and self.fd >= 0:
-            if failure != system.ENOBUFS:       # where too much is kept, more is not read
+            if failure != system.ENOBUFS:       # over the limit, nothing more is read
                 self._receive(failure)
             if self.state == CONNECTED:
                 self._finish(failure, self._culprit(failure))
@@ -191,15 +191,15 @@ cdef class Stream(Receiver):
 
     @property
     def input_ended(self):
-        """Whether the peer has ended its output: no more input comes."""
+        """True if the peer has ended its output: no more input arrives."""
         return self.incoming == ENDED or self.state == FINISHED
 
     def pause(self):
-        """Stops reading: no ``socketData`` until `resume`. What arrives waits in the system, and then the peer does.
+        """Stops reading: no ``socketData`` until `resume`. The system's buffers fill, then the peer has to wait.
 
-        That the peer has closed or broken the connection is heard after `resume` too, behind its last bytes. Only a
-        failed send ends the pause: the program is told at once, and what had arrived stays readable. A new connection
-        is not paused. Called again, it does nothing.
+        If the peer closes or resets the connection, the event follows after `resume`, behind the last bytes. Only a
+        failed send ends the pause: the event follows at once, and input that had arrived stays readable. A new
+        connection is not paused. A second call does nothing.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -219,7 +219,7 @@ cdef class Stream(Receiver):
             self._settle()
 
     def resume(self):
-        """Goes on reading after `pause`. Without one, it does nothing.
+        """Continues reading after `pause`. Does nothing if the socket is not paused.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -233,7 +233,7 @@ cdef class Stream(Receiver):
 
     @property
     def _fragile(self):
-        """True if a listener that raises breaks the connection."""
+        """True if an exception of a listener breaks the connection."""
         return bool(self.fragile)
 
     @_fragile.setter
@@ -247,11 +247,11 @@ cdef class Stream(Receiver):
 
     @property
     def paused(self):
-        """Whether `pause` was called, and `resume` was not."""
+        """True if `pause` was called, and `resume` was not called since."""
         return bool(self.resting)
 
     def _set_longest(self, uint32_t milliseconds):
-        """How long it may be idle from now on; 0 for ever."""
+        """Sets how long it may be idle from now on; 0 for no limit."""
         self._check()
         self._with_extras().longest = milliseconds
         if milliseconds:
@@ -260,13 +260,13 @@ cdef class Stream(Receiver):
             self.extras.fetched = self._got()
 
     def _set_option(self, int level, int name, int value):
-        """Sets an option of the system's socket, a number; an OSError if it refuses."""
+        """Sets a numeric option of the system's socket; raises an OSError if the system refuses it."""
         self._check()
         checked(system.setsockopt(self.fd, level, name, &value, sizeof(value)))
 
     @cython.final
     cdef int _input_ends(self, int failure) except -1:
-        """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        """Handles the peer's end of output: AIR closes the connection then; a half-open one continues."""
         cdef int fd = self.fd
         cdef uint32_t slot = self.slot
         if self.filtered and not (failure or self.failure):
@@ -275,10 +275,10 @@ cdef class Stream(Receiver):
         if not (failure or self.failure) and (self.pending or self.progressed):
             self._send_output()
             if self.progressed:
-                self._tell_progress()       # of what was written before the end is known
+                self._tell_progress()       # of what was written before the end became known
                 if self.fd != fd or self.slot != slot or self.state != CONNECTED or self.resting:
                     return 0
-        failure = failure or self.failure   # the system tells of a reset once only, and a send may have heard of it
+        failure = failure or self.failure   # the system reports a reset once only, perhaps to a send
         if failure or not self.half_open:
             return self._finish(failure, self._culprit(failure))
         self.incoming = ENDED
@@ -313,13 +313,13 @@ cdef class Stream(Receiver):
         if self.filtered and self.extras.wire.held and not self.extras.wire.live:
             return self._refuse()
         if self.progressed:
-            self._tell_progress()       # of what was sent before that was known
+            self._tell_progress()       # of what was sent before that became known
             if self.fd != fd or self.slot != slot or self.state != CONNECTED:
                 return 0
         if not self._local_address(&self.local):
             self.local.head.sa_family = 0
         if failure == 0 and self.filtered and self.outgoing == OPEN:
-            self.outgoing = ENDING      # the filter has something to say behind the last of it
+            self.outgoing = ENDING      # the filter may add bytes after the last output
         if failure == 0 and (self.pending or self.filtered):
             self._transmit()
         if failure == 0 and self.failure:
@@ -354,7 +354,7 @@ cdef class Stream(Receiver):
     # ---- the end
 
     def close(self):
-        """Sends what is pending and closes (AIR: ``close``). Unread input is dropped; there is no event.
+        """Closes after sending the pending output (AIR: ``close``). Unread input is dropped; there is no event.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -362,7 +362,7 @@ cdef class Stream(Receiver):
         self._end()
 
     def _close(self):
-        """As `close`; returns what still sends, or None if the system has taken everything."""
+        """As `close`; returns the `Lingerer` that still sends, or None if the system has taken everything."""
         lingerer = self._linger(self.incoming == ENDED) if self._has_to_linger() else None
         self._close_here()
         return lingerer
@@ -375,7 +375,7 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef bint _has_to_linger(self) except -1:
-        """Prepares the close; returns True if something has to outlive it."""
+        """Prepares the close; returns True if a Lingerer has to send the rest."""
         if self._reactor_is_dead():
             return False
         self._check()
@@ -393,7 +393,7 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef bint _has_to_linger_filtered(self) except -1:
-        # Nothing was said yet, or the filter closes it while it is being asked, and what it has taken would be missing.
+        # Nothing was sent yet, or a method of the filter closes it, and output that it has taken would be missing.
         if self.extras.wire.held or self.extras.wire.busy:
             self._reset()
             return False
@@ -414,12 +414,12 @@ cdef class Stream(Receiver):
         return wire.refuse(self)
 
     cdef void _abandon(self) noexcept:
-        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor is there to see to it.
+        """Closes a collected connection as with `close`, if the reactor can still send the rest.
 
-        It is being deallocated, and its fields that are objects are cleared already. Output that is pending has kept it
-        alive for as long as the reactor lived.
+        It is being deallocated, and its fields that are objects are cleared already. Pending output has kept it alive
+        for as long as the reactor lived.
         """
-        if self.pending or self.filtered:   # a filter would have had something to say
+        if self.pending or self.filtered:   # a filter would have had more to send
             self._reset()
         elif self.written and self._reactor._serves() and self._would_lose():
             try:
@@ -430,10 +430,10 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef bint _would_lose(self) noexcept:
-        """Whether a plain close might cost the peer a part of what was sent to it.
+        """Returns True if a plain close might lose output that was sent to the peer.
 
-        The system resets a connection that is closed over unread input, or that input arrives at afterwards, and drops
-        what the peer has not got yet. Where all that was ever sent is small, it is taken for already got.
+        The system resets a connection that is closed with unread input, or that input arrives at afterwards, and drops
+        the output that the peer has not received. If all output of the connection was small, it counts as received.
         """
         cdef char byte
         return system.recv(self.fd, &byte, 1, system.MSG_PEEK) > 0 or (
@@ -443,7 +443,7 @@ cdef class Stream(Receiver):
         )
 
     def abort(self):
-        """Drops what is pending and resets the connection; the peer sees an error. There is no event.
+        """Drops the pending output and resets the connection; the peer sees an error. There is no event.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -454,9 +454,9 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef Lingerer _linger(self, bint ended=False):
-        """Hands the descriptor and what is still to be sent to a Lingerer."""
+        """Hands the descriptor and the pending output to a Lingerer."""
         cdef Lingerer lingerer = Lingerer.__new__(Lingerer)
-        cdef int fd = self.fd   # only now: whatever is made may have the garbage collector run finalizers
+        cdef int fd = self.fd   # only now: each allocation may have the garbage collector run finalizers
         if fd < 0:
             return None
         lingerer._reactor = self._reactor
@@ -478,7 +478,7 @@ cdef class Stream(Receiver):
                 self.filtered = False
                 self.extras.wire = None
         self._let_go()
-        lingerer._own_or_close(fd)      # where something is unsent, the close resets
+        lingerer._own_or_close(fd)      # with unsent output, the close resets
         lingerer.blocked = lingerer._unsent()
         lingerer.ended = ended
         lingerer._settle()
@@ -518,7 +518,7 @@ cdef class Stream(Receiver):
         connector.callback = None
         self.peer = connector.address
         length = sizeof(Address)
-        system.getpeername(self.fd, &self.peer.head, &length)   # who was asked for may have been "0.0.0.0"
+        system.getpeername(self.fd, &self.peer.head, &length)   # the address that was asked for may be "0.0.0.0"
         self.moment = self._reactor.moment
         try:
             if self.no_delay:
@@ -558,7 +558,7 @@ cdef class Stream(Receiver):
 
     @cython.final
     cdef int _after_connect(self) except -1:
-        """Delivers what has come before `connect`."""
+        """Delivers what arrived before `connect`."""
         cdef Wire wire = self._wire()
         if wire is None:
             return 0

@@ -1,4 +1,4 @@
-# What all parts share: results of system calls and of C's own calls into Python, descriptors, the clock, and socket
+# Shared by all parts: results of system calls and of C's own calls into Python, descriptors, the clock, and socket
 # addresses, as the system has them and as text.
 
 cdef extern from "Python.h":
@@ -12,7 +12,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyNumber_AsSsize_t(object value, PyObject *overflow) except? -1
 
 
-ctypedef uint8_t flag           # a truth; a `bint` is an int, and every connection has ten
+ctypedef uint8_t flag           # a truth value in one byte; a `bint` is an int, and every connection has ten
 
 
 cdef inline int raise_errno(int code) except -1:
@@ -22,19 +22,19 @@ cdef inline int raise_errno(int code) except -1:
 
 
 cdef inline int checked(int result) except -1:
-    """The result of a system call, or its OSError."""
+    """Returns the result of a system call, or raises its OSError."""
     if result < 0:
         PyErr_SetFromErrno(OSError)
     return result
 
 
 cdef inline int open_spare() noexcept:
-    """A descriptor of no use but to be given up."""
+    """Opens a descriptor whose only use is to be closed when descriptors run out."""
     return system.open(b"/dev/null", system.O_RDONLY | system.O_CLOEXEC)
 
 
 cdef inline void reset_when_closed(int fd, bint on) noexcept:
-    """Makes the close that follows a reset, or a usual one again."""
+    """Makes the close that follows reset the connection, or end it as usual again."""
     cdef system.linger setting
     setting.l_onoff = on
     setting.l_linger = 0
@@ -112,5 +112,5 @@ cdef bint same_endpoint(const Address *one, const Address *other) noexcept:
 
 
 cdef int port_of(const Address *address) noexcept:
-    # The port stands at the same place for both families.
+    # The port is at the same place in both families.
     return system.ntohs(address.v4.sin_port) if address.head.sa_family else 0

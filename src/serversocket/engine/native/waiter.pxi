@@ -1,17 +1,17 @@
-# `LoopWaiter`: how a task of asyncio waits for an event.
+# `LoopWaiter`: has a task of asyncio wait for an event.
 
 @cython.final
 @cython.freelist(32)
 @cython.auto_pickle(False)
 cdef class LoopWaiter:
-    """A future that wakes its task without a detour; one task awaits it, once.
+    """A future that runs its task directly; one task awaits it, once.
 
     `asyncio.Future` has the loop call the task in its next round. The events of a reactor come from the loop already,
     in a callback of its own, while no task runs: so the task is stepped at once, which saves a round for each
-    message. Where another task is the one that wakes, or a program while its loop does not run, that is impossible, and
-    the loop is asked as usual.
+    message. If another task wakes it, or a program whose loop does not run, that is impossible, and the loop calls the
+    task as usual.
 
-    Tasks take for a future what has `_asyncio_future_blocking` and these methods.
+    A task accepts as a future any object with `_asyncio_future_blocking` and these methods.
 
     Args:
         loop: The loop that the task runs in.
@@ -49,7 +49,7 @@ cdef class LoopWaiter:
         self._wake()
 
     def finish_soon(self, exception=None):
-        """As `set_exception` or `set_result`, for callers inside which no task may run: the loop steps it later."""
+        """As `set_exception` or `set_result`, for callers in which no task may run: the loop steps the task later."""
         self.exception = exception
         self.over = True
         self._wake_soon()
@@ -79,7 +79,7 @@ cdef class LoopWaiter:
         self.callback = None
         try:
             self.context.run(callback, self)
-        except RuntimeError:    # who wakes it runs in the task's own context, which cannot be entered twice
+        except RuntimeError:    # the caller runs in the task's own context, which cannot be entered twice
             self.callback = callback
             self._wake_soon()
         return 0
@@ -104,11 +104,11 @@ cdef class LoopWaiter:
         if self.exception is not None:
             raise self.exception
         if self.value is None:
-            raise StopIteration     # which costs nothing: it is not even made
+            raise StopIteration     # which costs nothing: no exception object is made
         raise StopIteration(self.value)
 
     def throw(self, error, *rest):
-        """What the task is told instead of being woken: the loop refuses what was made in another one."""
+        """Raises what the task throws in; a clearer error if the task's loop refuses a future of another loop."""
         if not self.over and self.running_loop() is not self.loop:
             raise errors.another_loop() from None
         raise error

@@ -38,7 +38,7 @@ class Acceptor(Source):
     _connections_: Tally
     _admission: Callable[[Stream], Filter | None] | None = None
     """Called with each accepted stream before its ``connect``; returns its `Filter`, or None."""
-    _held_: dict[int, Stream]  # clients whose `connect` waits for their filters, by id, the oldest first
+    _held_: dict[int, Stream]  # clients whose `connect` waits for their filters, by id, oldest first
     _entering_: list[Stream]  # those of them for whom it is due
     _attending_ = False
 
@@ -55,26 +55,26 @@ class Acceptor(Source):
 
     @property
     def bound(self) -> bool:
-        """Whether the socket is bound to a local address and port (AIR: ``bound``)."""
+        """True if the socket is bound to a local address and port (AIR: ``bound``)."""
         return self._socket_ is not None
 
     @property
     def listening(self) -> bool:
-        """Whether the socket listens for connections (AIR: ``listening``)."""
+        """True if the socket listens for connections (AIR: ``listening``)."""
         return self._listening_
 
     @property
     def connections(self) -> int:
-        """How many connections that this server has accepted are open, those that still send their last included."""
+        """How many of the accepted connections are open, including closed ones that still send their last output."""
         return self._connections_.open
 
     @property
     def turned_away(self) -> int:
-        """How many clients were accepted and closed at once: beyond `max_connections`, or no descriptor was left."""
+        """How many clients were closed at once: they exceeded `max_connections`, or no descriptor was left."""
         return self._refused_
 
     def _take(self, fd: int, listening: bool) -> None:
-        """Takes over a descriptor that is bound, and perhaps listens; if this raises it is still the caller's."""
+        """Takes over a descriptor that is bound, and perhaps listens; if this raises, the caller still owns it."""
         reactor = self._owner_()
         sock = socket.socket(fileno=fd)
         try:
@@ -131,7 +131,7 @@ class Acceptor(Source):
             raise errors.invalid_socket("epoll_ctl", "", error) from None
 
     def _settle_(self) -> None:
-        """Registers what follows from the state: nobody accepts before somebody listens to `connect`."""
+        """Registers what follows from the state: it accepts nothing before there is a listener of `connect`."""
         slot = self._slot_
         if slot is None or self._reactor_ is None:
             return
@@ -146,13 +146,13 @@ class Acceptor(Source):
             return
         if events & WRITE:
             if not self._gone_(sock):
-                reactor._poller_.watch(self._slot_, 0)  # a system that sees this differently is not to spin
+                reactor._poller_.watch(self._slot_, 0)  # so that a system without this rule does not spin
             return
         code = failures = 0
         for _ in range(ACCEPTS_PER_TURN):
             entries = self._listeners_.get(CONNECT)
             if self._socket_ is not sock or self._paused_ or not entries:
-                self._settle_()  # reported although nobody wants it: a change of the registration has failed
+                self._settle_()  # reported unasked: a change of the registration has failed
                 return
             try:
                 accepted, peer = sock.accept()
@@ -168,7 +168,7 @@ class Acceptor(Source):
                 continue
             self._accepted_(reactor, accepted, peer, entries)
         if failures == ACCEPTS_PER_TURN:
-            self._accept_failed(code, True)  # what ought to concern one client concerns all of them
+            self._accept_failed(code, True)  # an error of one client's that concerns all of them
 
     def _accepted_(
         self, reactor: Reactor, accepted: socket.socket | None, peer: SocketAddress, entries: _Registrations
@@ -188,7 +188,7 @@ class Acceptor(Source):
                     raise TypeError(f"{self._socket_class.__name__}.__new__() did not make a new Stream")
                 event = client_connected(stream)
                 if self._socket_ is not sock:
-                    accepted.close()  # making it has run something that closed the server
+                    accepted.close()  # making it has run code that closed the server
                     return
             except BaseException:
                 accepted.close()
@@ -207,7 +207,7 @@ class Acceptor(Source):
                 if not stream._listeners_:
                     stream._quiet_ = True
                     slot.owner = None
-                del stream  # of one that nobody listens to or holds, the last reference: its finalizer closes it
+                del stream  # without listeners and other references, its finalizer closes it here
                 kept: Any = slot.source
                 if kept is not None:
                     kept._quiet_ = False
@@ -249,7 +249,7 @@ class Acceptor(Source):
             self._reactor_._postpone_(self._attend_)
 
     def _forget_held_(self, stream: Stream, wire: Wire) -> None:
-        """One whose `connect` was held back has ended."""
+        """Forgets a client that ended while its `connect` was held back."""
         wire.server = None
         self._held_.pop(id(stream), None)
         if stream in self._entering_:
@@ -278,7 +278,7 @@ class Acceptor(Source):
                 wire = stream._wire_
                 stream._reset_()
                 self._refused_ += 1
-                stream._discard_()  # nobody is there to be told any more, or the filter has raised
+                stream._discard_()  # no listener is left, or the filter has raised
                 if wire is not None:
                     wire.reason = wire.error
                     self._tell_dropped_(wire)
@@ -287,7 +287,7 @@ class Acceptor(Source):
             self._accepted_(self._reactor_, None, (), entries)
 
     def _accept_goes_on_(self, sock: socket.socket, code: int) -> bool:
-        """Acts on a failed accept; whether the next one may be tried in this turn."""
+        """Acts on a failed accept; returns True if the next one may be tried in this turn."""
         action = action_for(code)
         if action is Action.RETRY:
             return True
@@ -299,7 +299,7 @@ class Acceptor(Source):
     def _shed_(self, sock: socket.socket) -> bool:
         """Tells waiting clients that no descriptor is left: accepts with the spare one and closes.
 
-        Returns whether that works. Where it does not, because another process was quicker to take the descriptor or the
+        Returns True if that works. Where it does not, because another process was quicker to take the descriptor or the
         system has none at all, only time helps.
         """
         reactor = self._owner_()
@@ -315,7 +315,7 @@ class Acceptor(Source):
         return True
 
     def _gone_(self, sock: socket.socket) -> bool:
-        """Whether the listening socket was shut down from outside; then it is closed and says so, once."""
+        """Returns True if the listening socket was shut down from outside; then it is closed and says so, once."""
         try:
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return False

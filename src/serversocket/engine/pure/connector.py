@@ -24,9 +24,9 @@ class Connector(Source):
     Args:
         reactor: The `Reactor` that watches it.
         family: ``AF_INET`` or ``AF_INET6``.
-        address: ``(host, port)`` or ``(host, port, flow, scope)``.
-        callback: Called with the connector when `errno` tells how it went.
-        local: What to connect from, in the same form; ``None`` lets the system choose.
+        address: Where to connect to: ``(host, port)`` or ``(host, port, flow, scope)``.
+        callback: Called with the connector when the connect has succeeded or failed, as `errno` tells.
+        local: The address to connect from, in the same form; ``None`` lets the system choose.
     """
 
     errno = 0
@@ -46,7 +46,7 @@ class Connector(Source):
         self._callback_: Callable[[Connector], object] | None = callback
 
     def start(self) -> None:
-        """Begins; the callback comes from the reactor, never from here."""
+        """Starts the connect; the callback is called by the reactor, never from here."""
         reactor = self._owner_()
         try:
             sock = socket.socket(self._family_, socket.SOCK_STREAM)
@@ -69,7 +69,7 @@ class Connector(Source):
         reactor._postpone_(self._attend_)
 
     def cancel(self) -> None:
-        """Ends it; the callback is not called any more."""
+        """Ends the connect; the callback is not called any more."""
         self._callback_ = None
         self._shut_()
 
@@ -94,7 +94,7 @@ class Connector(Source):
 
 
 def _bind_local(sock: socket.socket, address: SocketAddress) -> None:
-    """Binds the end that connects."""
+    """Binds this end of the connection."""
     if address[1]:
         # The port may be in TIME_WAIT, or connected to another peer.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,5 +109,5 @@ def _met_itself(sock: socket.socket) -> bool:
     """Returns True if both ends are this socket: no server listened, and the system chose the same port here."""
     try:
         return bool(sock.getsockname()[:2] == sock.getpeername()[:2])
-    except OSError:  # it is gone again
+    except OSError:  # the peer has left already
         return False

@@ -44,7 +44,7 @@ _report_error: Callable[[BaseException, object], object] | None = None
 
 
 def set_error_reporter(reporter: Callable[[BaseException, object], object] | None) -> None:
-    """Sets what is called with ``(exception, dispatcher)`` for each listener that raised."""
+    """Sets the function that is called with ``(exception, dispatcher)`` for each listener that raised."""
     global _report_error
     _report_error = reporter
 
@@ -64,12 +64,12 @@ class _Registration:
         self.listener = listener
         self.use_capture = use_capture
         self.priority = priority
-        #: What a dispatch calls with the event; None: nothing, for a dispatcher has no capture phase.
+        #: Called with the event by a dispatch; None: nothing, for a dispatcher has no capture phase.
         self.call = None if use_capture else _with_event(listener)
 
 
 class _WeakRegistration:
-    """A listener that may go away; both `listener` and `call` are None then."""
+    """A listener that is held weakly; `listener` and `call` are None once it is collected."""
 
     __slots__ = ("_reference", "priority", "use_capture")
 
@@ -98,7 +98,7 @@ _NONE: _Registrations = ()
 
 
 def _with_event(listener: Listener) -> Listener:
-    """What to call with an event: AIR's listeners may be functions without any parameter."""
+    """Returns a callable that takes an event: AIR's listeners may be functions without any parameter."""
     bound = type(listener) is MethodType
     function = listener.__func__ if isinstance(listener, MethodType) else listener
     if type(function) is FunctionType:
@@ -116,7 +116,7 @@ class EventDispatcher:
     """Keeps listeners and hands events to them (AIR: ``flash.events.EventDispatcher``).
 
     Args:
-        target: What events dispatched here have as `Event.target`; this dispatcher itself by default.
+        target: The `Event.target` of events that are dispatched here; this dispatcher itself by default.
 
     Example:
         >>> dispatcher = EventDispatcher()
@@ -139,7 +139,7 @@ class EventDispatcher:
         """Refuses calls from a thread that does not own this object."""
 
     def _listening_changed_(self, type: str, present: bool) -> None:
-        """Called when the first listener of a type came or the last one went."""
+        """Called when the first listener of a type was added or the last one was removed."""
 
     def _listener_failed_(self) -> None:
         """Called when a listener has raised, and that was reported."""
@@ -166,7 +166,7 @@ class EventDispatcher:
                 a wrong type.
 
         Warns:
-            UserWarning: `type` is no event of this class, and nearly the name of one. Other names are the program's.
+            UserWarning: `type` is no event of this class, but nearly the name of one. Other names are the program's.
 
         Example:
             >>> EventDispatcher().add_event_listener("ready", print, priority=10)
@@ -205,8 +205,8 @@ class EventDispatcher:
 
         Args:
             type: The event's type.
-            listener: What was registered.
-            use_capture: As it was registered.
+            listener: The listener that was registered.
+            use_capture: The same value as when it was registered.
 
         Raises:
             TypeError: `listener` is ``None``, or `type` is not a string.
@@ -231,7 +231,7 @@ class EventDispatcher:
             self._listening_changed_(type, False)
 
     def has_event_listener(self, type: str) -> bool:
-        """Whether anybody listens to a type of event (AIR: ``hasEventListener``).
+        """Returns True if there is a listener of a type of event (AIR: ``hasEventListener``).
 
         Raises:
             TypeError: `type` is not a string.
@@ -241,7 +241,7 @@ class EventDispatcher:
         return any(entry.listener is not None for entry in self._listeners_.get(type, _NONE))
 
     def will_trigger(self, type: str) -> bool:
-        """As `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
+        """Does the same as `has_event_listener`: a socket has no ancestors (AIR: ``willTrigger``).
 
         Raises:
             TypeError: `type` is not a string.
@@ -280,7 +280,7 @@ class EventDispatcher:
         return not event.is_default_prevented()
 
     def _deliver_(self, event: Event, entries: _Registrations) -> None:
-        """Hands an event that is new to listeners. The caller counts: `dispatch_event` each time, a turn once."""
+        """Hands a new event to listeners. The caller counts the dispatch: `dispatch_event` each time, a turn once."""
         target = self if self._aggregate_ is None else self._aggregate_
         for entry in entries:
             call = entry.call
@@ -297,10 +297,10 @@ class EventDispatcher:
             if event._stopped_:
                 break
         if event._target_ is None:
-            self._keep_(event._type_, lambda entry: True)  # nobody was reached: forget listeners that are gone
+            self._keep_(event._type_, lambda entry: True)  # no listener was reached: forget those that were collected
 
     def to_string(self) -> str:
-        """``[object ClassName]`` (AIR: ``toString``).
+        """Returns ``[object ClassName]`` (AIR: ``toString``).
 
         Example:
             >>> EventDispatcher().to_string()

@@ -1,4 +1,4 @@
-"""Events: what the engine tells a program, and the classes of those it tells most of."""
+"""Events: how the engine tells a program what happened, and the classes of the most frequent ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ END = "end"
 IO_ERROR = "ioError"
 TYPES = {CONNECT, CLOSE, SOCKET_DATA, OUTPUT_PROGRESS, END, IO_ERROR}
 
-_new = object.__new__  # found sooner than as an attribute of a class
+_new = object.__new__  # found faster than as an attribute of a class
 
 
 def event_type(type: object) -> str:
-    """The type of an event as a plain string: that of an enumeration is one of another class."""
+    """Returns the type of an event as a plain string: that of an enumeration has another class."""
     if type is None:
         raise errors.null("type")
     if not isinstance(type, str):
@@ -29,12 +29,12 @@ def event_type(type: object) -> str:
 
 
 class Event:
-    """An event: what happened, and to whom (AIR: ``flash.events.Event``).
+    """An event: what happened, and to which dispatcher (AIR: ``flash.events.Event``).
 
     Args:
         type: What happened, such as ``"connect"``.
         bubbles: Kept for AIR's programs; sockets have no parents to bubble to.
-        cancelable: Whether `prevent_default` has an effect.
+        cancelable: True if `prevent_default` has an effect.
 
     Raises:
         TypeError: `type` is not a string.
@@ -72,17 +72,17 @@ class Event:
 
     @property
     def cancelable(self) -> bool:
-        """Whether `prevent_default` has an effect (AIR: ``cancelable``)."""
+        """True if `prevent_default` has an effect (AIR: ``cancelable``)."""
         return self._cancelable_
 
     @property
     def target(self) -> Any:
-        """The dispatcher that the event happened to; ``None`` until a listener was reached (AIR: ``target``)."""
+        """The dispatcher that the event happened to; ``None`` before a listener is called (AIR: ``target``)."""
         return self._target_
 
     @property
     def current_target(self) -> Any:
-        """The dispatcher whose listener runs; for sockets always `target` (AIR: ``currentTarget``)."""
+        """The dispatcher whose listener is running; for sockets always `target` (AIR: ``currentTarget``)."""
         return self._target_
 
     @property
@@ -91,7 +91,7 @@ class Event:
         return 2
 
     def clone(self) -> Event:
-        """A new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
+        """Returns a new event of the same type; subclasses override it to keep their fields (AIR: ``clone``).
 
         Example:
             >>> Event("ready", cancelable=True).clone().cancelable
@@ -100,11 +100,11 @@ class Event:
         return Event(self._type_, self._bubbles_, self._cancelable_)
 
     def is_default_prevented(self) -> bool:
-        """Whether `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
+        """Returns True if `prevent_default` was called on a cancelable event (AIR: ``isDefaultPrevented``)."""
         return self._prevented_
 
     def prevent_default(self) -> None:
-        """Cancels what would follow by default; no effect unless `cancelable` (AIR: ``preventDefault``)."""
+        """Cancels the event's default action; no effect unless `cancelable` (AIR: ``preventDefault``)."""
         if self._cancelable_:
             self._prevented_ = True
 
@@ -116,10 +116,10 @@ class Event:
         self._stopped_ = True
 
     def format_to_string(self, class_name: str, *names: str) -> str:
-        """``[class_name name=value …]`` as AIR prints events (AIR: ``formatToString``).
+        """Returns ``[class_name name=value …]``, as AIR prints events (AIR: ``formatToString``).
 
         Args:
-            class_name: What stands first.
+            class_name: The name of the class, which comes first.
             *names: Attributes to print, in AS3 or PEP 8 spelling.
 
         Example:
@@ -129,7 +129,7 @@ class Event:
         return format_event(self, class_name, names)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string("Event", "type", "bubbles", "cancelable", "eventPhase")
 
     def __str__(self) -> str:
@@ -140,7 +140,7 @@ class Event:
 
 
 def number(value: float) -> int:
-    """AIR's Number, which is a double; a whole one, as every count of bytes is, is an int here."""
+    """Returns a value as AIR's Number, a double; a whole one, such as every count of bytes, is an int here."""
     exact = math.ldexp(value, 0)
     return int(exact) if abs(exact) < 2**53 and exact.is_integer() else exact  # type: ignore[return-value]
 
@@ -204,18 +204,18 @@ class ProgressEvent(Event):
         self._bytes_total_ = number(value)
 
     def clone(self) -> ProgressEvent:
-        """A new `ProgressEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `ProgressEvent` with the same fields (AIR: ``clone``)."""
         return ProgressEvent(self._type_, self._bubbles_, self._cancelable_, self.bytes_loaded, self.bytes_total)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesLoaded", "bytesTotal"
         )
 
 
 def socket_data(size: int) -> ProgressEvent:
-    """The event of an arrival: made for every one of them, hence without what `__init__` checks."""
+    """Returns the event for input that has arrived, without the checks of `__init__`: it is made for each arrival."""
     event = _new(ProgressEvent)
     event._type_ = SOCKET_DATA
     event._bubbles_ = event._cancelable_ = event._prevented_ = event._stopped_ = False
@@ -232,7 +232,7 @@ class OutputProgressEvent(Event):
         type: ``OutputProgressEvent.OUTPUT_PROGRESS``.
         bubbles: See `Event`.
         cancelable: See `Event`.
-        bytes_pending: How many bytes still wait to be sent.
+        bytes_pending: How many bytes are still waiting to be sent.
         bytes_total: How many bytes were written to the socket since it was connected.
 
     Raises:
@@ -267,7 +267,7 @@ class OutputProgressEvent(Event):
 
     @property
     def bytes_pending(self) -> int:
-        """How many bytes still wait to be sent."""
+        """How many bytes are still waiting to be sent."""
         return self._bytes_pending_
 
     @bytes_pending.setter
@@ -284,11 +284,11 @@ class OutputProgressEvent(Event):
         self._bytes_total_ = number(value)
 
     def clone(self) -> OutputProgressEvent:
-        """A new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
+        """Returns a new `OutputProgressEvent` with the same fields (AIR: ``clone``)."""
         return OutputProgressEvent(self._type_, self._bubbles_, self._cancelable_, self.bytes_pending, self.bytes_total)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "OutputProgressEvent", "type", "bubbles", "cancelable", "eventPhase", "bytesPending", "bytesTotal"
         )
@@ -325,18 +325,18 @@ class ServerSocketConnectEvent(Event):
         self.socket = socket
 
     def clone(self) -> ServerSocketConnectEvent:
-        """A new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
+        """Returns a new `ServerSocketConnectEvent` with the same socket (AIR: ``clone``)."""
         return ServerSocketConnectEvent(self._type_, self._bubbles_, self._cancelable_, self.socket)
 
     def to_string(self) -> str:
-        """The event as AIR prints it (AIR: ``toString``)."""
+        """Returns the event as AIR prints it (AIR: ``toString``)."""
         return self.format_to_string(
             "ServerSocketConnectEvent", "type", "bubbles", "cancelable", "eventPhase", "socket"
         )
 
 
 def client_connected(stream: object) -> ServerSocketConnectEvent:
-    """The event of an accepted connection, made as `socket_data`."""
+    """Returns the event of an accepted connection, made like `socket_data`."""
     event = _new(ServerSocketConnectEvent)
     event._type_ = CONNECT
     event._bubbles_ = event._cancelable_ = event._prevented_ = event._stopped_ = False

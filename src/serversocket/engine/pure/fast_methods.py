@@ -1,4 +1,4 @@
-"""What classes of the engine get from outside, once they are made; natively this makes calls cheaper, too."""
+"""Adds attributes to the engine's classes after their definition; the native engine makes calls cheaper here, too."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ def extend_type(cls: type, name: str, value: object) -> None:
 
 
 def quicken(cls: type) -> None:
-    """Nothing is to be done: the interpreter calls methods that are written in Python as directly as it can."""
+    """Does nothing: the interpreter already calls methods that are written in Python as directly as it can."""

@@ -1,4 +1,4 @@
-"""What stands between a connection's descriptor and its program, and what a connection that has that needs."""
+"""The filter between a connection's descriptor and its program, and the state that such a connection needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIRE_LIMIT = 262144  # bytes: while so many wait for the system, no more output 
 
 
 class Filtered(Protocol):
-    """What is needed of a connection that has a filter."""
+    """What a filter's `Wire` needs of the connection."""
 
     _socket_: Any
     _listeners_: Any
@@ -52,7 +52,7 @@ class Filtered(Protocol):
 
 
 class Holder(Protocol):
-    """What is needed of a server whose `connect` waits for a filter."""
+    """What a filter's `Wire` needs of a server whose `connect` waits for the filter."""
 
     _refused_: int
 
@@ -61,11 +61,11 @@ class Holder(Protocol):
 
 
 class Filter:
-    """What stands between the descriptor of a connection and its program: TLS, a compression, a header in front.
+    """A layer between the descriptor of a connection and its program: TLS, a compression, a header in front.
 
-    The connection calls it, from its reactor, with what has happened, and takes what it returns; it does no I/O of its
-    own. Here everything passes unchanged: a subclass overrides what it needs. What one of its methods raises breaks the
-    connection: an `OSError` is what ``ioError`` tells then, anything else becomes an ``uncaughtError`` besides.
+    The connection calls its methods, from its reactor, and uses the bytes that they return; a filter does no I/O of its
+    own. This class passes all bytes unchanged: a subclass overrides what it needs. An exception of one of its methods
+    breaks the connection: ``ioError`` reports an `OSError`; any other exception becomes an ``uncaughtError``, too.
 
     `last_words` are sent then, if the system takes them at once: the connection ends behind them instead of being
     reset. A connection that ends before `connect` counts in `turned_away`, unless the filter is `uncounted`.
@@ -88,43 +88,43 @@ class Filter:
     _outbox_: list[bytes] | None = None
 
     def send(self, data: bytes) -> None:
-        """Sends bytes of the filter's own, from inside one of its methods, ahead of what that returns."""
+        """Sends bytes of the filter's own, from inside one of its methods, ahead of the bytes that this returns."""
         if self._outbox_ is None:
             self._outbox_ = []
         self._outbox_.append(data)
 
     def started(self) -> bytes:
-        """The connection is there.
+        """Called when the connection is made.
 
         Returns:
-            What is sent before anything else.
+            Bytes to send before any output.
         """
         return b""
 
     def received(self, data: bytes) -> bytes:
-        """Bytes have come.
+        """Called when bytes have arrived.
 
         Args:
-            data: What the peer has sent; empty if `Stream._ask_filter` was called.
+            data: The bytes that the peer has sent; empty if `Stream._ask_filter` was called.
 
         Returns:
-            The input that they make.
+            The program's input that they make.
         """
         return data
 
     def written(self, data: bytes) -> bytes:
-        """Output goes, now that the system has room for it.
+        """Called for output once the system has room for it.
 
         Args:
-            data: What the program has written.
+            data: Bytes that the program has written.
 
         Returns:
-            What is sent for it.
+            The bytes to send for them.
         """
         return data
 
     def ended(self) -> bytes:
-        """The peer has ended its output. Raise what says so if that is too early.
+        """Called when the peer has ended its output. Raises an error if that is too early.
 
         Returns:
             The last of the input.
@@ -132,10 +132,10 @@ class Filter:
         return b""
 
     def closing(self) -> bytes:
-        """The program has ended its output, and `written` has got all of it.
+        """Called when the program has ended its output, and `written` has got all of it.
 
         Returns:
-            What is sent behind it.
+            Bytes to send after it.
         """
         return b""
 
@@ -148,7 +148,7 @@ class Filter:
 
 
 class Wire:
-    """What only connections with a filter have: the filter, and what it has made of output.
+    """The state that only connections with a filter need: the filter, and the bytes that it has made of output.
 
     Output stays as the program wrote it until the system has room. It is pending until the last byte that the filter
     has made of it is with the system.
@@ -156,7 +156,7 @@ class Wire:
 
     def __init__(self, filter: Filter) -> None:
         self.filter = filter
-        self.server: Holder | None = None  # whose `connect` waits for the filter; None for a client, and afterwards
+        self.server: Holder | None = None  # its `connect` waits for the filter; None for a client, and afterwards
         self.made = bytearray()  # what the filter has made of output
         self.taken = 0  # how much of the output that is pending the filter has got
         self.records: list[tuple[int, int]] = []  # of that: how much, and where in `queued` it ends
@@ -235,7 +235,7 @@ class Wire:
         return True
 
     def transmit(self, stream: Filtered) -> bool:
-        """As `Output._transmit_`, of what the filter makes."""
+        """Does the same as `Output._transmit_`, with what the filter makes."""
         if self.busy:
             return False  # it goes on when that returns
         while True:
@@ -270,7 +270,7 @@ class Wire:
         return False
 
     def gone(self, stream: Filtered, count: int) -> None:
-        """The system has taken so many bytes."""
+        """Notes that the system has taken `count` bytes."""
         self.sent += count
         del self.made[:count]
         while self.records and self.records[0][1] <= self.sent:
@@ -282,7 +282,7 @@ class Wire:
         stream._count_()
 
     def drop(self) -> None:
-        """Forgets what is not sent."""
+        """Drops what is not sent yet."""
         self.made = bytearray()
         self.records = []
         self.taken = 0
@@ -303,7 +303,7 @@ class Wire:
             self.refuse(stream)  # before there was all that `connect` waits for
 
     def hand_on(self, stream: Filtered, data: bytes, *, at_end: bool) -> None:
-        """Asks the filter what input that is, and delivers it."""
+        """Has the filter turn the bytes into input, and delivers that."""
         filter = self.filter
         try:
             self.busy = True
@@ -331,7 +331,7 @@ class Wire:
                 stream._input_ends_(stream._socket_)
 
     def leave(self, stream: Filtered, rest: bytes) -> None:
-        """The filter takes itself out: another one takes its place, or nothing stands there any more."""
+        """Removes the filter at its own request: another one takes its place, or none is left."""
         successor = self.filter.successor
         if successor is not None:
             self.filter = successor
@@ -352,14 +352,14 @@ class Wire:
             stream._arrived_filtered_(rest)
 
     def vacate(self, stream: Filtered) -> None:
-        """Ends the detour if nothing needs it any more."""
+        """Removes the empty filter and the wire if nothing needs them any more."""
         if self.vacant and not self.held and not self.taken and not self.left() and stream._wire_ is self:
             stream._remove_filter_()
 
     # ---- `connect`
 
     def enter(self, stream: Filtered) -> None:
-        """The filter lets `connect` follow, in the last step of this turn."""
+        """Called when the filter lets `connect` follow, in the last step of this turn."""
         self.entering = True
         if self.server is not None:
             self.server._let_in_(stream)
@@ -367,7 +367,7 @@ class Wire:
             stream._attend_later_()
 
     def refuse(self, stream: Filtered) -> None:
-        """`connect` will not follow: the peer is reset. A server counts it, a client is told."""
+        """Resets the peer, as `connect` will not follow. A server counts it, a client gets an event."""
         code = stream._failure_ or errno.ECONNRESET
         self.reason = self.error or OSError(code, os.strerror(code))
         stream._reset_()
@@ -378,10 +378,10 @@ class Wire:
         stream._discard_()
         stream._refused(self.reason)
 
-    # ---- what goes wrong
+    # ---- errors
 
     def failed(self, stream: Filtered, error: BaseException) -> None:
-        """The filter has raised: the connection breaks in the last step of the turn."""
+        """Breaks the connection in the last step of the turn, after the filter has raised."""
         code = errno.ECONNABORTED
         self.busy = False
         if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Both directions of a connection together: what the program writes, what may be kept, how long it may be idle."""
+"""Both directions of a connection together: writing, the limit of unread and unsent data, and the idle timeout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .source import ENDED, ENDING, OPEN
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-COPY_BELOW = 4096  # smaller writes behind another are joined, larger ones queued as they are
+COPY_BELOW = 4096  # smaller writes are joined with the one before, larger ones are queued as they are
 TAIL_LIMIT = 65536  # how far joined writes may grow
 
 # What happened while there was no listener for it.
@@ -27,16 +27,16 @@ OWED_INPUT, OWED_END, OWED_ERROR, OWED_CLOSE = 1, 2, 4, 8
 
 
 class Flow(Input):
-    """What the program writes, within the limits of what may be kept, and what a connection without any flow means."""
+    """Writing within the limit of unread and unsent data, and the idle timeout."""
 
     _written_ = 0
     _limit_ = CONNECTION_LIMIT  # of unread input and unsent output together
-    _moment_ = 0.0  # when something was last received or fetched
+    _moment_ = 0.0  # when something was last received or acknowledged
     _longest_ = 0.0  # seconds that it may be idle; 0: for ever
-    _fetched_ = 0  # how much of `_written_` the peer had got when that was last looked at
-    _serving_ = False  # its own listeners run: what they write is sent when they are done
+    _fetched_ = 0  # how much of `_written_` was acknowledged when last checked
+    _serving_ = False  # its own listeners are running: what they write is sent when they have returned
     _paused_ = False  # the program wants no input for now
-    _owed_ = 0  # of OWED_…: to be told when somebody begins to listen
+    _owed_ = 0  # OWED_…: events that the first listener has still to get
 
     if TYPE_CHECKING:
 
@@ -55,14 +55,14 @@ class Flow(Input):
         """Queues bytes to be sent. They go out with `flush` or at the end of the reactor's turn.
 
         Args:
-            data: Any bytes-like object. ``bytes`` are kept by reference, anything mutable is copied.
+            data: Any bytes-like object. ``bytes`` are kept by reference, a mutable object is copied.
 
         Returns:
-            How many bytes were queued: all of them. Whether that is more than the peer fetches, `congested` tells then.
+            How many bytes were queued: all of them. Check `congested` afterwards to see whether the peer keeps up.
 
         Raises:
-            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be passed (#2002, the
-                last with ENOBUFS).
+            IOError: The socket is not connected, `write_eof` was called, or `buffer_limit` would be exceeded (#2002;
+                with ENOBUFS for the last reason).
             TypeError: `data` is not bytes-like.
         """
         reactor = self._reactor_
@@ -115,7 +115,7 @@ class Flow(Input):
         return reactor
 
     def _write_through(self, data: Buffer | SupportsBytes) -> int:
-        """As `write`, for who is no listener of this stream: it is sent at once. Returns how much is pending then."""
+        """Writes and sends at once, for callers outside this stream's listeners; returns how much is pending then."""
         serving, self._serving_ = self._serving_, True
         try:
             self.write(data)
@@ -126,7 +126,7 @@ class Flow(Input):
         return self._pending_
 
     def flush(self) -> None:
-        """Hands queued output to the system at once, as much as it takes (AIR: ``flush``).
+        """Hands as much queued output to the system as it takes, at once (AIR: ``flush``).
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -135,9 +135,9 @@ class Flow(Input):
         self._send_output_()
 
     def write_eof(self) -> None:
-        """Ends the output: the peer gets what is pending, and then its end of the stream. Input goes on.
+        """Ends the output (half-close): the peer gets what is pending, then the end of the stream. Input continues.
 
-        The connection is over when the peer ends its output too. Called again, it does nothing.
+        The connection ends when the peer ends its output too. A second call does nothing.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -159,7 +159,7 @@ class Flow(Input):
 
     @property
     def output_ended(self) -> bool:
-        """Whether `write_eof` was called on this connection."""
+        """True if `write_eof` was called on this connection."""
         return self._outgoing_ != OPEN
 
     def _tell_progress_(self) -> None:
@@ -174,13 +174,13 @@ class Flow(Input):
                 self._served_()
 
     def _served_(self) -> None:
-        """Sends what its own listeners wrote, while it is still in the processor's cache."""
+        """Sends what its own listeners have written, while that is still in the processor's cache."""
         self._serving_ = False
         if (self._pending_ or self._wire_ is not None) and not self._dirty_:
             self._send_output_()
 
     def _make_room_(self, reactor: Reactor, count: int, kept: int) -> None:
-        """Refuses output that is over a limit unless others can make room. The stream would have a hole, so it ends."""
+        """Refuses output over a limit unless shedding makes room. A stream with a gap is of no use, so it ends."""
         if kept + count > self._limit_:
             self._fail_(errno.ENOBUFS)
             raise errors.over_limit("write", count, kept, "buffer_limit", self._limit_)
@@ -190,19 +190,19 @@ class Flow(Input):
             raise errors.over_limit("write", count, kept, "reactor.buffer_limit", reactor._limit_)
 
     def _room_(self, size: int) -> int:
-        """How much of so much to receive: no more than may be kept, so that a program which pauses then is in time."""
+        """Returns how much of `size` to receive: no more than may be kept, so that a program can still pause then."""
         left = self._limit_ - self._pending_ - len(self._input_) + self._start_
         return size if size <= left else max(left, 1)
 
     def _crowded_(self) -> bool:
-        """Whether unread input is over a limit: then the connection has to end."""
+        """Returns True if unread input is over a limit: then the connection has to end."""
         reactor = self._owner_()
         return self._pending_ + len(self._input_) - self._start_ > self._limit_ or (
             reactor._kept_ > reactor._limit_ and not shed(reactor, self, 0)
         )
 
     def _shed(self) -> None:
-        """It keeps more than all others, and there is no room for more."""
+        """Breaks this connection, which keeps more than all others, as there is no room for more."""
         self._check_()
         if self._state_ == FINISHED:
             self._discard_()
@@ -212,7 +212,7 @@ class Flow(Input):
         self._fail_(errno.ENOBUFS)
 
     def _idle_too_long_(self, now: float) -> bool:
-        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        """Breaks the connection if it was idle for too long; returns True if it has a limit and is still open."""
         if not self._longest_ or self._socket_ is None:
             return False
         if self._sent_() != self._fetched_:
@@ -228,7 +228,7 @@ class Flow(Input):
         return True
 
     def _why_idle_(self, sock: socket.socket) -> int:
-        """An errno; 0 if something has come that there was no time to read, for the program was busy with others."""
+        """Returns an errno; 0 if input is waiting that was not read yet, because the program was busy with others."""
         if self._paused_ or self._incoming_ != OPEN:
             return errno.ETIMEDOUT
         try:
@@ -242,15 +242,15 @@ class Flow(Input):
         return 0
 
     def _sent_(self) -> int:
-        """How many bytes the system has taken of this connection's."""
+        """Returns how many bytes of this connection the system has taken."""
         return self._written_ - self._pending_ if self._wire_ is None else self._wire_.sent
 
     def _got_(self) -> int:
-        """How many bytes the peer has got."""
+        """Returns how many bytes the peer has acknowledged."""
         return self._sent_() - self._unfetched_()
 
     def _count_(self) -> None:
-        """Tells the reactor how much is kept."""
+        """Tells the reactor how much this connection keeps."""
         change = len(self._input_) - self._start_ - self._counted_
         if self._pending_ or self._wire_ is not None:
             change += self._queued_()
@@ -262,10 +262,10 @@ class Flow(Input):
         """Tells the peer that nothing more comes."""
         super()._end_output_()
         if not self._failure_ and self._incoming_ == ENDED:
-            self._attend_later_()  # the connection is over, which nobody hears of inside his own call
+            self._attend_later_()  # the connection is over; no listener runs inside the program's own call
 
     def _fail_(self, failure: int) -> None:
-        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        """Breaks the connection in the last step of the turn: no listener runs inside the program's own call."""
         self._paused_ = False
         super()._fail_(failure)
 
@@ -276,6 +276,6 @@ def _joined(last: bytes | bytearray | memoryview, data: bytes, count: int) -> bo
         return False
     try:
         last += data
-    except BufferError:  # it is being sent: this is written by a finalizer or a signal's handler
+    except BufferError:  # it is being sent: a finalizer or a signal handler is writing
         return False
     return True

@@ -1,4 +1,4 @@
-"""What has arrived at a connection and is not read yet, and how the program reads it."""
+"""Input that has arrived at a connection and is not read yet, and how the program reads it."""
 
 from __future__ import annotations
 
@@ -27,38 +27,39 @@ SPARE = 512  # bytes that may lie unused beside what is unread
 class Input(Output):
     """The reading half of a connection.
 
-    Input is what has arrived, from `_start_` on: the `bytes` of one read as they are, and where the program leaves
-    something of them when more arrives, a bytearray. While the listeners run it may be a memoryview of the program's
-    `read_buffer`.
+    The unread input is `_input_` from `_start_` on: the `bytes` of one read as they are or, if the program has left
+    some of them when more arrives, a bytearray. While the listeners are running it may be a memoryview of the
+    program's `read_buffer`.
     """
 
     _state_ = CLOSED
     _input_: bytes | bytearray | memoryview = b""
     _start_ = 0
-    _torn_ = False  # input was lost: what comes after it is not read
-    _incoming_ = OPEN  # what the peer writes, where the connection goes on without it
+    _torn_ = False  # truncated: input was lost, and what comes after it is not read
+    _incoming_ = OPEN  # state of the peer's output, where the connection goes on without it
     _read_buffer_: Buffer | None = None
 
     @property
     def bytes_available(self) -> int:
-        """How many bytes can be read (AIR: ``bytesAvailable``)."""
+        """How many bytes can be read now (AIR: ``bytesAvailable``)."""
         return len(self._input_) - self._start_
 
     @property
     def read_buffer(self) -> Buffer | None:
-        """The program's own memory that input is received into; ``None``, the default: the engine's.
+        """The user buffer: the program's own memory to receive into; ``None``, the default, for the engine's memory.
 
-        A bytearray, a writable memoryview, an array, an mmap: what has a writable contiguous buffer. What arrives is
-        received straight into it, as much at once as it holds. While the listeners of ``socketData`` run, the bytes
-        lie at its beginning, unless some were left from earlier: `readinto` always puts them in their place, and
-        copies nothing where they lie there already. What the listeners leave is moved to memory of the socket's own,
-        so that between events the buffer is the program's: it may be changed, resized, and shared by several sockets.
+        It is a writable contiguous buffer, such as a bytearray, a writable memoryview, an array or an mmap. Input is
+        received directly into it, in each read at most as much as fits. While the listeners of ``socketData`` run, the
+        bytes are at its beginning, unless some were left unread before. `readinto` always puts them in the right place,
+        and copies nothing if they are there already. Bytes that the listeners leave unread are moved to the socket's
+        own memory. So between events the program may change and resize the buffer, and share it among sockets.
 
-        It stays set over reconnects. A buffer that can be had no more, or is empty by then, becomes ``None``; the bytes
-        arrive even so. If it was released or closed, the error becomes an ``uncaughtError`` event.
+        It stays set over reconnects. If the buffer is empty or no longer usable when input arrives, `read_buffer`
+        becomes ``None``, and the bytes arrive in the engine's memory. If the buffer was released or closed, the error
+        becomes an ``uncaughtError`` event.
 
         Raises:
-            TypeError: The value is no writable contiguous buffer.
+            TypeError: The value is not a writable contiguous buffer.
             ArgumentError: The buffer is empty (#2004).
 
         Example:
@@ -85,19 +86,19 @@ class Input(Output):
         return reactor
 
     def _require_input_(self, call: str) -> None:
-        """Refuses a call on a socket that is not connected and was not until the peer left."""
+        """Refuses a call unless the socket is connected, or was until the peer left."""
         self._owner_()
         if self._state_ < CONNECTED:
             raise errors.not_open(call)
 
     def read(self, size: int | None = -1) -> bytes:
-        """Reads what is there, at once.
+        """Reads the bytes that are available, without waiting.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
-            The bytes; ``b""`` if nothing is there.
+            The bytes; ``b""`` if none are available.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -119,10 +120,10 @@ class Input(Output):
         return self._take_(self._amount_(size))
 
     def peek(self, size: int | None = -1) -> bytes:
-        """As `read`, but the bytes stay.
+        """Does the same as `read`, but the bytes stay unread.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -131,13 +132,13 @@ class Input(Output):
         return self._front_(self._amount_(size))
 
     def view(self, size: int | None = -1) -> memoryview:
-        """As `peek`, but without a copy: the bytes where they lie.
+        """Does the same as `peek`, but without a copy: the view shows the bytes in the engine's memory.
 
-        The view stays valid, with the same bytes, for as long as the program keeps it, whatever becomes of the socket.
-        Where `read_buffer` is set, a view that is made by a listener shows that buffer: it is the program's to keep.
+        The view stays valid, with the same bytes, for as long as the program keeps it, whatever happens to the socket.
+        If `read_buffer` is set, a view that a listener makes shows that buffer, which the program then must not change.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
             A read-only view of the bytes.
@@ -159,10 +160,10 @@ class Input(Output):
         return memoryview(self._input_).toreadonly()[self._start_ : self._start_ + count]
 
     def skip(self, size: int | None = -1) -> int:
-        """As `read`, but makes nothing of the bytes: for those that a `view` has shown, or that nobody wants.
+        """Consumes bytes without returning them: for those that `view` has shown, or that the program does not need.
 
         Args:
-            size: At most so many bytes; negative or ``None``: all.
+            size: How many bytes at most; all if negative or ``None``.
 
         Returns:
             How many bytes were consumed.
@@ -176,17 +177,17 @@ class Input(Output):
         return count
 
     def readinto(self, buffer: Buffer) -> int:
-        """Reads what is there into a writable buffer. Bytes that lie there already are not copied.
+        """Reads the bytes that are available into a writable buffer. Bytes that are there already are not copied.
 
         Args:
-            buffer: A bytearray, a writable memoryview, an array: what has a contiguous buffer.
+            buffer: A writable contiguous buffer, such as a bytearray, a writable memoryview or an array.
 
         Returns:
             How many bytes were read.
 
         Raises:
             IOError: The socket is not open (#2002).
-            TypeError: `buffer` is no writable buffer.
+            TypeError: `buffer` is not a writable buffer.
         """
         self._require_input_("readinto")
         with writable("buffer", buffer) as target:
@@ -250,13 +251,13 @@ class Input(Output):
             self._count_()
 
     def _compact_(self) -> None:
-        """Moves what is unread out of memory of its own of which it is the smaller part."""
+        """Moves unread input to smaller memory if it takes up the smaller part of its own."""
         unread = len(self._input_) - self._start_
         if self._start_ > unread + SPARE and not isinstance(self._input_, memoryview):
             self._move_input_()
 
     def _append_input_(self, chunk: bytes | memoryview) -> None:
-        """Appends to input that the program has left."""
+        """Appends to input that the program has left unread."""
         kept = self._input_
         if isinstance(kept, bytearray):
             with suppress(BufferError):  # a view shows it
@@ -270,7 +271,7 @@ class Input(Output):
         self._input_, self._start_ = kept, 0
 
     def _open_lent_(self) -> memoryview | None:
-        """The program's memory for one read; ``None`` if it cannot be had any more."""
+        """Opens the user buffer for one read; returns ``None`` if it is not usable any more."""
         try:
             memory = writable("read_buffer", self._read_buffer_)
         except BaseException as error:
@@ -285,5 +286,5 @@ class Input(Output):
         return None
 
     def _move_input_(self) -> None:
-        """Moves unread input to memory of the stream's own."""
+        """Moves unread input to the stream's own memory."""
         self._input_, self._start_ = self._front_(len(self._input_) - self._start_), 0

@@ -1,4 +1,4 @@
-"""What is left of a connection that was closed too early to just close its descriptor."""
+"""Lingering: sends the rest of a connection that the program has closed with output pending."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ READS_PER_TURN = 4  # so that a fast sender cannot starve the others
 
 
 class Lingerer(Output):
-    """What is left of a stream that was closed too early to just close its descriptor.
+    """Owns the descriptor of a stream that was closed before a plain close of the descriptor was safe.
 
-    It sends what is pending, tells the peer that nothing more comes, and closes when the peer does, or a while after it
-    has got everything; a peer that fetches nothing for a while is reset. Meanwhile it reads and forgets: where input is
-    unread, `close` makes the system reset the connection and drop what the peer has not fetched yet.
+    It sends the pending output, ends the output, and closes when the peer does, or a while after the peer has
+    acknowledged everything. A peer that acknowledges nothing for a while is reset. Meanwhile input is read and dropped:
+    with unread input, a close would make the system reset the connection and drop the output that is not acknowledged.
     """
 
     _quiet_ = True
-    _timer_: Cancellable | None = None  # looks whether the peer still fetches
-    _told_ = False  # that nothing more comes
-    _waiting_: list[Callable[[], object]] | None = None  # called when all is sent, or no more can be
+    _timer_: Cancellable | None = None  # checks that the peer still acknowledges
+    _told_ = False  # the peer was told that nothing more comes
+    _waiting_: list[Callable[[], object]] | None = None  # called when all output is sent, or no more can be sent
 
     def __init__(
         self,
@@ -80,17 +80,17 @@ class Lingerer(Output):
                     return
             reactor._poller_.watch(slot, interest)
         except (OSError, MemoryError):
-            reset(sock)  # nobody would ever say that it may go on; the peer must not take this for the end
+            reset(sock)  # nothing would ever wake it; the peer must not take this for the end
             self._discard_()
 
     def _when_sent(self, callback: Callable[[], object]) -> None:
-        """Has something called once the system has taken all output, or takes no more; it must run no program."""
+        """Calls `callback`, which must run no code of the program, once the system has all output, or takes no more."""
         if self._waiting_ is None:
             self._waiting_ = []
         self._waiting_.append(callback)
 
     def abort(self) -> None:
-        """Drops what is pending and resets the connection."""
+        """Drops the pending output and resets the connection."""
         self._check_()
         if self._socket_ is not None:
             reset(self._socket_)
@@ -115,7 +115,7 @@ class Lingerer(Output):
         self._discard_()
 
     def _unfetched_in_all_(self) -> int:
-        """How many bytes the peer has still to get."""
+        """Returns how many bytes the peer has not acknowledged."""
         return self._pending_ + self._unfetched_() + (0 if self._wire_ is None else self._wire_.left())
 
     def _ready_(self, events: int) -> None:
@@ -129,11 +129,11 @@ class Lingerer(Output):
             before = self._pending_
             self._transmit_()
             if self._pending_ == before:
-                empty_error_queue(sock)  # there was no room, or nothing to send: it is how an error is told
+                empty_error_queue(sock)  # no room, or nothing to send: an error is reported as this event
         self._settle_()
 
     def _waste_(self, sock: socket.socket) -> None:
-        """Reads and forgets."""
+        """Reads input and drops it."""
         for _ in range(READS_PER_TURN):
             try:
                 size = len(sock.recv(READ_SIZE))
@@ -149,7 +149,7 @@ class Lingerer(Output):
 
     def _attend_(self) -> None:
         if self._socket_ is not None:
-            self._reset_()  # a send has failed: nobody is there any more; or too much is kept
+            self._reset_()  # a send has failed: the peer has gone; or too much is kept
         self._discard_()
 
     def _discard_(self) -> None:

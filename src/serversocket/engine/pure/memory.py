@@ -1,4 +1,4 @@
-"""The program's memory: a buffer as bytes, and how far two of them lie apart."""
+"""User buffers: a buffer as bytes, and the distance between two of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def writable(parameter: str, buffer: Buffer | None, expected: str = "a writable buffer") -> memoryview:
-    """The bytes of a writable, C-contiguous buffer, which is locked against resizing until they are released.
+    """Returns a writable, C-contiguous buffer as bytes; it is locked against resizing until they are released.
 
     Raises:
-        TypeError: It is none, or it was released or closed.
+        TypeError: It is no such buffer, or was released or closed.
     """
     try:
         view = memoryview(buffer)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def writable(parameter: str, buffer: Buffer | None, expected: str = "a writable 
 
 
 def distance(start: memoryview, end: memoryview) -> int | None:
-    """How many bytes one writable memory begins behind another; ``None`` where Python does not tell."""
+    """Returns how many bytes one writable memory begins behind another; ``None`` where Python does not tell."""
     if not addresses_are_known:
         return None
     return addressof(c_char.from_buffer(end)) - addressof(c_char.from_buffer(start))

@@ -1,4 +1,4 @@
-"""The queue of what is to be sent on a connection, and how it is sent."""
+"""The queue of a connection's pending output, and how it is sent."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from .filter import Wire
 
-CHUNKS_PER_SEND = 64  # pieces of output in one sendmsg
-MESSAGES_PER_TURN = 1024  # of the system, about what was sent
+CHUNKS_PER_SEND = 64  # pieces of output in one call of sendmsg
+MESSAGES_PER_TURN = 1024  # of the system's error queue
 
 Queue = deque[bytes | bytearray | memoryview]
 
 
 class Output(Source):
-    """What is to be sent on a connection.
+    """The pending output of a connection.
 
     It is a queue of `bytes` as the program gave them, bytearrays in which small writes are joined, and in front
     perhaps the memoryview of a piece that is partly sent.
@@ -36,13 +36,13 @@ class Output(Source):
     _output_: Queue | None = None
     _pending_ = 0
     _dirty_ = False  # in the reactor's queue of streams to be sent
-    _blocked_ = False  # the system takes no more: wait until it does
-    _guarded_ = False  # some output is unsent: whatever closes the descriptor, a kill included, resets
+    _blocked_ = False  # the system takes no more now: wait until it does
+    _guarded_ = False  # some output is unsent: closing the descriptor, even by a kill, resets the connection
     _progressed_ = False  # an outputProgress event is due
     _outgoing_ = OPEN  # what the program writes
-    _failure_ = 0  # why it is to be broken in the last step of the turn: an errno
-    _attending_ = False  # in the reactor's queue of what is postponed
-    _wire_: Wire | None = None  # what a filter needs; None where there is none
+    _failure_ = 0  # an errno: the connection is broken for it in the last step of the turn
+    _attending_ = False  # in the reactor's queue of postponed calls
+    _wire_: Wire | None = None  # the state of its filter; None without one
 
     if TYPE_CHECKING:
 
@@ -52,16 +52,16 @@ class Output(Source):
 
     @property
     def bytes_pending(self) -> int:
-        """How many bytes were written and are not sent yet (AIR: ``bytesPending``)."""
+        """How many bytes were written but not sent yet (AIR: ``bytesPending``)."""
         return self._pending_
 
     @property
     def _bytes_kept(self) -> int:
-        """How many bytes it keeps for the program, as the reactor has counted them."""
+        """Returns how many bytes it keeps for the program, as the reactor has counted them."""
         return self._counted_
 
     def _unsent_(self) -> bool:
-        """Returns True if there is something that the system has still to take."""
+        """Returns True if the system has not taken all output."""
         return bool(self._pending_ or (self._wire_ is not None and self._wire_.left()))
 
     def _reset_(self) -> None:
@@ -76,7 +76,7 @@ class Output(Source):
             if self._socket_ is not None:
                 self._socket_.shutdown(socket.SHUT_WR)
         except OSError as error:
-            # It was connected, so it is the peer that has reset it.
+            # It was connected, so the peer has reset it.
             self._fail_(errno.ECONNRESET if error.errno == errno.ENOTCONN else error.errno or errno.EIO)
             return
 
@@ -85,7 +85,7 @@ class Output(Source):
         self._send_output_()
 
     def _send_output_(self) -> None:
-        """Sends what the system takes now; what follows from it comes in the last step of the turn."""
+        """Sends what the system takes now; the consequences follow in the last step of the turn."""
         if self._blocked_ or not (self._pending_ or self._wire_ is not None):
             return
         if self._transmit_():
@@ -96,10 +96,10 @@ class Output(Source):
             self._attend_later_()
 
     def _transmit_(self) -> bool:
-        """Sends what the system takes; whether it is full now."""
+        """Sends what the system takes; returns True if it takes no more now."""
         if self._failure_:
-            if not self._progressed_:  # first, the program is told how much was pending
-                self._drop_output_()  # what is broken says no more: something may be missing before this
+            if not self._progressed_:  # first, a listener hears how much was pending
+                self._drop_output_()  # a broken connection sends nothing more: output before this may be missing
             return False
         if self._wire_ is not None:
             return self._wire_.transmit(self)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ class Output(Source):
                     output.popleft()  # as take_off does it, without a call
                 else:
                     take_off(output, sent)
-                if sent < offered:  # more would only be refused
+                if sent < offered:  # the system would refuse more
                     self._block_()
                     break
         except (BlockingIOError, InterruptedError):
@@ -146,9 +146,9 @@ class Output(Source):
             self._guard_(True)
 
     def _guard_(self, on: bool) -> None:
-        """Has the system reset the connection if the descriptor is closed, by whatever, before all output is sent.
+        """Has the system reset the connection if the descriptor is closed in any way before all output is sent.
 
-        So the peer never takes a part for the whole, even if this process is killed.
+        So the peer never takes a truncated stream for a complete one, even if this process is killed.
         """
         self._guarded_ = on
         if self._socket_ is not None:
@@ -174,7 +174,7 @@ class Output(Source):
         self._blocked_ = self._progressed_ = False
 
     def _fail_(self, failure: int) -> None:
-        """Breaks the connection in the last step of the turn: nobody hears of it from inside his own call."""
+        """Breaks the connection in the last step of the turn: no listener runs inside the program's own call."""
         self._failure_ = failure
         if not self._progressed_ or failure == errno.ENOBUFS:
             self._drop_output_()  # else when the program was told how much was pending
@@ -186,7 +186,7 @@ class Output(Source):
             self._attending_ = True
 
     def _queued_(self) -> int:
-        """How many bytes the queue keeps. A piece of which some is left is kept whole."""
+        """Returns how many bytes the queue keeps. A partly sent piece is kept whole."""
         kept = self._pending_ + sent_of(self._output_[0]) if self._pending_ and self._output_ else 0
         if self._wire_ is not None:
             kept += self._wire_.left() - self._wire_.taken
@@ -195,19 +195,19 @@ class Output(Source):
         return kept
 
     def _count_(self) -> None:
-        """Tells the reactor how much is kept."""
+        """Tells the reactor how much this connection keeps."""
         change = self._queued_() - self._counted_
         if change and self._reactor_ is not None:
             self._counted_ += change
             self._reactor_._kept_ += change
 
     def _shed(self) -> None:
-        """It keeps more than all others, and there is no room for more."""
+        """Breaks this connection, which keeps more than all others, as there is no room for more."""
         self._check_()
         self._fail_(errno.ENOBUFS)
 
     def _unfetched_(self) -> int:
-        """How much the system has taken that is still on its way to the peer; 0 where it does not tell."""
+        """Returns how much the system has taken and the peer has not acknowledged; 0 where the system does not tell."""
         if sys.platform == "linux" and self._socket_ is not None:
             with suppress(OSError):
                 return int.from_bytes(fcntl.ioctl(self._socket_, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
@@ -215,9 +215,9 @@ class Output(Source):
 
 
 def empty_error_queue(sock: socket.socket) -> None:
-    """Drops what the system tells of sent data where the program has asked it to: an error until it is read.
+    """Drops the system's messages about sent data, which the program has asked for: until read, they are an error.
 
-    That is timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
+    They are timestamps, or the end of a transfer without a copy. No event of this library has a place for them.
     """
     if sys.platform == "linux":
         with suppress(OSError):
@@ -226,12 +226,12 @@ def empty_error_queue(sock: socket.socket) -> None:
 
 
 def reset(sock: socket.socket) -> None:
-    """Makes the close that follows a reset."""
+    """Makes the close that follows reset the connection."""
     set_linger(sock, True)
 
 
 def send_several(sock: socket.socket, output: Queue) -> tuple[int, int]:
-    # By index: a finalizer or a signal's handler may append meanwhile. No comprehension: see `Attempt._wait_for`.
+    # By index: a finalizer or a signal handler may append meanwhile. No comprehension: see `Attempt._wait_for`.
     pieces = []
     for index in range(min(len(output), CHUNKS_PER_SEND)):
         pieces.append(output[index])  # noqa: PERF401
@@ -249,5 +249,5 @@ def take_off(output: Queue, sent: int) -> None:
 
 
 def sent_of(piece: bytes | bytearray | memoryview) -> int:
-    """How much of it is sent already."""
+    """Returns how much of a piece is sent already."""
     return len(memoryview(piece.obj)) - len(piece) if isinstance(piece, memoryview) else 0

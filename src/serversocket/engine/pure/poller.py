@@ -1,4 +1,4 @@
-"""The poller: the selector, the table of those it watches, and what ends a wait."""
+"""The poller: the selector, the table of watched sources, and the ways to end a wait."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .system import LONGEST_WAIT, DefaultSelector, ThreadAlarm, Waker
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
-RESTING = 4  # it waits for nothing, but is open; the selector does not know it
-HANGUP = 8  # it waits for the connection to break; as RESTING where the selector cannot
+RESTING = 4  # paused: it waits for nothing, but is open; the selector does not know it
+HANGUP = 8  # it waits for the connection to break, or for nothing where the selector cannot
 
-#: What waits for readiness; a test may put another one here.
+#: The selector that waits for readiness; a test may put another one here.
 Selector: Callable[[], selectors.BaseSelector] = DefaultSelector
 
 
@@ -37,10 +37,10 @@ class Watched(Protocol):
 
 
 class Slot:
-    """One descriptor's entry, for as long as it has this owner.
+    """A descriptor's entry, for as long as the descriptor has this owner.
 
-    The selector hands the slot out with the readiness. So what was reported for an earlier owner of the number finds a
-    slot that is over (`fd` is -1), however often the number was used since.
+    The selector returns the slot with the readiness. So readiness of an earlier owner of the number finds a slot that
+    has ended (`fd` is -1), however often the number was reused since.
     """
 
     __slots__ = ("events", "fd", "identity", "owner", "reference")
@@ -48,7 +48,7 @@ class Slot:
     def __init__(self, source: Watched, fd: int) -> None:
         self.fd = fd
         self.events = 0  # what the selector watches for; 0: it does not know the descriptor
-        self.identity: tuple[int, int] | None = None  # while the selector does not know it: what the descriptor is
+        self.identity: tuple[int, int] | None = None  # of its open file, while not in the selector
         self.owner: Watched | None = None  # set: the reactor keeps the source alive
         self.reference = weakref.ref(source)
 
@@ -58,10 +58,10 @@ class Slot:
 
 
 class Poller:
-    """Waits for the system, and knows whose the descriptors are.
+    """Waits for the system, and knows the owners of the descriptors.
 
-    The owner of a slot is held weakly, or strongly besides (`Slot.owner`). No method calls a listener. It belongs to
-    one reactor and is used from that one's thread; any thread may `rouse`.
+    The owner of a slot is held weakly, or also strongly (`Slot.owner`). No method calls a listener. A poller belongs to
+    one reactor and is used from the reactor's thread only, except for `rouse`, which any thread may call.
     """
 
     __slots__ = ("alarm", "known", "selector", "slots", "stale", "waker", "wakeups", "watched", "woken")
@@ -71,13 +71,13 @@ class Poller:
         self.alarm: ThreadAlarm | None = None  # once a host polls
         self.slots: dict[int, Slot] = {}
         self.watched = 0  # sources that wait for something
-        self.wakeups: set[int] = set()  # descriptors of others that only wake
-        self.woken = False  # one of them has; the reactor takes it back when it has looked for calls
-        self.stale = False  # the selector reports a registration that nothing can take out of it: see `rebuild`
+        self.wakeups: set[int] = set()  # descriptors without a source, which only wake
+        self.woken = False  # one of them was readable; the reactor clears this when it has looked for calls
+        self.stale = False  # the selector reports a stale registration: see `rebuild`
         selector = Selector()
         self.waker = Waker()
-        self.selector = selector  # from here on there is something to close
-        #: Of what sources wait for, what the selector can be told.
+        self.selector = selector  # from here on `close` has something to do
+        #: The events that sources wait for and the selector supports.
         self.known = READ | WRITE | (HANGUP if getattr(selector, "hears_hangups", False) else 0)
         selector.register(self.waker.fileno(), READ, self.waker)
 
@@ -93,11 +93,11 @@ class Poller:
         if self.alarm is not None:
             self.alarm.close()
         self.waker.close()
-        with suppress(OSError):  # somebody closed it behind the reactor's back, which Python tells from 3.15 on
+        with suppress(OSError):  # other code has closed it, which Python reports from 3.15 on
             selector.close()
 
     def forked(self) -> None:
-        """As `close`, in a forked child: without touching what the parent still uses."""
+        """Does the same as `close` in a forked child, without touching what the parent still uses."""
         self.waker.forked()
         self.alarm = None  # its thread has stayed in the parent
         self.close()
@@ -121,7 +121,7 @@ class Poller:
         return slot
 
     def watch(self, slot: Slot, events: int) -> None:
-        """Changes what a descriptor is watched for; 0: nothing, and it is as good as closed."""
+        """Changes the events that a descriptor is watched for; 0: none, as if it were closed."""
         if events == slot.events:
             return
         selector = self.check_open()
@@ -142,8 +142,8 @@ class Poller:
     def withdraw(self, slot: Slot) -> bool:
         """Ends the registration: before the descriptor is closed, for a duplicate would keep it in the selector.
 
-        Returns True if the descriptor is still the source's. Where the selector does not know the number, somebody has
-        closed it behind the source's back, and it may be anybody's by now.
+        Returns True if the descriptor still belongs to the source. If the selector does not know the number, other code
+        has closed it, and it may have another owner by now.
         """
         fd, slot.fd, slot.owner = slot.fd, -1, None
         if self.slots.get(fd) is slot:
@@ -165,7 +165,7 @@ class Poller:
     # ---- the wait
 
     def wait(self, timeout: float | None, deadline: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Waits for so many seconds, or until a deadline has come; returns what is ready."""
+        """Waits for `timeout` seconds, or until a deadline; returns what is ready."""
         selector = self.selector
         assert selector is not None
         if deadline is not None and timeout != 0:
@@ -176,7 +176,7 @@ class Poller:
         return ready
 
     def rebuild(self) -> bool:
-        """Moves to a new epoll, which knows no stale registration; returns False where the next turn has to do it."""
+        """Moves to a new epoll, without stale registrations; returns False if the next turn has to do it."""
         selector: Any = self.selector
         self.stale = False
         if selector is None:
@@ -187,10 +187,10 @@ class Poller:
             return False
         return True
 
-    # ---- what ends a wait besides
+    # ---- other ways to end a wait
 
     def add_wakeup(self, fd: int) -> None:
-        """From now on a descriptor that belongs to no source ends the wait when it is readable, and is drained."""
+        """Adds a descriptor without a source, which ends the wait when it is readable, and is drained."""
         self.check_open().register(fd, READ, None)
         self.wakeups.add(fd)
 
@@ -205,18 +205,18 @@ class Poller:
         if key.data is not None:
             key.data.drain()
         elif key.fd in self.wakeups:
-            with suppress(BlockingIOError, InterruptedError):  # of another one that got the number meanwhile
+            with suppress(BlockingIOError, InterruptedError):  # another descriptor may have got the number meanwhile
                 os.read(key.fd, 4096)
         else:
-            return  # removed since the wait: the number may be anybody's by now
+            return  # removed since the wait: the number may have another owner by now
         self.woken = True
 
     def rouse(self) -> None:
-        """Ends the wait, or the next one; from any thread."""
+        """Ends the wait, or the next one; may be called from any thread."""
         self.waker.poke()
 
     def fileno(self) -> int:
-        """The selector's own descriptor, for a host that polls it.
+        """Returns the selector's own descriptor, for a host that polls it.
 
         Raises:
             IOError: It has none (#2002).
@@ -228,7 +228,7 @@ class Poller:
         return fileno()
 
     def open_alarm(self) -> None:
-        """Has that descriptor become readable at a deadline too."""
+        """Makes that descriptor become readable at a deadline too."""
         self.alarm = ThreadAlarm(self.waker)
 
     def set_alarm(self, deadline: float | None) -> None:
@@ -238,7 +238,7 @@ class Poller:
 
 
 def _identity(fd: int) -> tuple[int, int] | None:
-    """What a descriptor is, whatever its number; None where the system does not tell."""
+    """Returns the identity of the open file behind a descriptor; None where the system does not tell."""
     try:
         status = os.fstat(fd)
     except OSError:
@@ -247,5 +247,5 @@ def _identity(fd: int) -> tuple[int, int] | None:
 
 
 def _exchanged(slot: Slot, fd: int | None = None) -> bool:
-    """Returns True if somebody has closed a descriptor behind its source's back while the selector did not know it."""
+    """Returns True if other code has closed a source's descriptor while the selector did not know it."""
     return slot.identity is not None and _identity(slot.fd if fd is None else fd) != slot.identity

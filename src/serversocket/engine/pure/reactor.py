@@ -1,4 +1,4 @@
-"""The reactor: whose it is, the turn, and what is kept."""
+"""The reactor: its thread, its turn, and the data that connections keep."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READ_SIZE = 65536  # larger buffers cost an mmap each time they are allocated
 
 
 class Cancellable(Protocol):
-    """What is under way, such as a timer or an attempt to connect."""
+    """Something under way, such as a timer or an attempt to connect."""
 
     def cancel(self) -> None: ...
 
@@ -53,12 +53,12 @@ class Reactor(EventDispatcher):
     _thread_: int
     _thread_name_: str
     _poller_: Poller
-    _dirty_: deque[Unsent]  # with output that nobody has tried to send yet
+    _dirty_: deque[Unsent]  # with output, before the first attempt to send it
     _postponed_: deque[Callable[[], object]]  # to be called in the last step of the turn
     _spare_ = -1
     _deadline_: float | None = None
     _kept_ = 0  # bytes of unread input and unsent output, by all connections
-    _limit_ = REACTOR_LIMIT  # of it
+    _limit_ = REACTOR_LIMIT  # the most bytes that all connections may keep
     _finished_: weakref.WeakValueDictionary[int, Watched]  # by id: without a slot, but with input to be read
     _retained_ = 0
     _in_turn_ = False
@@ -81,14 +81,14 @@ class Reactor(EventDispatcher):
         if not sys.is_finalizing():
             self._close_spare_()
 
-    # ---- whose it is
+    # ---- the thread that owns it
 
     def _check_(self) -> None:
         if get_ident() != self._thread_:
             self._refuse_()
 
     def _serves_(self) -> bool:
-        """Whether it is open, and this thread's."""
+        """Returns True if it is open and belongs to this thread."""
         return self._poller_.selector is not None and get_ident() == self._thread_ and not sys.is_finalizing()
 
     def _check_thread(self) -> None:
@@ -105,20 +105,20 @@ class Reactor(EventDispatcher):
         self._check_()
         self._poller_.check_open()
 
-    # ---- who is watched
+    # ---- watched sources
 
     def _withdraw_(self, slot: Slot) -> bool:
         """Ends a registration; returns True if the descriptor is still the source's."""
         owned = self._poller_.withdraw(slot)
         if get_ident() != self._thread_ and not self._dead_:
-            self._poller_.rouse()  # collected by another thread: it may have been all that `run` waits for
+            self._poller_.rouse()  # collected in another thread: `run` may have waited for nothing else
         return owned
 
-    # ---- what is kept for the program
+    # ---- data kept for the program
 
     @property
     def _buffer_limit(self) -> int:
-        """The most that all connections together may keep."""
+        """The most bytes that all connections together may keep."""
         return self._limit_
 
     @_buffer_limit.setter
@@ -129,17 +129,17 @@ class Reactor(EventDispatcher):
     def bytes_kept(self) -> int:
         """How many bytes of unread input and unsent output all connections keep together.
 
-        Output counts until the whole of what was given to one `Socket.write` is sent, for until then it is in memory.
+        The data of one `Socket.write` counts until all of it is sent, as it stays in memory until then.
         """
         return self._kept_
 
     def _fullest(self) -> Any:
-        """The connection that keeps most; None where there is none."""
+        """Returns the connection that keeps the most data; None if there is none."""
         open_ = (source for slot in self._poller_.slots.values() if (source := slot.source) is not None)
         return max([*open_, *self._finished_.values()], key=_counted, default=None)
 
     def _end_idle(self) -> bool:
-        """Breaks the connections that were idle for too long; whether others may still become so."""
+        """Breaks the connections that were idle for too long; returns True if others may still become so."""
         now = monotonic()
         sources = map(_source, self._poller_.slots.values())
         limited = [source._idle_too_long_(now) for source in sources if source is not None]
@@ -149,12 +149,12 @@ class Reactor(EventDispatcher):
 
     @property
     def closed(self) -> bool:
-        """Whether the reactor was closed."""
+        """True if the reactor was closed."""
         return self._poller_.selector is None
 
     @property
     def running(self) -> bool:
-        """Whether `run` is under way."""
+        """True while `run` is under way."""
         return self._in_run_
 
     def run(self) -> None:
@@ -174,16 +174,16 @@ class Reactor(EventDispatcher):
     def _take_turns_(self) -> None:
         while not self._stopping_:
             if self._dirty_:
-                self._send_dirty_()  # it may be all that is left
+                self._send_dirty_()  # nothing else may be left
             if not self._anything_left_():
                 break
             self._turn_(None)
 
     def poll(self, timeout: float | None = None) -> int:
-        """Delivers what is ready, once.
+        """Runs one turn: waits, and delivers the events that are ready.
 
         Args:
-            timeout: Seconds to wait for something to be ready; ``None`` waits without end, 0 not at all.
+            timeout: Seconds to wait for something to be ready; ``None`` waits without a limit, 0 does not wait.
 
         Returns:
             How many things were handled: ready descriptors, timers, calls from other threads, postponed events.
@@ -209,12 +209,12 @@ class Reactor(EventDispatcher):
         return not self._anything_left_()
 
     def stop(self) -> None:
-        """Makes `run` return after the present turn; from any thread. Called before `run`, it ends the next one."""
+        """Makes `run` return after the current turn, or the next `run` if none is under way; from any thread."""
         self._stopping_ = True
         self._wake()
 
     def fileno(self) -> int:
-        """A descriptor that is readable whenever ``poll(0)`` has work, so that another loop can host this reactor.
+        """Returns a descriptor that is readable while ``poll(0)`` has work, so that another loop can host this reactor.
 
         Raises:
             IOError: The system's selector has no descriptor (#2002).
@@ -237,11 +237,11 @@ class Reactor(EventDispatcher):
     def close(self) -> None:
         """Closes the reactor and, without events, everything that belongs to it. A second call does nothing.
 
-        Connections whose output the system has not taken completely are reset, so that no peer takes a part for the
-        whole; so are those that were closed before and still send.
+        Connections whose output the system has not taken completely are reset, so that no peer takes a truncated stream
+        for a complete one; so are those that were closed before and still send.
 
         Raises:
-            RuntimeError: A listener of this reactor is running, or another thread owns it.
+            RuntimeError: A listener of this reactor is running, or the reactor belongs to another thread.
         """
         if self._poller_.selector is None:
             return
@@ -256,9 +256,9 @@ class Reactor(EventDispatcher):
         self._close_spare_()
 
     def _forked(self) -> None:
-        """In a forked child: lets go of everything without touching what the parent still uses."""
+        """Releases everything in a forked child, without touching what the parent still uses."""
         self._dead_ = True
-        self._thread_ = 0  # nobody's
+        self._thread_ = 0  # no thread's
         self._in_turn_ = self._in_run_ = False
         self._poller_.forked()  # first, so that nothing is taken out of the parent's epoll
         for slot in list(self._poller_.slots.values()):
@@ -292,15 +292,15 @@ class Reactor(EventDispatcher):
         self._deadline_ = when
         if self._poller_.alarm is not None:
             self._poller_.set_alarm(when)
-            self._show_work_()  # the alarm's thread would tell of what is due only when it comes to run
+            self._show_work_()  # due already; the alarm's thread would report it later
 
     def _postpone_(self, call: Callable[[], object]) -> None:
-        """Has something called in the last step of the turn."""
+        """Calls `call` in the last step of the turn."""
         self._postponed_.append(call)
         self._show_work_()
 
     def _show_work_(self) -> None:
-        """Makes a hosted reactor's descriptor readable while something waits that the selector does not know of."""
+        """Makes a hosted reactor's descriptor readable while there is work that the selector does not know of."""
         poller = self._poller_
         if poller.alarm is None or self._in_turn_:
             return
@@ -308,11 +308,11 @@ class Reactor(EventDispatcher):
         if self._dirty_ or self._postponed_ or poller.woken or overdue:
             poller.rouse()
 
-    # ---- the spare descriptor, given up for a moment to tell waiting clients when descriptors run out
+    # ---- the spare descriptor, closed for a moment to turn waiting clients away when descriptors run out
 
     def _open_spare_(self) -> None:
         if self._spare_ < 0:
-            with suppress(OSError):  # then there is none, and clients wait instead of being told
+            with suppress(OSError):  # then there is none, and clients wait instead of being turned away
                 self._spare_ = os.open(os.devnull, os.O_RDONLY)
 
     def _close_spare_(self) -> None:
@@ -354,11 +354,11 @@ class Reactor(EventDispatcher):
                 handled += self._run_timers()
             if poller.woken:
                 handled += self._run_calls()
-                poller.woken = False  # last: what an interrupt leaves undone is looked for again
+                poller.woken = False  # last: an interrupt before this has the next turn look again
             if self._dirty_:
                 self._send_dirty_()
-            # Taken one by one: what a listener's KeyboardInterrupt leaves undone stays for the next turn. And what one
-            # postpones does, so they are counted; but a child that a listener has forked has nothing to do any more.
+            # Taken one by one: calls that a listener's KeyboardInterrupt leaves undone stay for the next turn. So do
+            # calls that are postponed here, hence the count; but a child that a listener has forked has none left.
             with dispatching:
                 for _ in range(len(self._postponed_)):
                     if not self._postponed_:
@@ -372,14 +372,14 @@ class Reactor(EventDispatcher):
                             self._postponed_.appendleft(call)  # it may have more to attend to
                             raise
                         report_error(error, self)
-                    del call  # it may be what keeps a stream alive
+                    del call  # it may be the last reference to a stream
         finally:
             self._in_turn_ = False
             self._show_work_()
         return handled
 
     def _send_unsent(self) -> None:
-        """Hands to the system what it takes of all output: what it refuses resets its connection when it is closed."""
+        """Hands all output to the system; a connection whose output it does not take is reset when it is closed."""
         if self._serves_():
             self._send_dirty_()
 

@@ -1,4 +1,4 @@
-"""How input comes to a connection, through a filter where there is one, and is shown to listeners."""
+"""Receives a connection's input, through a filter if there is one, and delivers it to listeners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READS_AT_THE_END = 1024  # more than any socket buffer holds
 
 
 class Receiver(Flow):
-    """What comes from the descriptor, and goes to the listeners of socketData."""
+    """Receiving from the descriptor, and delivery to the listeners of socketData."""
 
     if TYPE_CHECKING:
 
@@ -44,18 +44,18 @@ class Receiver(Flow):
             finally:
                 self._served_()
             if events & WRITE and not self._blocked_ and self._socket_ is sock:
-                empty_error_queue(sock)  # it did not wait for that: it is how an error is told
+                empty_error_queue(sock)  # it did not wait for that: an error is reported as this event
         if events & WRITE and self._blocked_ and self._socket_ is sock:
             self._blocked_ = False
             before = self._pending_
             if self._transmit_() and self._pending_ == before:
-                empty_error_queue(sock)  # there was no room after all: it is how an error is told
+                empty_error_queue(sock)  # there was no room after all: an error is reported as this event
             self._settle_()
             if self._progressed_:
                 self._tell_progress_()
 
     def _hung_up_(self, sock: socket.socket) -> None:
-        """What the system may still tell when the peer has ended its output: that nothing arrives there any more."""
+        """Handles a hangup after the peer has ended its output: nothing that is sent arrives any more."""
         if self._outgoing_ == ENDED:
             self._finish_(0, "")
             return
@@ -71,9 +71,9 @@ class Receiver(Flow):
         """Reads and delivers, until the system has no more or `reads` is reached.
 
         Args:
-            sock: What to read from.
-            reads: How often.
-            made: What a filter has made of what was read: it is delivered instead.
+            sock: The socket to read from.
+            reads: How many reads at most.
+            made: Input that a filter has made of received bytes: it is delivered instead.
         """
         for _ in range(reads):
             if self._torn_:
@@ -82,7 +82,7 @@ class Receiver(Flow):
                 chunk, room = made, len(made)
             else:
                 borrowed = None
-                # Not for what is left in the end: `reads` of a small buffer might not hold it.
+                # Not for the last input: `reads` times a small buffer might not hold all of it.
                 if self._read_buffer_ is not None and not self._failure_ and self._wire_ is None:
                     borrowed = self._open_lent_()
                     if self._socket_ is not sock:
@@ -95,7 +95,7 @@ class Receiver(Flow):
                 except (BlockingIOError, InterruptedError):
                     return
                 except OSError as error:
-                    failure = self._failure_  # of two the earlier one is the reason
+                    failure = self._failure_  # of two failures the earlier one is reported
                     self._finish_(failure or error.errno or errno.EIO, self._culprit_(failure) if failure else "recv")
                     return
                 if not chunk:
@@ -135,7 +135,7 @@ class Receiver(Flow):
                 return
 
     def _arrived_filtered_(self, data: bytes) -> None:
-        """Delivers what a filter has made; before `connect` it waits."""
+        """Delivers input that a filter has made, or keeps it until `connect`."""
         sock, done = self._socket_, 0
         if sock is None:
             return
@@ -208,7 +208,7 @@ class Receiver(Flow):
 
     @property
     def _filter_error(self) -> OSError | None:
-        """What the filter has raised; None if it has not."""
+        """The error that the filter has raised; None if it has not."""
         return None if self._wire_ is None else self._wire_.error
 
     @property
@@ -218,7 +218,7 @@ class Receiver(Flow):
 
 
 def _receive_into(sock: socket.socket, memory: memoryview, room: int) -> bytes | memoryview:
-    """As `recv`; gives the memory back, except for the part that holds what was received."""
+    """As `recv`; releases the memory that the received bytes do not need."""
     with memory:
         size = sock.recv_into(memory, room)
         return memory[:size] if size else b""

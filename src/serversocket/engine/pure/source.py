@@ -1,7 +1,7 @@
 """The owner of one descriptor.
 
-Two laws hold for every source. A descriptor has one owner and is closed once, by `Source._shut_`. After every call of a
-listener, look again: it may have closed, aborted, connected anew or dropped anything.
+Two rules hold for every source. A descriptor has one owner and is closed once, by `Source._shut_`. After every call of
+a listener, check the state again: it may have closed, aborted, reconnected or dropped anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .dispatcher import EventDispatcher
 from .poller import Slot
 from .reactor import Reactor
 
-# The states of one direction of a connection. ENDING: what is still pending is the last; ENDED: nothing more comes.
+# The states of one direction of a connection. ENDING: the pending output is the last; ENDED: nothing more comes.
 OPEN, ENDING, ENDED = range(3)
 
 MSG_NOSIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -29,7 +29,7 @@ _LINGER = "HH" if sys.platform == "win32" else "ii"  # on, and for how many seco
 
 
 class Follower(Protocol):
-    """What waits for the events of a source."""
+    """An object that waits for the events of a source."""
 
     def closed_here(self) -> None: ...
 
@@ -47,8 +47,8 @@ class Source(EventDispatcher):
     """Owns one descriptor of a reactor."""
 
     _reactor_: Reactor | None = None
-    _tally_: Tally | None = None  # where this connection is counted while it is open
-    _followers_: list[Follower] | None = None  # who is told that it was closed at this end
+    _tally_: Tally | None = None  # counts this connection while it is open
+    _followers_: list[Follower] | None = None  # told when it is closed at this end
     _counted_ = 0  # bytes that it keeps for the program, as the reactor has been told
     _socket_: socket.socket | None = None
     _slot_: Slot | None = None
@@ -82,7 +82,7 @@ class Source(EventDispatcher):
         self._check_()
 
     def _follow(self, follower: Follower) -> None:
-        """Has `follower.closed_here()` called when this is closed by anybody but the peer. It must run no program."""
+        """Calls `follower.closed_here()` when this is closed at this end. That must not run code of the program."""
         if self._followers_ is None:
             self._followers_ = []
         self._followers_.append(follower)
@@ -92,7 +92,7 @@ class Source(EventDispatcher):
             self._followers_.remove(follower)
 
     def _close_here_(self) -> None:
-        """Closes without events, and tells the coroutines that wait for some."""
+        """Closes without events, and tells the coroutines that wait for events."""
         self._discard_()
         for follower in list(self._followers_ or ()):
             follower.closed_here()
@@ -103,18 +103,18 @@ class Source(EventDispatcher):
             self._owner_()
 
     def _owner_(self) -> Reactor:
-        """The reactor, from the thread that owns it."""
+        """Returns the reactor; refuses calls from a thread that does not own it."""
         if self._reactor_ is None:
             raise RuntimeError(f"{type(self).__name__}.__init__() was not called")
         self._reactor_._check_()
         return self._reactor_
 
     def _reactor_is_dead_(self) -> bool:
-        """Whether this is a forked child's copy: closing it is no error, nothing else is possible."""
+        """Returns True if this is a forked child's copy: it can be closed, and nothing else."""
         return self._reactor_ is not None and self._reactor_._dead_
 
     def _own_(self, reactor: Reactor, sock: socket.socket) -> Slot:
-        """Takes a descriptor over; if this raises it is still the caller's."""
+        """Takes a descriptor over; if this raises, the caller still owns it."""
         if self._socket_ is not None:
             raise RuntimeError("there is a descriptor already")
         slot = self._slot_ = reactor._poller_.enroll(self, sock.fileno())
@@ -122,7 +122,7 @@ class Source(EventDispatcher):
         return slot
 
     def _own_or_close_(self, reactor: Reactor, sock: socket.socket) -> Slot:
-        """As `_own_`, of a descriptor that is nobody else's."""
+        """As `_own_`, but closes the descriptor if this raises."""
         try:
             return self._own_(reactor, sock)
         except BaseException:
@@ -130,7 +130,7 @@ class Source(EventDispatcher):
             raise
 
     def _let_go_(self) -> socket.socket | None:
-        """Gives the descriptor up, out of the selector first."""
+        """Takes the descriptor out of the selector and gives it up."""
         sock, slot = self._socket_, self._slot_
         self._socket_ = self._slot_ = None
         if slot is not None and self._reactor_ is not None and not self._reactor_._withdraw_(slot) and sock is not None:
@@ -145,7 +145,7 @@ class Source(EventDispatcher):
         self._uncount_()
 
     def _abandon_(self) -> None:
-        """It is open, and nobody can reach it any more."""
+        """Called when it is collected while it is open."""
         self._shut_()
 
     def _uncount_(self) -> None:
@@ -158,7 +158,7 @@ class Source(EventDispatcher):
         self._shut_()
 
     def _lost_(self) -> None:
-        """Somebody closed the descriptor, and the system has given its number out again."""
+        """Called when other code has closed the descriptor, and the system has reused its number."""
         sock = self._let_go_()
         if sock is not None:
             sock.detach()
@@ -166,20 +166,20 @@ class Source(EventDispatcher):
         self._close_here_()
 
     def _idle_too_long_(self, now: float) -> bool:
-        """Breaks the connection if it was idle for too long; whether it has a limit and is still open."""
+        """Breaks the connection if it was idle for too long; returns True if it has a limit and is still open."""
         return False
 
     def _ready_(self, events: int) -> None:
-        """The descriptor is ready."""
+        """Called when the descriptor is ready."""
 
     def _settle_(self) -> None:
         """Registers what follows from the state."""
 
     def fileno(self) -> int:
-        """The descriptor.
+        """Returns the descriptor.
 
         Raises:
-            IOError: There is none: the socket is not open (#2002).
+            IOError: The socket is not open (#2002).
         """
         self._check_()
         if self._socket_ is None:
@@ -188,7 +188,7 @@ class Source(EventDispatcher):
 
 
 def _close(sock: socket.socket) -> None:
-    with suppress(OSError):  # somebody else closed this number, or the connection is reset: it is gone in any case
+    with suppress(OSError):  # other code has closed this number, or the connection is reset: it is closed in any case
         sock.close()
 
 

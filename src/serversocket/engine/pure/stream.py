@@ -22,17 +22,17 @@ from .reactor import Reactor
 from .receiver import READS_AT_THE_END, Receiver
 from .source import ENDED, ENDING, OPEN, Tally
 
-SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to who has acknowledged nothing yet
+SURELY_ARRIVED = 16384  # bytes: about what the system sends at once to a peer that has acknowledged nothing yet
 
 
 class Stream(Receiver):
     """A connection: its life, from the accept or the connect to the end. The public class is `serversocket.Socket`."""
 
     _remote_: SocketAddress | None = None
-    _local_: SocketAddress | None = None  # once FINISHED; until then the descriptor is asked
+    _local_: SocketAddress | None = None  # set once FINISHED; until then the system is asked
     _no_delay_ = False
-    _half_open = False  # the peer's end of output is not the end of the connection
-    _fragile = False  # a listener that raises breaks the connection
+    _half_open = False  # the connection goes on after the peer's end of output
+    _fragile = False  # an exception of a listener breaks the connection
 
     if TYPE_CHECKING:
 
@@ -44,27 +44,27 @@ class Stream(Receiver):
 
     @property
     def connected(self) -> bool:
-        """Whether the socket is connected (AIR: ``connected``)."""
+        """True if the socket is connected (AIR: ``connected``)."""
         return self._state_ == CONNECTED
 
     @property
     def remote_address(self) -> str | None:
-        """The peer's IP address, or ``None`` (AIR: ``remoteAddress``); it outlives the peer's leaving."""
+        """The peer's IP address, or ``None`` (AIR: ``remoteAddress``); it remains after the peer has left."""
         return host_of(self._remote_) if self._state_ >= CONNECTED else None
 
     @property
     def remote_port(self) -> int:
-        """The peer's port, or 0 (AIR: ``remotePort``); it outlives the peer's leaving."""
+        """The peer's port, or 0 (AIR: ``remotePort``); it remains after the peer has left."""
         return port_of(self._remote_) if self._state_ >= CONNECTED else 0
 
     @property
     def local_address(self) -> str | None:
-        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it outlives the peer's leaving."""
+        """The IP address of this end, or ``None`` (AIR: ``localAddress``); it remains after the peer has left."""
         return host_of(self._local_address_())
 
     @property
     def local_port(self) -> int:
-        """The port of this end, or 0 (AIR: ``localPort``); it outlives the peer's leaving."""
+        """The port of this end, or 0 (AIR: ``localPort``); it remains after the peer has left."""
         return port_of(self._local_address_())
 
     def _local_address_(self) -> SocketAddress | None:
@@ -80,10 +80,10 @@ class Stream(Receiver):
     def tcp_no_delay(self) -> bool:
         """True if small writes are sent at once, without Nagle's algorithm (AIR: ``tcpNoDelay``).
 
-        Off at first, as in AIR: a small write that follows another one may wait until the peer has acknowledged that,
-        up to 40 ms. asyncio, trio and Go have it on, and so has `serversocket.aio`. Turn it on where the program writes
-        several times in a row, at different moments, without waiting for an answer. It holds for later connections of
-        this socket, too.
+        The default is False, as in AIR: a small write that follows another one may wait, up to 40 ms, until the peer
+        has acknowledged that. In asyncio, trio, Go and `serversocket.aio` it is on. Turn it on if the program writes
+        several times in a row, at different moments, without waiting for an answer. The setting also applies to later
+        connections of this socket.
 
         Example:
             >>> import serversocket
@@ -114,7 +114,7 @@ class Stream(Receiver):
             self._attend_later_()
 
     def _pay_(self) -> None:
-        """Tells what happened before somebody listened, in the order in which it happened."""
+        """Dispatches what happened before there was a listener, in the order in which it happened."""
         if not self._paused_ and self._owes_(OWED_INPUT, SOCKET_DATA) and (size := self.bytes_available):
             self._serving_ = True
             try:
@@ -129,7 +129,7 @@ class Stream(Receiver):
             self._deliver_(Event(CLOSE), self._listeners_[CLOSE])
 
     def _owes_(self, debt: int, type: str) -> bool:
-        """Returns True if there is something to tell and somebody to be told; then it is taken for told."""
+        """Returns True if an event is owed and there is a listener; then it is owed no more."""
         due = bool(self._owed_ & debt) and type in self._listeners_
         if due:
             self._owed_ &= ~debt
@@ -180,7 +180,7 @@ class Stream(Receiver):
             self._end_that_waited_(self._wire_)
         sock, failure = self._socket_, self._failure_
         if failure and sock is not None:
-            if failure != errno.ENOBUFS:  # where too much is kept, more is not read
+            if failure != errno.ENOBUFS:  # over the limit, nothing more is read
                 self._receive_(sock, READS_AT_THE_END)
             if self._socket_ is sock:
                 self._finish_(failure, self._culprit_(failure))
@@ -188,22 +188,22 @@ class Stream(Receiver):
             self._finish_(0, "")
 
     def _culprit_(self, failure: int) -> str:
-        """The call that an error is told of."""
+        """Returns the name of the call that an error is reported for."""
         return "idle" if failure == errno.ETIMEDOUT and self._longest_ else "send"
 
     # ---- flow
 
     @property
     def input_ended(self) -> bool:
-        """Whether the peer has ended its output: no more input comes."""
+        """True if the peer has ended its output: no more input arrives."""
         return self._incoming_ == ENDED or self._state_ == FINISHED
 
     def pause(self) -> None:
-        """Stops reading: no ``socketData`` until `resume`. What arrives waits in the system, and then the peer does.
+        """Stops reading: no ``socketData`` until `resume`. The system's buffers fill, then the peer has to wait.
 
-        That the peer has closed or broken the connection is heard after `resume` too, behind its last bytes. Only a
-        failed send ends the pause: the program is told at once, and what had arrived stays readable. A new connection
-        is not paused. Called again, it does nothing.
+        If the peer closes or resets the connection, the event follows after `resume`, behind the last bytes. Only a
+        failed send ends the pause: the event follows at once, and input that had arrived stays readable. A new
+        connection is not paused. A second call does nothing.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -223,7 +223,7 @@ class Stream(Receiver):
             self._settle_()
 
     def resume(self) -> None:
-        """Goes on reading after `pause`. Without one, it does nothing.
+        """Continues reading after `pause`. Does nothing if the socket is not paused.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -241,24 +241,24 @@ class Stream(Receiver):
 
     @property
     def paused(self) -> bool:
-        """Whether `pause` was called, and `resume` was not."""
+        """True if `pause` was called, and `resume` was not called since."""
         return self._paused_
 
     def _set_longest(self, milliseconds: int) -> None:
-        """How long it may be idle from now on; 0 for ever."""
+        """Sets how long it may be idle from now on; 0 for no limit."""
         self._check_()
         self._longest_ = milliseconds / 1000
         self._moment_ = monotonic()
         self._fetched_ = self._got_()
 
     def _set_option(self, level: int, name: int, value: int) -> None:
-        """Sets an option of the system's socket, a number; an OSError if it refuses."""
+        """Sets a numeric option of the system's socket; raises an OSError if the system refuses it."""
         self._check_()
         if self._socket_ is not None:
             self._socket_.setsockopt(level, name, value)
 
     def _input_ends_(self, sock: socket.socket) -> None:
-        """The peer has said that nothing more comes. To AIR that is the end; a program may go on alone."""
+        """Handles the peer's end of output: AIR closes the connection then; a half-open one continues."""
         if self._wire_ is not None and not self._failure_:
             goes_on = self._input_ends_filtered_(self._wire_)
             if not goes_on or self._socket_ is not sock:
@@ -266,7 +266,7 @@ class Stream(Receiver):
         if not self._failure_ and (self._pending_ or self._progressed_):
             self._send_output_()
             if self._progressed_:
-                self._tell_progress_()  # of what was written before the end is known
+                self._tell_progress_()  # of what was written before the end became known
                 if self._socket_ is not sock or self._paused_:
                     return
         if self._failure_ or not self._half_open:
@@ -302,11 +302,11 @@ class Stream(Receiver):
             return
         if self._progressed_:
             sock = self._socket_
-            self._tell_progress_()  # of what was sent before that was known
+            self._tell_progress_()  # of what was sent before that became known
             if self._socket_ is not sock or sock is None:
                 return
         if not failure and self._wire_ is not None and self._outgoing_ == OPEN:
-            self._outgoing_ = ENDING  # the filter has something to say behind the last of it
+            self._outgoing_ = ENDING  # the filter may add bytes after the last output
         if not failure and (self._pending_ or self._wire_ is not None):
             self._transmit_()
             failure, call = self._failure_, self._culprit_(self._failure_)
@@ -339,7 +339,7 @@ class Stream(Receiver):
     # ---- the end
 
     def close(self) -> None:
-        """Sends what is pending and closes (AIR: ``close``). Unread input is dropped; there is no event.
+        """Closes after sending the pending output (AIR: ``close``). Unread input is dropped; there is no event.
 
         Raises:
             IOError: The socket is not open (#2002).
@@ -347,7 +347,7 @@ class Stream(Receiver):
         self._close()
 
     def _close(self) -> Lingerer | None:
-        """As `close`; returns what still sends, or None if the system has taken everything."""
+        """As `close`; returns the `Lingerer` that still sends, or None if the system has taken everything."""
         if self._reactor_is_dead_():
             self._discard_()
             return None
@@ -371,9 +371,9 @@ class Stream(Receiver):
         return lingerer
 
     def _close_filtered_(self, wire: Wire) -> Lingerer | None:
-        """Has the filter say its last, where anything was said."""
+        """Has the filter end its output, if it has sent anything."""
         lingerer = None
-        # Else the filter closes it while it is being asked, and what it has taken would be missing.
+        # Else a method of the filter closes it, and the output that this has taken would be missing.
         said = not (wire.held or wire.busy)
         if said:
             if self._outgoing_ == OPEN:
@@ -390,7 +390,7 @@ class Stream(Receiver):
         return lingerer
 
     def abort(self) -> None:
-        """Drops what is pending and resets the connection; the peer sees an error. There is no event.
+        """Drops the pending output and resets the connection; the peer sees an error. There is no event.
 
         Raises:
             IOError: The socket is not connected (#2002).
@@ -400,7 +400,7 @@ class Stream(Receiver):
         self._close_here_()
 
     def _linger_(self, ended: bool = False) -> Lingerer | None:
-        """Hands the descriptor and what is still to be sent to a Lingerer."""
+        """Hands the descriptor and the pending output to a Lingerer."""
         reactor, sock = self._reactor_, self._let_go_()
         if reactor is None or sock is None:
             return None
@@ -413,25 +413,25 @@ class Stream(Receiver):
         return Lingerer(reactor, sock, tally, output, pending, ended, guarded, wire, self._outgoing_)
 
     def _abandon_(self) -> None:
-        """It is open, and nobody can reach it any more: it ends as with `close`, if the reactor can see to that."""
+        """Closes a collected connection as with `close`, if the reactor can still send the rest."""
         reactor, sock = self._reactor_, self._socket_
         if reactor is None or sock is None or not reactor._serves_():
             if (self._pending_ or self._wire_ is not None) and sock is not None:
-                reset(sock)  # nobody would see to what lingers
+                reset(sock)  # no reactor would serve a lingerer
         elif self._wire_ is not None:
             if self._quiet_:
                 self._close_filtered_(self._wire_)
                 return
-            reset(sock)  # its filter would have had something to say
+            reset(sock)  # its filter would have had more to send
         elif self._pending_ or (self._written_ and self._would_lose_(sock)):
             self._linger_(self._incoming_ == ENDED)
         self._shut_()
 
     def _would_lose_(self, sock: socket.socket) -> bool:
-        """Whether a plain close might cost the peer a part of what was sent to it.
+        """Returns True if a plain close might lose output that was sent to the peer.
 
-        The system resets a connection that is closed over unread input, or that input arrives at afterwards, and drops
-        what the peer has not got yet. Where all that was ever sent is small, it is taken for already got.
+        The system resets a connection that is closed with unread input, or that input arrives at afterwards, and drops
+        the output that the peer has not received. If all output of the connection was small, it counts as received.
         """
         with suppress(OSError):
             if sock.recv(1, socket.MSG_PEEK):
@@ -443,7 +443,7 @@ class Stream(Receiver):
 
     def _accept_(self, reactor: Reactor, accepted: socket.socket, peer: SocketAddress, tally: Tally) -> None:
         self._reactor_ = reactor
-        self._wire_ = None  # asked for at every step: found sooner here than in the class
+        self._wire_ = None  # read at every step: found faster here than in the class
         self._own_or_close_(reactor, accepted)
         self._tally_ = tally
         tally.open += 1
@@ -470,7 +470,7 @@ class Stream(Receiver):
         try:
             self._remote_ = sock.getpeername()
         except OSError:
-            self._remote_ = connector._address_  # it is gone again
+            self._remote_ = connector._address_  # the peer has left already
         self._moment_ = monotonic()
         try:
             if self._no_delay_:
@@ -508,7 +508,7 @@ class Stream(Receiver):
         self._send_output_()
 
     def _after_connect_(self, wire: Wire) -> None:
-        """Delivers what has come before `connect`."""
+        """Delivers what arrived before `connect`."""
         wire.entering = False
         wire.vacate(self)
         if self._input_ and self._state_ == CONNECTED:

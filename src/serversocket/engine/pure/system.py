@@ -1,4 +1,4 @@
-"""The system as a poller needs it: epoll as a selector, and what wakes a wait. As nobody has patched it."""
+"""The system as a poller needs it: epoll as a selector, wakers and alarms; without gevent's patches."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ try:
 except ImportError:  # a system without it
     EPOLLIN, EPOLLOUT, epoll = 1, 4, None
 
-LONGEST_WAIT = 1e6  # seconds; what a system call takes as a timeout is bounded
+LONGEST_WAIT = 1e6  # seconds; a system call's timeout is bounded
 
-# Of nothing that a source reads or writes, epoll tells that it broke.
+# Without events to read or write, epoll still reports that a connection broke.
 _INTERESTS = [
     (EPOLLIN if events & EVENT_READ else 0) | (EPOLLOUT if events & EVENT_WRITE else 0) for events in range(16)
 ]
@@ -37,15 +37,15 @@ _READINESS = [
 
 def close(fd: int) -> None:
     with suppress(OSError):  # it is closed in any case
-        unpatched.close(fd)  # gevent's does it later
+        unpatched.close(fd)  # gevent's own closes it later
 
 
 class EpollSelector(BaseSelector):
-    """`selectors.EpollSelector`, at half of its cost for each descriptor that is ready.
+    """Like `selectors.EpollSelector`, at half of its cost for each ready descriptor.
 
-    A descriptor that was closed without having been unregistered is reported for as long as another process has a
-    duplicate, and nobody can take it out any more: it has no key, and its registration is `stale` until all others are
-    moved to a new epoll.
+    A descriptor that was closed without being unregistered is reported as long as another process has a duplicate, and
+    cannot be unregistered any more: it has no key, and its registration is `stale` until all others are moved to a new
+    epoll.
     """
 
     stale = False
@@ -80,13 +80,13 @@ class EpollSelector(BaseSelector):
         return ready
 
     def rebuild(self) -> None:
-        """Puts a new epoll, with the descriptors that have keys, in the place of this one."""
+        """Replaces the epoll by a new one, with the descriptors that have keys."""
         self.stale = False
         with epoll() as fresh:
             for key in self._keys.values():
                 try:
                     fresh.register(key.fd, _INTERESTS[key.events])
-                except OSError as error:  # that one too was closed, or memory is short
+                except OSError as error:  # that descriptor too was closed, or memory is short
                     if error.errno in _SHORTAGES:
                         raise
             os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
@@ -106,7 +106,7 @@ class Waker:
     """A descriptor that any thread can make readable."""
 
     def __init__(self) -> None:
-        # Reentrant: a signal handler may poke while its own thread is poking.
+        # Reentrant: a signal handler may poke while the thread that it interrupts is poking.
         self._lock = RLock()
         self._ends: tuple[socket.socket, socket.socket] | None = None
         self._fd = -1
@@ -153,7 +153,7 @@ class Waker:
 
 
 class ThreadAlarm:
-    """Pokes a waker at a deadline, from a thread: for systems without a descriptor that is a timer."""
+    """Pokes a waker at a deadline, from a thread: for systems without timer descriptors."""
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
@@ -164,7 +164,7 @@ class ThreadAlarm:
 
     def set(self, deadline: float | None) -> None:
         with self._changed:
-            self._deadline = None if deadline is None else float(deadline)  # what is no number fails here, not there
+            self._deadline = None if deadline is None else float(deadline)  # a wrong type fails here, not in the thread
             self._changed.notify()
             if self._thread is None and deadline is not None:
                 thread = threading.Thread(target=self._run, name="serversocket-alarm", daemon=True)

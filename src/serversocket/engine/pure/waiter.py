@@ -1,4 +1,4 @@
-"""`LoopWaiter`: how a task of asyncio waits for an event."""
+"""`LoopWaiter`: has a task of asyncio wait for an event."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class LoopWaiter:
-    """A future that wakes its task without a detour; one task awaits it, once.
+    """A future that runs its task directly; one task awaits it, once.
 
     `asyncio.Future` has the loop call the task in its next round. The events of a reactor come from the loop already,
     in a callback of its own, while no task runs: so the task is stepped at once, which saves a round for each
-    message. Where another task is the one that wakes, or a program while its loop does not run, that is impossible, and
-    the loop is asked as usual.
+    message. If another task wakes it, or a program whose loop does not run, that is impossible, and the loop calls the
+    task as usual.
 
-    Tasks take for a future what has `_asyncio_future_blocking` and these methods.
+    A task accepts as a future any object with `_asyncio_future_blocking` and these methods.
 
     Args:
         loop: The loop that the task runs in.
@@ -73,7 +73,7 @@ class LoopWaiter:
         self._wake_()
 
     def finish_soon(self, exception: BaseException | None = None) -> None:
-        """As `set_exception` or `set_result`, for callers inside which no task may run: the loop steps it later."""
+        """As `set_exception` or `set_result`, for callers in which no task may run: the loop steps the task later."""
         self._exception_ = exception
         self._over_ = True
         self._wake_soon_()
@@ -104,7 +104,7 @@ class LoopWaiter:
         self._callback_ = None
         try:
             self._context_.run(callback, self)
-        except RuntimeError:  # who wakes it runs in the task's own context, which cannot be entered twice
+        except RuntimeError:  # the caller runs in the task's own context, which cannot be entered twice
             self._callback_ = callback
             self._wake_soon_()
 
@@ -119,7 +119,7 @@ class LoopWaiter:
             try:
                 yield self
             except RuntimeError:
-                # The loop refuses what was made in another one.
+                # The loop refuses a future of another loop.
                 if not self._over_ and self._running_loop_() is not self._loop_:
                     raise errors.another_loop() from None
                 raise
