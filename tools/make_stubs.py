@@ -43,6 +43,7 @@ REFINED = {
 DISPATCHED = {
     "Socket": {
         "connect": "Event",
+        "secureConnect": "Event",
         "socketData": "ProgressEvent",
         "outputProgress": "OutputProgressEvent",
         "end": "Event",

@@ -396,7 +396,7 @@ with_as3_names(EventDispatcher, extend_type)
 
 # The event types that each class dispatches itself. A listener for a misspelt one gets a warning.
 _DISPATCHED: dict[type[EventDispatcher], str] = {
-    Stream: "connect socketData outputProgress end ioError close",
+    Stream: "connect secureConnect socketData outputProgress end ioError close",
     Acceptor: "connect ioError tlsError close",
     Reactor: "uncaughtError",
 }

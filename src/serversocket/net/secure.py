@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import errors
+from ..checks import as_seconds
+from ..events import Event
 from ..naming import with_as3_names
 
 if TYPE_CHECKING:
@@ -82,8 +85,15 @@ class Secure:
     """The TLS of a connection. The engine's stream is another base of a socket."""
 
     if TYPE_CHECKING:
+        connected: Any
+        input_ended: Any
+        output_ended: Any
+        _wire_counts: Any
 
         def _check_thread(self) -> None: ...
+        def _install(self, filter: Any, live: bool = False) -> None: ...
+        def dispatch_event(self, event: Event) -> bool: ...
+        def read(self, size: int = -1) -> bytes: ...
 
     # Class attributes until they are set, so that a connection which does not use them does not pay for them.
     _tls: Any = None  # the filter, once the handshake is over
@@ -119,3 +129,62 @@ class Secure:
         self._require_close_notify = bool(value)
         if self._tls is not None:
             self._tls.require_close_notify = self._require_close_notify
+
+    def start_tls(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        handshake_timeout: float | None = 30.0,
+        require_close_notify: bool = True,
+    ) -> None:
+        """Begins TLS on this connection, as protocols with a STARTTLS do it; ``secureConnect`` (`Event`) follows.
+
+        What was written before leaves as it is, and what is written from here on waits for the handshake. Unread input,
+        and whatever comes, belongs to TLS: what somebody has put in front of it makes the handshake fail. It goes on
+        while the socket is paused. Where it fails, the peer gets an alert, and ``ioError`` and ``close`` follow.
+
+        Args:
+            context: What this end speaks with: one of `ssl.create_default_context` for a client, and one of
+                `tls_context` for a server.
+            server_side: This end is the server's.
+            server_hostname: The name that the server's certificate must have; also what the server is asked for.
+            handshake_timeout: Seconds that the handshake may take; ``None`` or 0 for any time.
+            require_close_notify: See `Socket.require_close_notify`.
+
+        Raises:
+            IOError: The socket is not connected, has TLS already, or one side has ended its output (#2002).
+            ArgumentError: The context checks names and there is no `server_hostname`, or it is that of the other side
+                (#2004).
+            RangeError: `handshake_timeout` is negative or not-a-number (#2006).
+            TypeError: An argument has the wrong type.
+
+        Example:
+            >>> import ssl, serversocket
+            >>> def greeted(event):
+            ...     if event.target.read().startswith(b"220 go ahead"):
+            ...         event.target.start_tls(ssl.create_default_context(), server_hostname="example.org")
+            >>> socket = serversocket.Socket()
+            >>> socket.add_event_listener("socketData", greeted)
+            >>> socket.add_event_listener("secureConnect", lambda event: event.target.write(b"EHLO\\r\\n"))
+        """
+        self._check_thread()
+        seconds = as_seconds("handshake_timeout", handshake_timeout)
+        if not self.connected:
+            raise errors.not_open("start_tls")
+        if self._wire_counts is not None:
+            raise errors.invalid_socket("start_tls", "the connection has TLS already")
+        if self.input_ended or self.output_ended:
+            raise errors.invalid_socket("start_tls", "one side has ended its output")
+        from .tls import Starting  # noqa: PLC0415 - imports ssl
+
+        filter = Starting(self, context, bool(server_side), server_hostname, seconds)
+        self._require_close_notify = filter.require_close_notify = bool(require_close_notify)
+        unread = self.read()
+        self._install(filter, True)
+        filter.read_on(unread)
+
+    def _secured(self) -> None:
+        """The handshake that `start_tls` has begun is over."""
+        self.dispatch_event(Event("secureConnect"))

@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary, ref
 from .. import errors
 from ..engine import Filter
 from .addresses import format_endpoint
-from .hello import RECORD_HEADER, Malformed, parse
+from .hello import RECORD_HEADER, Malformed, first_record, parse
 
-__all__ = ["HandshakeFailed", "TLSFilter", "alert"]
+__all__ = ["HandshakeFailed", "Starting", "TLSFilter", "alert"]
 
 STEPS_PER_TURN = 2  # handshake steps of one reactor: each costs as much as hundreds of messages
 PIECE = 16384  # bytes of a record
@@ -250,6 +250,67 @@ class TLSFilter(Filter):
 
     def _truncated(self, reason: str) -> errors.IOError:
         return errors.broken(f"TLS with {self._peer}", OSError(reason))
+
+
+class Starting(TLSFilter):
+    """TLS that begins on a connection in use.
+
+    Args:
+        stream: The connection.
+        context: Its context.
+        server_side: This end is the server's.
+        server_hostname: Whom a client wants to speak with.
+        timeout: Seconds that the handshake may take; 0 for any time.
+
+    Raises:
+        ArgumentError: The context is that of the other side, or needs another name (#2004).
+        TypeError: The context is none.
+    """
+
+    def __init__(
+        self, stream: Any, context: ssl.SSLContext, server_side: bool, server_hostname: str | None, timeout: float
+    ) -> None:
+        if not isinstance(context, ssl.SSLContext):
+            raise errors.wrong_type("context", context, "an ssl.SSLContext")
+        if context.check_hostname and not (server_side or server_hostname):
+            raise errors.bad_argument("start_tls", "the context checks names: give server_hostname")
+        if server_side and server_hostname is not None:
+            raise errors.bad_argument("start_tls", "server_hostname is for clients")
+        super().__init__(stream, timeout)
+        self._context: ssl.SSLContext = context
+        self.server_name = server_hostname
+        try:
+            self._begin(context, server_side, server_hostname)
+        except (ssl.SSLError, ValueError) as error:
+            self.settle()
+            raise errors.bad_argument("start_tls", _reason(error)) from None
+        if server_side:
+            self.ssl_object = None  # another one, when there is something for it
+
+    def started(self) -> bytes:
+        """The connection has its filter: a client speaks first."""
+        if self.ssl_object is not None:
+            try:
+                self._step()
+            except HandshakeFailed as failure:
+                raise self._broken(failure) from None
+        return b""
+
+    def read_on(self, unread: bytes) -> None:
+        """Takes what had come before: it belongs to TLS."""
+        if unread:
+            self._take(unread)
+            if self._ready():
+                self._wait_for_turn()
+
+    def _ready(self) -> bool:
+        return self.ssl_object is not None or first_record(self._early)
+
+    def _step(self) -> None:
+        if self.ssl_object is None:
+            self.server_name = name_in(self._early)
+            self._begin(self._context, server_side=True)
+        super()._step()
 
 
 class _Records:
