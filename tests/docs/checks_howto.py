@@ -363,6 +363,7 @@ CHECKS: Checks = {
     "howto/limits.md: With listeners": [check(limits)],
     "howto/tls.md: A server": [check(echoes_over_tls)],
     "howto/tls.md: A client": [check(says_hello_over_tls)],
+    "howto/tls.md: With async/await": [check(echoes_over_tls)],
     "howto/tls.md: A server, with anyio": [check(echoes_over_tls, "anyio", "trio")],
     "howto/tls.md: A client, with anyio": [check(says_hello_over_tls, "anyio")],
     "howto/tls.md: A server, with trio": [check(echoes_over_tls, "trio")],

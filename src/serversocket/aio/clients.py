@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from .. import errors
 from ..net.addresses import Host
 from .backends import current_library
 from .once import once
 from .sockets import AsyncSocket
 
 if TYPE_CHECKING:
+    import ssl
+
     from .. import Socket
 else:
     from ..net.socket import Socket
 
 
 async def connect(
-    host: Host, port: SupportsIndex, *, local_address: Host | None = None, local_port: SupportsIndex = 0
+    host: Host,
+    port: SupportsIndex,
+    *,
+    local_address: Host | None = None,
+    local_port: SupportsIndex = 0,
+    tls: bool | ssl.SSLContext = False,
+    server_hostname: str | None = None,
 ) -> AsyncSocket:
     """Connects to a server.
 
@@ -27,14 +36,17 @@ async def connect(
         port: 0 to 65535.
         local_address: The IP address of this machine to connect from, see `Socket.connect`.
         local_port: The port to connect from; 0 for any.
+        tls: Speak TLS: an `ssl.SSLContext`, or True for that of `ssl.create_default_context`, with the system's own
+            authorities.
+        server_hostname: The name that the server's certificate must have; `host` by default.
 
     Returns:
         The connection, which has to be closed, as ``async with await connect(host, port) as socket`` does.
 
     Raises:
         IOError: The connection was refused, the name has no address, the connect timed out, or `local_address` is not
-            an address of this machine (#2031). It is also a `ConnectionRefusedError`, a `socket.gaierror`, a
-            `TimeoutError` and so on.
+            an address of this machine, or the TLS handshake failed (#2031). It is also a `ConnectionRefusedError`, a
+            `socket.gaierror`, a `TimeoutError` and so on.
         SecurityError: `port` is outside 0 to 65535 (#2003).
         RangeError: `local_port` is outside 0 to 65535 (#2003).
         ArgumentError: `host` cannot be a host name, or `local_address` is not a well-formed IP address (#2004).
@@ -53,6 +65,7 @@ async def connect(
         True
     """
     library = current_library("connect")
+    context = _context(tls)
     socket: Any = Socket()
     made: list[AsyncSocket] = []
 
@@ -66,8 +79,23 @@ async def connect(
         connected = once(socket, "connect")
         socket.connect(host, port, local_address=local_address, local_port=local_port)
         await connected
+        if context is not None:
+            await made[0].start_tls(context, server_hostname=str(host) if server_hostname is None else server_hostname)
         return made.pop()
     except BaseException:
         if socket._opened:
             socket.close()
         raise
+
+
+def _context(tls: Any) -> ssl.SSLContext | None:
+    """The context that is meant."""
+    if tls is False:
+        return None
+    import ssl  # noqa: PLC0415 - only where it is used
+
+    if tls is True:
+        return ssl.create_default_context()
+    if not isinstance(tls, ssl.SSLContext):
+        raise errors.wrong_type("tls", tls, "an ssl.SSLContext or a bool")
+    return tls

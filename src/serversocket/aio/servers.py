@@ -19,6 +19,7 @@ from .sockets import AsyncSocket, close_forgotten
 
 if TYPE_CHECKING:
     from .. import Event, ServerSocket, ServerSocketConnectEvent
+    from ..net.server import TLS
 else:
     from ..net.server import ServerSocket
 
@@ -316,6 +317,8 @@ def listen(
     reuse_port: bool = False,
     defer_accept: SupportsIndex = 0,
     max_connections: SupportsIndex | None = None,
+    tls: TLS | None = None,
+    handshake_timeout: float | None = 30.0,
 ) -> AsyncServer:
     """Listens on a port, at once: ``async with listen(8080, "127.0.0.1") as server``.
 
@@ -327,6 +330,8 @@ def listen(
         reuse_port: True to share the port with other sockets.
         defer_accept: Seconds for which the system may hold back a silent client.
         max_connections: See `ServerSocket.max_connections`.
+        tls: See `ServerSocket.tls`, as for `handshake_timeout`.
+        handshake_timeout: Seconds that a client may take for the handshake of TLS.
 
     Returns:
         The server, which has to be closed, as ``async with`` does.
@@ -347,11 +352,13 @@ def listen(
         ('127.0.0.1', True)
     """
     as_port("port", port)
-    server = ServerSocket()
+    server: Any = ServerSocket()
     try:
         server.bind(port, host, dual_stack=dual_stack, reuse_port=reuse_port)
         if max_connections is not None:
             server.max_connections = max_connections
+        server.handshake_timeout = handshake_timeout
+        server.tls = tls
         server.listen(backlog, defer_accept=defer_accept)
         return AsyncServer(server)
     except BaseException:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from .. import errors
 from ..naming import with_as3_names
 from .backends import Library, Waiter, current_library
+from .secure import AsyncSecure
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -180,7 +181,7 @@ _told: WeakKeyDictionary[BaseException, _Flow] = WeakKeyDictionary()
 
 
 @with_as3_names
-class AsyncSocket:
+class AsyncSocket(AsyncSecure):
     """A connected `Socket` with coroutines to receive and send.
 
     `connect` and `AsyncServer` make them. A connected `Socket` without listeners of its own can be wrapped too.
