@@ -34,6 +34,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
+nitpick_ignore = [("py:class", "SSLObject"), ("py:class", "TLS")]  # Python's, and what the text of `tls` describes
 
 # The docstrings write `name` for whatever is code; what of it is public becomes a link.
 default_role = "code"
