@@ -1,6 +1,8 @@
 """Sphinx: `make docs`."""
 
+import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -8,8 +10,12 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import serversocket
 from serversocket.loop import thread
+from serversocket.net import contexts, hello, secure, server
 
-thread.Future = Future  # for its signatures; the module imports it where it is used
+# For their signatures; the modules import these where they are used.
+thread.Future = Future
+contexts.ssl = secure.ssl = ssl
+server.TLS = ssl.SSLContext | Callable[[hello.ClientHello], ssl.SSLContext | Awaitable[ssl.SSLContext | None] | None]
 
 project = "serversocket"
 author = "serversocket contributors"

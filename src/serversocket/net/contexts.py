@@ -11,8 +11,8 @@ from .. import errors
 if TYPE_CHECKING:
     import ssl
 
-    Path = str | os.PathLike[str]
-    Password = str | bytes | Callable[[], str | bytes]
+Path = str | os.PathLike[str]
+Password = str | bytes | Callable[[], str | bytes]
 
 TLS_1_2 = 0x0303  # ssl.TLSVersion.TLSv1_2: `ssl` is imported only where TLS is used
 

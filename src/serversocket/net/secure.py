@@ -107,9 +107,9 @@ class Secure:
 
     @property
     def require_close_notify(self) -> bool:
-        """True, at first, if a peer that ends its stream under TLS has to say so with a close_notify.
+        """True, by default, if a peer that ends its stream under TLS has to say so with a close_notify.
 
-        Where it does not, somebody else may have cut the stream: ``ioError`` tells so, with an `errno` of ``None``,
+        Where it does not, an attacker may have truncated the stream: ``ioError`` tells so, with an `errno` of ``None``,
         then ``close``; what came before stays readable. Set to False, it is taken for a plain end, for protocols that
         know by themselves when they are complete. A stream that ends inside a record is cut in any case.
 
@@ -142,7 +142,7 @@ class Secure:
         """Begins TLS on this connection, as protocols with a STARTTLS do it; ``secureConnect`` (`Event`) follows.
 
         What was written before leaves as it is, and what is written from here on waits for the handshake. Unread input,
-        and whatever comes, belongs to TLS: what somebody has put in front of it makes the handshake fail. It goes on
+        and whatever comes, belongs to TLS: what an attacker has put in front of it makes the handshake fail. It goes on
         while the socket is paused. Where it fails, the peer gets an alert, and ``ioError`` and ``close`` follow.
 
         Args:

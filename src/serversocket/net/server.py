@@ -168,7 +168,7 @@ class ServerSocket(Acceptor):
 
         A callable is asked for the context of each client, with a `ClientHello`, before anything is answered. It
         returns a context, ``None`` for a client that is to be refused (unrecognized_name), or an awaitable of these,
-        for which nobody else waits; the loop that hosts the reactor awaits it. What it raises becomes
+        which the loop that hosts the reactor awaits; other clients do not wait for it. What it raises becomes
         ``uncaughtError``, and the client is refused.
 
         Raises:
