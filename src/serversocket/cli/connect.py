@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from .. import Reactor, Socket, UncaughtErrorEvent
-from . import arguments, console, problems, serving
+from . import arguments, console, problems, serving, tls
 from .console import logger
 from .standard_input import StandardInput
 
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-open", action="store_true", help="do not end the output when standard input ends (like nc without -N)"
     )
+    tls.add_client_arguments(parser)
     parser.add_argument(
         "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG, default=logging.WARNING,
         help="log what happens, on standard error",
@@ -74,9 +75,12 @@ class Client:
         self._ended = False
         self._pending = 0
         self._limit: Any = None
+        self._context = tls.client_context(options)
+        self._name: str = options.server_name or options.host
         self._socket = Socket(reactor=reactor)
         self._socket.timeout = round(min(options.timeout, 1e15) * 1000)
         self._socket.add_event_listener("connect", self._on_connect)
+        self._socket.add_event_listener("secureConnect", self._begin)
         self._socket.add_event_listener("socketData", self._on_data)
         self._socket.add_event_listener("outputProgress", self._on_progress)
         self._socket.add_event_listener("ioError", self._on_error)
@@ -84,6 +88,12 @@ class Client:
         self._socket.connect(*self._server)
 
     def _on_connect(self) -> None:
+        if self._context is None:
+            self._begin()
+        else:
+            self._socket.start_tls(self._context, server_hostname=self._name)
+
+    def _begin(self) -> None:
         self._endpoint = serving.endpoint(self._socket)
         logger.info("Connected to %s", self._endpoint)
         self._input = StandardInput(self._reactor, self._on_input, self._on_end)
@@ -92,7 +102,7 @@ class Client:
     def _on_error(self, event: Any) -> None:
         if self._endpoint:
             problems.broke(event, self._endpoint)
-        problems.cannot_connect(event, *self._server)
+        problems.cannot_connect(event, *self._server, advice=tls.failed(event.strerror or "", self._name))
 
     def _on_close(self) -> None:
         if self._pending:

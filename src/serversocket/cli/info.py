@@ -45,6 +45,7 @@ def gather() -> dict[str, object]:
     return {
         "implementation": implementation,
         "version": __version__,
+        "tls": _tls(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "kernel": f"{platform.system()} {platform.release()}",
         "platform": platform.platform(),
@@ -59,6 +60,13 @@ def gather() -> dict[str, object]:
         "ephemeral_port_last": last,
         "ipv6": _ipv6_is_usable(),
     }
+
+
+def _tls() -> str:
+    """How TLS is done."""
+    import ssl  # noqa: PLC0415 - only where it is used
+
+    return f"Python's ssl on memory ({ssl.OPENSSL_VERSION})"
 
 
 def _shown(value: object) -> str:

@@ -35,9 +35,9 @@ def cannot_listen(error: OSError, host: str, port: int) -> NoReturn:
     _end(f"cannot listen on {format_endpoint(host, port)}", error, _how_to_listen(error.errno, host, port))
 
 
-def cannot_connect(event: IOErrorEvent, host: str, port: int) -> NoReturn:
+def cannot_connect(event: IOErrorEvent, host: str, port: int, advice: str = "") -> NoReturn:
     """Ends the command, because the client cannot connect."""
-    _end(f"cannot connect to {format_endpoint(host, port)}", event, _how_to_connect(event.errno, host))
+    _end(f"cannot connect to {format_endpoint(host, port)}", event, advice or _how_to_connect(event.errno, host))
 
 
 def cannot_accept(event: IOErrorEvent) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import IOErrorEvent, Reactor, ServerSocket, Socket, Supervisor, UncaughtErrorEvent, implementation
 from ..net.addresses import format_endpoint
-from . import arguments, console, problems
+from . import arguments, console, problems, tls
 from .console import logger
 
 GRACE = 2  # seconds for a worker that was told to end; it needs them only if it is stuck
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
         help=f"the port to listen on (default: {port}); 0 chooses a free one, which the log shows",
     )  # fmt: skip
     parser.add_argument("--dual-stack", action="store_true", help="with --host ::, accept IPv4 connections too")
+    tls.add_server_arguments(parser)
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG, default=logging.INFO,
@@ -70,10 +71,12 @@ def run(
         The exit code.
     """
     console.start_logging(options.level, to_output=True)
+    context = tls.server_context(options)
     with closing(Reactor()) as reactor:
         try:
             server = ServerSocket(reactor=reactor)
             _equip(server, welcome)
+            tls.equip(server, context)
             with _listening(options):
                 server.bind(options.port, options.host, dual_stack=options.dual_stack)
                 server.listen()
@@ -101,9 +104,11 @@ def run_workers(options: argparse.Namespace, welcome: Callable[[Socket], None]) 
     def setup(server: ServerSocket) -> Callable[[], None]:
         console.start_logging(options.level, to_output=True, prefix=f"[{os.getpid()}] ")
         _equip(server, welcome)
+        tls.equip(server, context)
         return server.reactor.stop  # like a single process, it does not wait for its clients
 
     console.start_logging(options.level, to_output=True)
+    context = tls.server_context(options)
     with _listening(options):
         supervisor = Supervisor(
             setup, options.port, options.host, workers=options.workers, dual_stack=options.dual_stack, grace=GRACE
