@@ -234,8 +234,8 @@ def test_other_names_are_the_programs_own(name: str, make: type[EventDispatcher]
 
 
 @pytest.mark.parametrize(("make", "names"), [
-    (Socket, ["connect", "socketData", "outputProgress", "end", "ioError", "close"]),
-    (ServerSocket, ["connect", "ioError", "close"]),
+    (Socket, ["connect", "socketData", "outputProgress", "end", "ioError", "close", "secureConnect"]),
+    (ServerSocket, ["connect", "ioError", "close", "tlsError"]),
 ])  # fmt: skip
 def test_what_the_class_dispatches_is_no_reason_to_warn(make: type[EventDispatcher], names: list[str]) -> None:
     assert sorted(make._dispatched) == sorted(names)  # type: ignore[attr-defined]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex, TypedDict
+from typing import TYPE_CHECKING, SupportsIndex, TypedDict
 
 from ..net.addresses import Host
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ..net.server import TLS
 
 
 class ListenOptions(TypedDict, total=False):
@@ -15,6 +20,8 @@ class ListenOptions(TypedDict, total=False):
     reuse_port: bool
     defer_accept: SupportsIndex
     max_connections: SupportsIndex | None
+    tls: TLS | None
+    handshake_timeout: float | None
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -22,3 +29,5 @@ class ConnectOptions(TypedDict, total=False):
 
     local_address: Host | None
     local_port: SupportsIndex
+    tls: bool | ssl.SSLContext
+    server_hostname: str | None
