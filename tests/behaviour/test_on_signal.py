@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import socket
 import threading
 
 import pytest
@@ -328,6 +330,28 @@ def test_a_close_that_is_refused_ends_nothing(reactor):
     reactor.call_later(0, close)
     run_until(reactor, lambda: seen)
     handle.cancel()
+
+
+def test_a_failure_whose_clean_up_fails_too_leaves_no_descriptor(reactor, monkeypatch):
+    made = []
+
+    class Refusing(socket.socket):
+        def setblocking(self, flag):
+            raise OSError(errno.ENOMEM, "refused")
+
+        def close(self):
+            super().close()
+            raise OSError(errno.EIO, "closed, with an error")
+
+    def pair():
+        made.extend(Refusing(fileno=end.detach()) for end in plain_pair())
+        return tuple(made)
+
+    plain_pair = socket.socketpair
+    monkeypatch.setattr(socket, "socketpair", pair)
+    with pytest.raises(OSError, match=r"refused|closed"):
+        reactor.on_signal(signal.SIGUSR1, print)
+    assert [end.fileno() for end in made] == [-1, -1]
 
 
 @pytest.mark.parametrize("others", [False, True])

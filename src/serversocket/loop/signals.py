@@ -107,9 +107,8 @@ class _Alarm:
                 reactor._add_wakeup(ends[0].fileno())
             except BaseException:
                 self.end(reactor)
-                for end in ends:
-                    end.close()
-                raise
+                with ends[0], ends[1]:  # both are closed, even if the first close fails
+                    raise
 
     def ring(self, instead: bool) -> None:
         """Makes Python write here, if it writes nowhere yet, or with `instead` if it writes to another alarm."""
